@@ -1,0 +1,44 @@
+# Everything a developer types. Two environments: .venv runs Heliostat with its examples, .venv-dev tests it.
+# Each is made on first use and left alone until a lock, pyproject.toml or the interpreter changes.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.PHONY: help demo test bench lock format clean
+
+# Choose an interpreter with: make test PYTHON=python3.13
+PYTHON ?=
+# Given to pytest (make test ARGS="tests/unit -k join") or to the benchmarks.
+ARGS ?=
+
+environment = python=$$(PYTHON="$(PYTHON)" sh tools/find-python.sh) && "$$python" tools/environment.py
+runtime = @$(environment) .venv requirements-demo.lock
+development = @$(environment) .venv-dev requirements.lock
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo:  ## install Heliostat with its examples into .venv and run the demonstration
+	$(runtime)
+	@.venv/bin/heliostat demo
+
+test:  ## check style, types and the direction of imports, then run every test (starts a private PostgreSQL)
+	$(development)
+	@.venv-dev/bin/python -m tools.ensure_postgres
+	@.venv-dev/bin/python -m tools.check $(ARGS)
+
+bench:  ## measure: python -m benchmarks
+	$(development)
+	@.venv-dev/bin/python -m tools.ensure_postgres
+	@.venv-dev/bin/python -m benchmarks $(ARGS)
+
+lock:  ## take new requirements of pyproject.toml into the locks (ARGS=--upgrade: the newest of everything)
+	$(development)
+	@.venv-dev/bin/python -m tools.lock $(ARGS)
+
+format:  ## format the code and mend what ruff can mend
+	$(development)
+	@.venv-dev/bin/ruff check --fix-only --quiet .
+	@.venv-dev/bin/ruff format .
+
+clean:  ## remove the environments, caches and built packages
+	@rm -rf .venv .venv-dev build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

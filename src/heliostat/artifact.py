@@ -1,0 +1,76 @@
+"""An artifact: a file that a run keeps, described by what it holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import core_schema
+
+from heliostat.errors import BadInput
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+MARK = "$artifact"  #: the one key of the JSON object that stands for a file inside data
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+FIELDS = ("name", "digest", "size", "media_type", "tags")
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A kept file: ``digest`` is ``sha256:`` and 64 hex digits, ``size`` is in bytes, ``name`` is a plain file name."""
+
+    name: str
+    digest: str
+    size: int
+    media_type: str = "application/octet-stream"
+    tags: tuple[str, ...] = ()
+
+    __artifact__ = True  # lets the codec know it without importing it
+
+    def __post_init__(self) -> None:
+        if not _DIGEST.fullmatch(self.digest):
+            raise BadInput(f"artifact {self.name!r}: the digest {self.digest!r} is not sha256: and 64 hex digits")
+        if self.name in ("", ".", "..") or self.name != PurePosixPath(self.name).name or "\0" in self.name:
+            raise BadInput(f"artifact: {self.name!r} is no plain file name")
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in which a file stands inside messages, results and records."""
+        return {
+            MARK: {
+                "name": self.name,
+                "digest": self.digest,
+                "size": self.size,
+                "media_type": self.media_type,
+                "tags": list(self.tags),
+            }
+        }
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Let an annotation ``Artifact`` take an artifact, a file that was brought, or its JSON form."""
+        return core_schema.no_info_plain_validator_function(cls._validate)
+
+    @classmethod
+    def _validate(cls, value: object) -> Artifact:
+        found = value if isinstance(value, cls) else getattr(value, "artifact", None) or cls.from_json(value)
+        if not isinstance(found, Artifact):
+            raise ValueError("an artifact is wanted here")  # noqa: TRY004 - pydantic reports ValueError
+        return found
+
+    @classmethod
+    def from_json(cls, data: object) -> Artifact | None:
+        """The artifact that ``data`` stands for, or None if it is other data; raises BadInput if it is malformed."""
+        if not (isinstance(data, dict) and len(data) == 1 and MARK in data):
+            return None
+        body = data[MARK]
+        if not (isinstance(body, dict) and isinstance(body.get("name"), str) and isinstance(body.get("digest"), str)):
+            raise BadInput(f"{MARK}: name and digest are missing")
+        size, media_type = body.get("size", 0), body.get("media_type", "application/octet-stream")
+        if not isinstance(size, int) or not isinstance(media_type, str):
+            raise BadInput(f"{MARK}: size must be a number of bytes and media_type a string")
+        tags = body.get("tags", ())
+        return cls(body["name"], body["digest"], size, media_type, tuple(str(t) for t in tags))

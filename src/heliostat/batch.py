@@ -1,0 +1,175 @@
+"""The seam to batch systems: local processes, Slurm, PBS. The docstrings of ``Batch`` are the contract."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from heliostat.codec import LIMIT_BYTES
+from heliostat.job import FILES, INPUT, OUTPUT, many, patterns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from heliostat.job import JobRequest, JobSpec, Observation
+
+STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
+TAIL_LINES, TAIL_BYTES = 20, 16 << 10
+
+Output: TypeAlias = "Path | tuple[Path, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What an ended job left behind.
+
+    ``outputs`` has the shape of the job's ``outputs``: a path (for a pattern a sorted tuple), or a dict of
+    those that are there. ``output`` is the text of ``output.json``, not yet parsed. ``reason`` says in one
+    sentence why the job did not succeed. ``stdout`` and ``stderr`` are their last lines.
+    """
+
+    exit_code: int | None
+    outputs: Output | dict[str, Output] | None = None
+    output: str | None = None
+    reason: str | None = None
+    timed_out: bool = False
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended with exit code 0 and with all of its outputs."""
+        return self.reason is None
+
+
+class Batch(Protocol):
+    """A batch system. A job is known by its directory, which is its own and lasts longer than any process.
+
+    All methods may be called by any process at any time, repeated after any crash, and keep their state in
+    the directory or in the batch system. They raise OperatorError when the system cannot be reached or used.
+    """
+
+    def submit(self, request: JobRequest) -> str:
+        """Have the job run, and answer with the handle by which the batch system knows it.
+
+        When it has returned, the job is there, whatever happens to the caller. Idempotent per directory:
+        called again, by this or another process, after a crash at whatever point, it never starts a second
+        job but answers with the handle of the one that is there, be it running or ended. That is how jobs are
+        adopted. When it has raised, it may be called again.
+        """
+        ...
+
+    def observe(self, directories: Sequence[Path]) -> list[Observation]:
+        """See how the jobs stand, in the order given; one question to the batch system for all of them.
+
+        A job past its time-out is stopped and seen to have timed out. ``lost`` means that nothing of the job
+        runs any more. What cannot be seen now is ``unknown``, with the reason; one job never hides another.
+        """
+        ...
+
+    def cancel(self, directories: Sequence[Path], grace: float) -> None:
+        """Stop jobs: TERM to all of their processes, and KILL to what is still there after ``grace`` seconds.
+
+        Returns without waiting, and may be called again until the job has ended: the shortest grace counts.
+        A job that has not begun never will. Harmless for one that has ended or was never there.
+        """
+        ...
+
+    def collect(self, directory: Path, spec: JobSpec) -> Collected:
+        """Find what an ended job left: exit code, outputs, result and last words.
+
+        Outputs are ordinary files within the directory; others are reported as missing, with the cause.
+        """
+        ...
+
+
+def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str] = frozenset()) -> Collected:
+    """``collect`` for a directory at hand; ``own`` are the batch system's files in it, never outputs."""
+    outputs: dict[str, Output] = {}
+    problems: list[str] = []
+    for name, pattern in patterns(spec.outputs):
+        found = _find(directory, pattern, own | _NO_OUTPUTS)
+        if isinstance(found, str):
+            problems.append(found)
+        else:
+            outputs[name] = found
+    output, problem = _result(directory)
+    problems += [problem] if problem else []
+    return Collected(
+        exit_code=seen.exit_code,
+        outputs=outputs if isinstance(spec.outputs, dict) else outputs.get(""),
+        output=output,
+        reason=_ending(seen) or "; ".join(problems) or None,
+        timed_out=seen.timed_out,
+        stdout=tail(directory / STDOUT),
+        stderr=tail(directory / STDERR),
+    )
+
+
+def tail(path: Path) -> str:
+    """The last lines of a text file, for people; empty where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        text = file.read(TAIL_BYTES).decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return "\n".join(text.splitlines()[-TAIL_LINES:])
+
+
+_NO_OUTPUTS = frozenset({INPUT, OUTPUT, FILES, STDOUT, STDERR})  # taken only when named in full
+
+
+def _ending(seen: Observation) -> str | None:
+    """Why the way it ended is no success."""
+    if not seen.state.final:
+        return "the job has not ended"
+    if seen.reason or seen.exit_code == 0:
+        return seen.reason
+    code = seen.exit_code or 0
+    killed = {128 + number: f" ({number.name})" for number in signal.Signals}
+    return f"exit code {code}{killed.get(code, '')}"
+
+
+def _find(directory: Path, pattern: str, hidden: frozenset[str]) -> Output | str:
+    """The file or files of a pattern, or a sentence about what is wrong with them."""
+    if not many(pattern):
+        path = directory / pattern
+        return _problem(directory, path) or path
+    found = []
+    for path in directory.glob(pattern.replace("[", "[[]")):  # only * and ? are special
+        first, *_ = steps = path.relative_to(directory).parts
+        dotted = any(step.startswith(".") for step in steps) and not re.search(r"(^|/)\.", pattern)
+        if first not in hidden and not dotted and not path.is_dir():
+            found.append(path)
+    problem = next(filter(None, (_problem(directory, path) for path in found)), None)
+    return problem or tuple(sorted(found)) or f"no file matches the output {pattern}"
+
+
+def _problem(directory: Path, path: Path) -> str | None:
+    """Why a path is no output: it has to be an ordinary file within the directory, links followed."""
+    name = path.relative_to(directory)
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # not there, or a link that leads nowhere or in a circle
+        return f"the output {name} is missing"
+    if not real.is_relative_to(directory.resolve()):
+        return f"the output {name} leads out of the job's directory"
+    return None if real.is_file() else f"the output {name} is no ordinary file"
+
+
+def _result(directory: Path) -> tuple[str | None, str | None]:
+    """The text of ``output.json``, or what is wrong with it; neither if the job wrote none."""
+    path = directory / OUTPUT
+    if not path.is_symlink() and not path.exists():
+        return None, None
+    if problem := _problem(directory, path):
+        return None, problem
+    if (size := path.stat().st_size) > LIMIT_BYTES:
+        return None, f"{OUTPUT} has {size:,} bytes; the limit is {LIMIT_BYTES:,}, use outputs for more"
+    try:
+        return path.read_text("utf-8"), None
+    except UnicodeDecodeError as error:
+        return None, f"{OUTPUT} is not UTF-8 text ({error})"

@@ -1,0 +1,96 @@
+"""Why a task does not run, in words; the facts come from a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heliostat.graph import Arity
+from heliostat.run import RunState, public_id
+from heliostat.task import TaskState
+
+if TYPE_CHECKING:
+    from heliostat.store import Why
+
+
+def explain(why: Why, now: float) -> str:
+    """One sentence: what the task is waiting for, or how it ended."""
+    task = why.task
+    match task.state:
+        case TaskState.pending:
+            return _pending(why)
+        case TaskState.waiting:
+            return _paused(why) or _waiting(why, now)
+        case TaskState.ready:
+            return _ready(why)
+        case TaskState.running:
+            held = (
+                f"running since {_ago(now - (task.started_at or now))} on worker {task.worker} (attempt {task.count})"
+            )
+            known = any(worker.id == task.worker for worker in why.workers)
+            return held if known else f"{held}, which shows no life; it will be rescued"
+        case TaskState.succeeded:
+            return "succeeded"
+    return f"{task.state}: {task.reason}" if task.reason else str(task.state)
+
+
+def _pending(why: Why) -> str:
+    task = why.task
+    if why.child is not None:
+        return f"waits for the end of run {why.child}"
+    if why.waits_for:
+        return f"{task.node} waits for {', '.join(why.waits_for)}"
+    if task.missing:
+        return f"waits for {task.missing} more results of the tasks it joins"
+    if task.key is not None:
+        which = task.key.partition("\n")[2]
+        value = f" for {which}" if which else ""
+        return _paused(why) or f"{task.node} is serial{value}: {why.ahead} before it"
+    return "waits for its inputs"
+
+
+def _paused(why: Why) -> str | None:
+    if why.run.paused:
+        return f"run {public_id(why.run.id)} is paused"
+    return None
+
+
+def _waiting(why: Why, now: float) -> str:
+    task = why.task
+    due = _ago((task.due_at or now) - now)
+    if task.failures:
+        return f"retried in {due} after: {task.reason}"
+    word = "asked to be asked again" if task.count else "a delayed message"
+    return f"{word}, due in {due}"
+
+
+def _ready(why: Why) -> str:
+    task, queue = why.task, why.queue
+    if why.run.state is not RunState.active and why.graph[task.node].epilogue is None:
+        return f"run {public_id(why.run.id)} has {why.run.state}; it will be cancelled"
+    if paused := _paused(why):
+        return paused
+    if queue is not None and queue.paused:
+        return f"queue {queue.name} is paused"
+    if why.lane_paused:
+        return f"node {task.node} is paused"
+    if why.lane_limit is not None and why.running >= why.lane_limit:
+        return f"node {task.node} is full: {why.running} of {why.lane_limit} running"
+    if queue is not None and queue.limit is not None and why.running >= queue.limit:
+        return f"queue {queue.name} is full: {why.running} of {queue.limit} running"
+    offering = [w for w in why.workers if why.graph.label in w.offers.split(", ")]
+    if not offering:
+        return f"no worker offers {why.graph.label}"
+    serving = [w for w in offering if not w.queues or task.queue in w.queues.split(",")]
+    if not serving:
+        return f"no worker that offers {why.graph.label} takes from queue {task.queue}"
+    kind = "a message" if why.graph[task.node].arity is Arity.handler else "a task"
+    return f"ready: {kind} in queue {task.queue}, next for one of {len(serving)} workers"
+
+
+def _ago(seconds: float) -> str:
+    seconds = max(0.0, seconds)
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,155 @@
+"""The one JSON codec: what may be data, how it is written, and durations.
+
+UTF-8 text in every store. NaN, infinities, NUL, lone surrogates, integers beyond 64 bits and keys that are no
+strings are refused by the name of the field, at the moment the value is given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import date, datetime, time, timedelta
+from enum import Enum
+from math import isfinite
+from pathlib import PurePath
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel
+from pydantic_core import from_json, to_json
+
+from heliostat.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+LIMIT_BYTES = 1 << 20  #: the largest message, result or record: 1 MiB of UTF-8
+DEPTH = 100  #: deeper nesting is refused, in writing and in reading
+_INT64 = 1 << 63
+
+
+def encode(value: object, where: str, keep: Callable[[object], Json] | None = None) -> str:
+    """Write ``value`` as JSON text of at most 1 MiB.
+
+    ``where`` names the value in the error message. ``keep`` turns what only a context can turn into data
+    (a ``Path``, an ``Artifact``) into JSON; without it such values are refused.
+    Raises BadInput with the name of the offending field.
+    """
+    plain = value if type(value) in _ATOMS else _plain(value, where, keep, 0)
+    if type(plain) is str:
+        _text(plain, where)
+    elif type(plain) is int and not -_INT64 <= plain < _INT64:
+        raise BadInput(f"{where}: the integer needs more than 64 bits; send it as a string")
+    text = to_json(plain).decode()
+    if len(text) > LIMIT_BYTES // 4 and (size := len(text.encode())) > LIMIT_BYTES:
+        raise BadInput(f"{where}: {size:,} bytes of JSON; the limit is {LIMIT_BYTES:,}, return a Path for more")
+    return text
+
+
+def decode(text: str | bytes, where: str = "value") -> Json:
+    """Read JSON text; raises BadInput when it is none (NaN and infinities are none)."""
+    try:
+        value: Json = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadInput(f"{where}: not JSON ({error})") from None
+    return value
+
+
+def accept(text: str | bytes, where: str) -> str:
+    """Check JSON text from outside and write it again in the one form that stores keep."""
+    if len(text) > LIMIT_BYTES:
+        raise BadInput(f"{where}: {len(text):,} bytes of JSON; the limit is {LIMIT_BYTES:,}")
+    return encode(decode(text, where), where)
+
+
+_ATOMS = frozenset({type(None), bool, int, str})
+
+
+def _plain(value: object, where: str, keep: Callable[[object], Json] | None, depth: int) -> Json:
+    """``value`` as dicts, lists and atoms, every one of them checked."""
+    kind = type(value)
+    if value is None or kind is bool:
+        return value  # type: ignore[return-value]
+    if kind is str:
+        return _text(value, where)  # type: ignore[arg-type]
+    if isinstance(value, Enum):
+        return _plain(value.value, where, keep, depth)
+    if isinstance(value, int):
+        if not -_INT64 <= value < _INT64:
+            raise BadInput(f"{where}: the integer needs more than 64 bits; send it as a string")
+        return int(value)
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise BadInput(f"{where}: {float(value)} is not JSON; use None or a string")
+        return float(value)
+    if isinstance(value, str):
+        return _text(str(value), where)
+    if depth >= DEPTH:
+        raise BadInput(f"{where}: nested more than {DEPTH} deep")
+    if isinstance(value, dict):
+        return {_key(k, where): _plain(v, f"{where}.{k}", keep, depth + 1) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v, f"{where}[{i}]", keep, depth + 1) for i, v in enumerate(value)]
+    return _converted(value, where, keep, depth)
+
+
+def _converted(value: object, where: str, keep: Callable[[object], Json] | None, depth: int) -> Json:
+    """Values with a JSON form of their own: models, dataclasses, times, files."""
+    if keep is not None and (isinstance(value, PurePath) or hasattr(value, "__artifact__")):
+        return keep(value)
+    if isinstance(value, BaseModel):
+        fields = {name: getattr(value, name) for name in type(value).model_fields} | (value.model_extra or {})
+        return _plain(fields, where, keep, depth)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return _plain(fields, where, keep, depth)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, PurePath):
+        raise BadInput(f"{where}: a file cannot be given here; give its name as a string")
+    kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    raise BadInput(f"{where}: {kind} is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models")
+
+
+def _text(value: str, where: str) -> str:
+    if value.isascii():
+        if "\0" not in value:
+            return value
+        raise BadInput(f"{where}: a NUL character cannot be stored; remove it or encode the bytes")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{where}: a lone surrogate is not Unicode text; decode the bytes properly") from None
+    if "\0" in value:
+        raise BadInput(f"{where}: a NUL character cannot be stored; remove it or encode the bytes")
+    return value
+
+
+def _key(key: object, where: str) -> str:
+    if not isinstance(key, str):
+        raise BadInput(f"{where}: the key {key!r} is no string; JSON objects have string keys")
+    return _text(str(key), f"{where}: the key {key!r}")
+
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def seconds(duration: str | timedelta | float, where: str = "duration") -> float:
+    """A duration in seconds: ``"90s"``, ``"10m"``, ``"1h30m"``, ``"2d"``, a timedelta or a number of seconds."""
+    if isinstance(duration, timedelta):
+        value = duration.total_seconds()
+    elif isinstance(duration, int | float) and not isinstance(duration, bool):
+        value = float(duration)
+    elif isinstance(duration, str) and duration and (match := _DURATION.fullmatch(duration.strip())) and match[0]:
+        value = sum(float(n or 0) * unit for n, unit in zip(match.groups(), (86400, 3600, 60, 1), strict=True))
+    else:
+        raise BadInput(f'{where}: {duration!r} is no duration; write "90s", "10m", "1h30m" or a timedelta')
+    if not (isfinite(value) and value >= 0):
+        raise BadInput(f"{where}: {duration!r} is no duration; it must be finite and not negative")
+    return value

@@ -1,0 +1,147 @@
+"""Compose: from an address and a configuration to an engine. The only room that knows the families."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heliostat import config
+from heliostat.clock import Clock, Ids, SystemClock
+from heliostat.context import Surroundings
+from heliostat.engine import Engine
+from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
+from heliostat.perform import Performer
+from heliostat.registry import Registry
+from heliostat.watch import Jobs, Watch
+from heliostat.worker import Worker, gone
+from heliostat.workflow import Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from heliostat.store import Store
+
+SLOTS = 8  #: threads of a worker, where nothing else is said
+
+
+def open(
+    database: str | None = None,
+    *,
+    files: str | Path | None = None,
+    slots: int = SLOTS,
+    lease_seconds: float = 15.0,
+    seed: int | None = None,
+) -> Engine:
+    """An engine on a database: as configured, or ``sqlite:///file.db``, ``postgresql://…``, ``memory://``.
+
+    ``files`` is the directory for artifacts, logs and attempts, ``slots`` how many functions run at once in a
+    worker. Raises BadInput for an address that is none, and OperatorError if the database cannot be used.
+    """
+    settings = config.read()
+    settings = replace(settings, database=database or settings.database, files=Path(files or settings.files))
+    store, clock = open_store(settings.database)
+    return engine_on(store, clock, settings.files, slots=slots, lease_seconds=lease_seconds, seed=seed)
+
+
+def engine_on(
+    store: Store,
+    clock: Clock,
+    files: Path,
+    *,
+    slots: int = SLOTS,
+    lease_seconds: float = 15.0,
+    seed: int | None = None,
+) -> Engine:
+    """An engine on a store, with the families of one machine: threads, local jobs, a directory for files."""
+    from heliostat.batches.local import LocalBatch
+    from heliostat.executors.thread import ThreadExecutor
+    from heliostat.loops.promote import Promote
+    from heliostat.loops.rescue import Rescue
+    from heliostat.loops.sweep import Sweep
+    from heliostat.repositories.directory import DirectoryRepository
+
+    chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
+    files = files.absolute()
+    around = Surroundings(store, DirectoryRepository(files / "artifacts"), clock, Ids(clock, chance), files)
+    registry = Registry(store.graph)
+
+    def new_worker(
+        name: str = "", queues: Iterable[str] | None = None, slots: int = slots, lease_seconds: float = lease_seconds
+    ) -> Worker:
+        worker = Worker(store, registry, clock, chance, name=name, queues=queues, lease_seconds=lease_seconds)
+        batch = LocalBatch()
+        perform = Performer(registry, around, Jobs(batch, around))
+        worker.executor = ThreadExecutor(perform, clock, worker.bell, slots)
+        worker.watch = Watch(batch)
+        rescue = Rescue(store, lease_seconds, lambda: worker.id, worker.adopt, gone)
+        worker.loops = [Promote(store), rescue, Sweep(store)]
+        return worker
+
+    return Engine(store, registry, around, new_worker)
+
+
+def open_store(database: str) -> tuple[Store, Clock]:
+    """The store behind an address, and the clock that goes with it."""
+    scheme, colon, rest = database.partition("://")
+    if scheme == "memory" and colon:
+        from heliostat.stores.memory import MemoryStore
+
+        return MemoryStore(), SystemClock()
+    if scheme == "sqlite" and colon:
+        from heliostat.stores.sqlite import SqliteStore
+
+        path = rest.removeprefix("/")
+        if not path or not rest.startswith("/"):
+            raise BadInput(f"{database!r}: write sqlite:///file.db, or sqlite:////absolute/file.db")
+        return SqliteStore(path), SystemClock()
+    if scheme in ("postgresql", "postgres") and colon:
+        try:
+            from heliostat.stores.postgres import PostgresStore
+        except ImportError:
+            raise BadInput("PostgreSQL needs the extra: pip install 'heliostat[postgres]'") from None
+        store = PostgresStore(database)
+        return store, SystemClock(store.time)
+    raise BadInput(f"{database!r} is no database; write sqlite:///file.db, postgresql://… or memory://")
+
+
+def load(where: str) -> list[Workflow]:
+    """The workflows of ``file.py``, ``file.py:name``, ``package.module`` or ``package.module:name``."""
+    place, _, name = where.partition(":")
+    module = _module(place)
+    found = {key: value for key, value in vars(module).items() if isinstance(value, Workflow)}
+    if name and name not in found:
+        raise NotFound(f"{place} has no workflow {name!r}{nearest(name, found)}")
+    if not found:
+        raise NotFound(f"{place} defines no workflow")
+    return [found[name]] if name else list({id(workflow): workflow for workflow in found.values()}.values())
+
+
+def _module(place: str) -> Any:
+    path = Path(place)
+    if path.suffix != ".py" and "/" not in place:
+        if "" not in sys.path:
+            sys.path.insert(0, "")
+        try:
+            return importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            if error.name and place.startswith(error.name):
+                raise NotFound(f"there is no module {place!r}") from None
+            raise
+    if not path.is_file():
+        raise NotFound(f"there is no file {place!r}")
+    name = path.stem
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path.absolute()):
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path.absolute())
+    if spec is None or spec.loader is None:
+        raise DefinitionError(f"{place} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.absolute().parent))
+    spec.loader.exec_module(module)
+    return module

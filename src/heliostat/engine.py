@@ -1,0 +1,342 @@
+"""The engine: opens runs, finds them, and works; a run's handle does the rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from heliostat import checks, codec
+from heliostat.artifact import Artifact
+from heliostat.context import Surroundings
+from heliostat.effects import End, Send, Start
+from heliostat.errors import BadInput, NotFound, RunFailed
+from heliostat.graph import Graph
+from heliostat.inputs import node_result, result_of
+from heliostat.run import Run, RunState, parse_id, public_id, task_id
+from heliostat.signature import check_start, revive
+from heliostat.store import Answer, Command, Pause, Register
+from heliostat.workflow import NodeHandle, Workflow
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from types import TracebackType
+
+    from heliostat.codec import Json
+    from heliostat.registry import Registry
+    from heliostat.store import Entry, Record, Store
+    from heliostat.task import Task, TaskState
+    from heliostat.worker import Worker
+
+R = TypeVar("R")
+PAGE = 500
+
+
+class Engine:
+    """The way in for a program. Made by ``heliostat.open``; closed by ``with`` or ``close``."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        around: Surroundings,
+        new_worker: Callable[..., Worker],
+        *,
+        actor: str = "python",
+    ) -> None:
+        self.store, self.registry, self.around = store, registry, around
+        self._new_worker, self._actor = new_worker, actor
+        self._worker: Worker | None = None
+        self._working = threading.Lock()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop working and give the database back."""
+        if self._worker is not None:
+            self._worker.stop(grace=5.0)
+            self._worker = None
+        self.store.close()
+
+    # definitions and runs
+
+    def add(self, workflow: Workflow) -> Graph:
+        """Offer a workflow: register its definition, and let this engine's workers run it. Repeated, it does nothing."""
+        for signature in workflow.signatures.values():
+            signature.warm()
+        graph = workflow.graph
+        if graph.id not in self.registry.offers or self.registry.graph(graph.id) != graph:
+            self.store.accept([Command(Register(graph), actor=self._actor)], self.around.clock.now())
+        self.registry.add(workflow)
+        return graph
+
+    def start(
+        self,
+        workflow: Workflow,
+        message: object = None,
+        *,
+        name: str = "",
+        to: NodeHandle[..., Any] | str | None = None,
+        priority: int = 0,
+        idempotency_key: str | None = None,
+    ) -> RunHandle:
+        """Start a run. When this has returned, the run is durable.
+
+        ``message`` goes to every node that waits for nothing, and to entry handlers or the one named in ``to``.
+        Raises BadInput if a node's annotation does not fit it, Conflict if ``idempotency_key`` came before with
+        another message; with the same message the run of then is answered.
+        """
+        graph = self.add(workflow)
+        start = self._start(workflow, graph, message, name, to, priority, idempotency_key)
+        answer = self._accept(Command(start))
+        return RunHandle(self, int(answer.run or start.run), graph)
+
+    def start_many(self, workflow: Workflow, messages: Iterable[object]) -> list[RunHandle]:
+        """Start a run per message, some hundred of them in each transaction."""
+        graph = self.add(workflow)
+        starts = [self._start(workflow, graph, message, "", None, 0, None) for message in messages]
+        for first in range(0, len(starts), PAGE):
+            commands = [Command(start, actor=self._actor) for start in starts[first : first + PAGE]]
+            self.store.accept(commands, self.around.clock.now())
+        self._ring()
+        return [RunHandle(self, start.run, graph) for start in starts]
+
+    def _start(
+        self,
+        workflow: Workflow,
+        graph: Graph,
+        message: object,
+        name: str,
+        to: NodeHandle[..., Any] | str | None,
+        priority: int,
+        key: str | None,
+    ) -> Start:
+        text = self._encode(message, "message")
+        target = to.name if isinstance(to, NodeHandle) else to
+        check_start(graph, workflow.signatures, text, target)
+        codec.encode([name, key], "name or idempotency_key")
+        run = self.around.ids.run()
+        return Start(run, graph, text, name, priority, None, key, target)
+
+    def _encode(self, value: object, where: str) -> str:
+        def keep(found: object) -> Json:
+            if isinstance(found, Artifact):
+                return found.to_json()
+            path = Path(str(found))
+            if not path.exists():
+                raise BadInput(f"{where}: the file {str(path)!r} is not there")
+            return self.around.repository.keep(path).to_json()
+
+        return codec.encode(value, where, keep)
+
+    def run(self, workflow: Workflow, message: object = None, **options: Any) -> RunHandle:
+        """``start`` and ``work`` in one."""
+        run = self.start(workflow, message, **options)
+        self.work(until=run)
+        return run
+
+    def find(self, run: str) -> RunHandle:
+        """The run with a public id; raises NotFound."""
+        found = self.store.run(parse_id(run))
+        if found is None:
+            raise NotFound(f"there is no run {run}")
+        return RunHandle(self, found.id, self.store.graph(found.graph))
+
+    def runs(self, workflow: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
+        """Runs, newest first."""
+        return self.store.runs(workflow, state, limit=limit)
+
+    # working
+
+    def work(
+        self,
+        until: RunHandle | str | Callable[[], bool] | None = None,
+        *,
+        on_tick: Callable[[], None] | None = None,
+    ) -> None:
+        """Work in this thread: until a run has ended, until ``"idle"``, or until a condition holds.
+
+        Idle means that nothing can happen any more without a person or a message.
+        """
+        with self._working:
+            worker = self._worker = self._worker or self.worker()
+            done = self._condition(until, worker)
+
+            def over() -> bool:
+                if on_tick is not None:
+                    on_tick()
+                return done()
+
+            worker.serve(over)
+
+    def worker(self, **options: Any) -> Worker:
+        """A worker of this engine's workflows, for whoever wants to drive it."""
+        return self._new_worker(**options)
+
+    def _condition(self, until: RunHandle | str | Callable[[], bool] | None, worker: Worker) -> Callable[[], bool]:
+        if isinstance(until, RunHandle):
+            run = until
+            return lambda: not worker.holds(run.key) and run.over
+        if until in (None, "idle"):
+            return lambda: worker.idle and self._nothing_runs()
+        if callable(until):
+            return until
+        raise BadInput(f'work: until= is a run, "idle" or a function, not {until!r}')
+
+    def _nothing_runs(self) -> bool:
+        return not any(running for _, _, running in self.store.queues())
+
+    def _accept(self, command: Command) -> Answer:
+        answer = self.store.accept([command], self.around.clock.now())[0]
+        self._ring()
+        return answer
+
+    def _ring(self) -> None:
+        if self._worker is not None:
+            self._worker.ring()
+
+
+class RunHandle:
+    """A run as a program holds it."""
+
+    def __init__(self, engine: Engine, key: int, graph: Graph) -> None:
+        self._engine, self.key, self.graph = engine, key, graph
+
+    def __repr__(self) -> str:
+        return f"<run {self.id} of {self.graph.label}: {self.state}>"
+
+    @property
+    def id(self) -> str:
+        """The public id."""
+        return public_id(self.key)
+
+    @property
+    def info(self) -> Run:
+        """The run as it is now."""
+        run = self._engine.store.run(self.key)
+        if run is None:
+            raise NotFound(f"there is no run {self.id} any more")
+        return run
+
+    @property
+    def state(self) -> RunState:
+        """Where it stands."""
+        return self.info.state
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, and all that runs after its end too."""
+        run = self.info
+        return run.state.final and (run.open <= 0 or not any(node.epilogue for node in self.graph))
+
+    # acting
+
+    def send(
+        self,
+        to: NodeHandle[..., Any] | str,
+        message: object = None,
+        *,
+        delay: str | timedelta | float | None = None,
+        idempotency_key: str | None = None,
+        priority: int | None = None,
+    ) -> Answer:
+        """Send a message to a handler. When this has returned, the message is durable.
+
+        After the run's end it is kept with the reason why nobody handles it; the answer's ``note`` says so.
+        """
+        engine = self._engine
+        text = engine._encode(message, "message")  # noqa: SLF001 - its own kind
+        name = to if isinstance(to, str) else to.name
+        signature = engine.registry.signatures(self.graph.id).get(self.graph[name].name)
+        if signature is not None and signature.message is not None and not signature.message.wants_path:
+            signature.message.fit(revive(text, None))
+        now = engine.around.clock.now()
+        due_at = None if delay is None else now + codec.seconds(delay, "delay")
+        codec.encode(idempotency_key, "idempotency_key")
+        key = idempotency_key or f"~{public_id(engine.around.ids.run())}"  # so that a repeated call is seen as one
+        return self._accept(Send(name, text, due_at, key, priority))
+
+    def complete(self, result: object = None, *, reason: str = "") -> Answer:
+        """End the run with a result; a no-op that says so if it has ended."""
+        return self._accept(End(RunState.succeeded, codec.encode(result, "result")), reason)
+
+    def cancel(self, reason: str = "") -> Answer:
+        """End the run as cancelled; a no-op that says so if it has ended."""
+        return self._accept(End(RunState.cancelled, reason=reason or "cancelled by its caller"), reason)
+
+    def pause(self, reason: str = "") -> Answer:
+        """Hold what has not begun."""
+        return self._accept(Pause(True), reason)
+
+    def resume(self, reason: str = "") -> Answer:
+        """Let it go on."""
+        return self._accept(Pause(False), reason)
+
+    def _accept(self, verb: Send | End | Pause, reason: str = "") -> Answer:
+        codec.encode(reason, "reason")
+        return self._engine._accept(Command(verb, self.key, self._engine._actor, reason))  # noqa: SLF001
+
+    # looking
+
+    @overload
+    def result(self, node: NodeHandle[..., R]) -> R: ...
+    @overload
+    def result(self, node: str | None = None) -> Any: ...
+    def result(self, node: NodeHandle[..., Any] | str | None = None) -> Any:
+        """The run's result, or a node's; files as artifacts. Raises RunFailed if the run did not succeed."""
+        run, store = self.info, self._engine.store
+        if node is not None:
+            name = node if isinstance(node, str) else node.name
+            return revive(node_result(store, run.id, self.graph, self.graph[name]), None)
+        if run.state is not RunState.succeeded:
+            raise RunFailed(self.id, run.state, run.reason or "it has not ended")
+        return revive(result_of(store, run, self.graph), None)
+
+    def results(self) -> dict[str, Any]:
+        """The results of all nodes that act once or per item, by name."""
+        nodes = [node for node in self.graph if not node.epilogue]
+        return {node.name: self.result(node.name) for node in nodes}
+
+    def tasks(self, state: TaskState | None = None, node: str | None = None) -> list[Task]:
+        """Its tasks, by number."""
+        found: list[Task] = []
+        while page := self._engine.store.tasks(self.key, state, node, found[-1].number if found else 0, PAGE):
+            found += page
+        return found
+
+    def records(self, node: NodeHandle[..., Any] | str | None = None, key: str | None = None) -> list[Any]:
+        """Records of a node (or of all), in the order put."""
+        name = node.name if isinstance(node, NodeHandle) else node
+        return [revive(record.value, None) for record in self._records(name, key)]
+
+    def _records(self, node: str | None, key: str | None) -> Sequence[Record]:
+        return self._engine.store.records(self.key, node, key)
+
+    def artifacts(self, *tags: str) -> list[Artifact]:
+        """What the run keeps, with all of these tags."""
+        kept = self._engine.store.artifacts(self.key)
+        return [k.artifact for k in kept if set(tags) <= set(k.artifact.tags)]
+
+    def log(self) -> list[Entry]:
+        """Its journal, in order."""
+        return self._engine.store.journal(self.key, limit=100_000)
+
+    def explain(self, number: int | None = None) -> str:
+        """Why it (or a task of it) does not go on, in one sentence per task that is not final."""
+        tasks = [t for t in self.tasks() if not t.state.final] if number is None else []
+        numbers = [number] if number is not None else [task.number for task in tasks]
+        lines = []
+        for each in numbers:
+            why = self._engine.store.why(self.key, each)
+            if why is None:
+                raise NotFound(f"there is no task {task_id(self.key, each)}")
+            words = checks.explain(why, self._engine.around.clock.now())
+            lines.append(words if number is not None else f"{task_id(self.key, each)} {why.task.node}: {words}")
+        return "\n".join(lines) or f"run {self.id} has {self.state}" if number is None else lines[0]

@@ -1,0 +1,107 @@
+"""Everything that Heliostat raises, by who must act.
+
+HeliostatError
+├── DefinitionError        the author of a workflow: the definition itself is wrong
+├── Refused                the caller: this request cannot be taken, nothing was changed
+│   ├── BadInput           a value is not what was asked for
+│   ├── NotFound           the thing named does not exist
+│   ├── Ended              the run is over, or the verb comes too late
+│   └── Conflict           the same key or version with another content
+├── RunFailed              the caller: the run whose result was asked for did not succeed
+├── TaskError              the author of a function: misuse of its context
+│   └── Stopped            the attempt was asked to stop
+└── OperatorError          the operator: something outside needs care
+    ├── StoreUnavailable   the database cannot be reached or is busy (transient)
+    ├── SchemaMismatch     the database has another schema than this version
+    └── ArtifactError      a file is missing or is not what it was
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class HeliostatError(Exception):
+    """The root: catch it to catch whatever Heliostat itself has to say."""
+
+    #: Process exit code of the command line for this branch.
+    exit_code = 1
+
+
+class DefinitionError(HeliostatError):
+    """A workflow is defined in a way that cannot work; raised at the line that says so."""
+
+    exit_code = 3
+
+
+class Refused(HeliostatError):
+    """A request was refused at the door, and nothing was changed."""
+
+    exit_code = 4
+
+
+class BadInput(Refused):
+    """A value is not what was asked for; the message names the field and what would be right."""
+
+
+class NotFound(Refused):
+    """What was named does not exist."""
+
+
+class Ended(Refused):
+    """The run is over, so the request has nothing left to act on."""
+
+
+class Conflict(Refused):
+    """The same key or version was used before with another content."""
+
+
+class RunFailed(HeliostatError):
+    """The run did not succeed; the message names node, attempt and cause."""
+
+    exit_code = 5
+
+    def __init__(self, run: str, state: str, reason: str) -> None:
+        super().__init__(f"run {run} {state}: {reason}")
+        self.run, self.state, self.reason = run, state, reason
+
+
+class TaskError(HeliostatError):
+    """A function used its context in a way that has no meaning."""
+
+
+class Stopped(TaskError):
+    """The attempt was asked to stop and said so by raising this."""
+
+
+class OperatorError(HeliostatError):
+    """Something outside the workflow needs an operator's care."""
+
+    exit_code = 6
+    transient = False
+
+
+class StoreUnavailable(OperatorError):
+    """The database cannot be reached or stayed busy; the same call may succeed later."""
+
+    transient = True
+
+
+class SchemaMismatch(OperatorError):
+    """The database has another schema than this version of Heliostat."""
+
+
+class ArtifactError(OperatorError):
+    """A file that the repository should hold is missing or damaged."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A clause that offers the nearest known name, or lists the few there are, or nothing."""
+    names = list(known)
+    if close := get_close_matches(name, names, n=1):
+        return f"; did you mean {close[0]!r}?"
+    return f"; there is {', '.join(names)}" if 0 < len(names) <= 8 else ""

@@ -1,0 +1,80 @@
+"""The seam to what runs functions: works in, outcomes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from heliostat.outcome import Outcome
+    from heliostat.store import Settled
+    from heliostat.task import Attempt
+
+    Perform = Callable[["Work"], "Answered"]
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """An attempt with the inputs that were read for it, on its way through an executor.
+
+    ``settled`` holds how each upstream node came out, ``lists`` those of each nodes; ``message`` is the JSON text of
+    what the run was started with or the handler was sent. ``begun_at`` is set when a thread takes it (clock time),
+    ``stop`` when it should end; ``job`` is the directory of its job when that is to be collected.
+    """
+
+    attempt: Attempt
+    message: str | None = None
+    settled: dict[str, Settled] = field(default_factory=dict)
+    lists: dict[str, list[Settled]] = field(default_factory=dict)
+    timeout: float | None = None
+    begun_at: float | None = None
+    stop: str | None = None
+    job: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Not an outcome yet: the attempt lives on as a job in this directory, and needs no slot."""
+
+    directory: Path
+
+
+Answered: TypeAlias = "Outcome | Submitted"
+
+
+class Executor(Protocol):
+    """Runs works, some at a time.
+
+    A work that was submitted comes back exactly once: from ``collect`` with its outcome, from ``take_back`` if it
+    had not begun, or never, if it was written off.
+    """
+
+    slots: int
+
+    def submit(self, works: Sequence[Work]) -> None:
+        """Take works in, to be begun in this order."""
+
+    def collect(self) -> list[tuple[Work, Answered]]:
+        """What has ended since the last call."""
+
+    def take_back(self) -> list[Work]:
+        """The works that have not begun; they will not."""
+
+    def begun(self) -> list[Work]:
+        """The works that have begun and not ended."""
+
+    def waiting(self) -> int:
+        """How many works have not begun."""
+
+    def write_off(self, work: Work) -> bool:
+        """Give up a work that does not end: its outcome is dropped. Answers False if it has just ended."""
+
+    @property
+    def written_off(self) -> int:
+        """How many works were given up and still occupy the process."""
+
+    def close(self, grace: float) -> None:
+        """Begin nothing more; wait at most ``grace`` seconds for what has begun."""

@@ -1,0 +1,130 @@
+"""Run works on threads of this process.
+
+The threads share one line of works and put outcomes into one box: no future and no lock per work. A thread cannot be
+stopped, so one that does not end in time is written off: another takes its place, and its outcome is dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heliostat.clock import Clock
+    from heliostat.executor import Answered, Perform, Work
+
+
+class ThreadExecutor:
+    """Works on up to ``slots`` threads at once, begun in order; implements ``executor.Executor``.
+
+    ``bell`` rings when an outcome can be collected. Threads are started when there is work for them.
+    """
+
+    def __init__(self, perform: Perform, clock: Clock, bell: threading.Event, slots: int) -> None:
+        self._perform, self._clock, self._bell, self.slots = perform, clock, bell, slots
+        self._line: deque[Work] = deque()
+        self._box: deque[tuple[Work, Answered]] = deque()
+        self._begun: dict[int, Work] = {}
+        self._written_off: set[int] = set()
+        self._work_there = threading.Condition()
+        self._idle = 0
+        self._threads: set[threading.Thread] = set()
+        self._closed = False
+
+    def submit(self, works: Sequence[Work]) -> None:
+        """Put works in line, and see that threads come for them."""
+        with self._work_there:
+            self._line.extend(works)
+            wanted = min(len(self._line), self.slots) - self._idle
+            alive = len(self._threads) - len(self._written_off)
+            for _ in range(min(wanted, self.slots - alive)):
+                self._start_thread()
+            self._work_there.notify(min(len(works), self._idle))
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._serve, name="heliostat-slot", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        me = threading.current_thread()
+        mine = threading.get_ident()
+        while (work := self._next()) is not None:
+            self._begun[mine] = work
+            work.begun_at = self._clock.now()
+            outcome = self._perform(work)
+            if self._begun.pop(mine, None) is not work:
+                break  # written off meanwhile; another thread has this one's place
+            self._box.append((work, outcome))
+            if not self._bell.is_set():
+                self._bell.set()
+        with self._work_there:
+            self._threads.discard(me)
+            self._written_off.discard(mine)
+
+    def _next(self) -> Work | None:
+        try:
+            return self._line.popleft()
+        except IndexError:
+            pass
+        with self._work_there:
+            self._idle += 1
+            try:
+                while not self._line:
+                    if self._closed:
+                        return None
+                    self._work_there.wait()
+                return self._line.popleft()
+            finally:
+                self._idle -= 1
+
+    def collect(self) -> list[tuple[Work, Answered]]:
+        """Empty the box."""
+        return [self._box.popleft() for _ in range(len(self._box))]
+
+    def take_back(self) -> list[Work]:
+        """Empty the line."""
+        works = []
+        while True:
+            try:
+                works.append(self._line.popleft())
+            except IndexError:
+                return works
+
+    def begun(self) -> list[Work]:
+        """What the threads hold now."""
+        return list(self._begun.values())
+
+    def waiting(self) -> int:
+        """How long the line is."""
+        return len(self._line)
+
+    def write_off(self, work: Work) -> bool:
+        """Leave a thread to itself: another may take its place."""
+        with self._work_there:
+            for ident, held in list(self._begun.items()):
+                if held is work and self._begun.pop(ident, None) is work:
+                    self._written_off.add(ident)
+                    if self._line:
+                        self._start_thread()
+                    return True
+        return False
+
+    @property
+    def written_off(self) -> int:
+        """How many threads run on without anybody waiting for them."""
+        return len(self._written_off)
+
+    def close(self, grace: float) -> None:
+        """Send idle threads home and wait a while for the busy ones."""
+        with self._work_there:
+            self._closed = True
+            self._line.clear()
+            self._work_there.notify_all()
+            threads = [thread for thread in self._threads if thread.ident not in self._written_off]
+        until = self._clock.now() + grace
+        for thread in threads:
+            thread.join(max(0.0, until - self._clock.now()))

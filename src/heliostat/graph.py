@@ -1,0 +1,310 @@
+"""The graph: the frozen data of a workflow, and all that planning needs.
+
+A graph is nodes in an order in which every edge leads forward. It has a JSON form (``to_json``/``from_json``)
+and a fingerprint over its structure: nodes, arity, edges, serial, choices; not queues, retries or resources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from heliostat.codec import seconds
+from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
+from heliostat.job import JobSpec
+from heliostat.task import TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")  #: names of workflows, nodes and queues
+
+
+class Kind(StrEnum):
+    """What a node does when it acts."""
+
+    function = "function"  # calls Python
+    job = "job"  # gives a command to a batch system
+
+
+class Arity(StrEnum):
+    """How many tasks a node may have in one run."""
+
+    once = "once"  # at most one, when all that it waits for has settled
+    each = "each"  # one per item of another node's list
+    handler = "handler"  # one per message that it is sent
+
+
+class On(StrEnum):
+    """Which end of the upstream node an edge is waiting for."""
+
+    succeeded = "succeeded"  # the ordinary edge
+    failed = "failed"  # the author's `except`
+    ended = "ended"  # the author's `finally`
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What leads to a node: from ``source``, perhaps into ``parameter``, perhaps only for one ``choice``."""
+
+    source: str
+    parameter: str | None = None
+    on: On = On.succeeded
+    choice: str | None = None
+    optional: bool = False  # the parameter has a default, so an upstream that was skipped does not skip the node
+    each: bool = False  # the parameter gets one item of the source's list at a time
+
+    def met(self, state: TaskState, choice: str | None) -> bool:
+        """Whether an upstream that settled so lets this edge's node run."""
+        if self.on is On.ended:
+            return True
+        if self.on is On.failed:
+            return state is TaskState.failed
+        if self.optional:
+            return True
+        return state is TaskState.succeeded and self.choice in (None, choice)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a failed attempt is tried again, and after how long.
+
+    ``limit`` more tries; the first after ``delay``, each next one ``factor`` times later, at most ``max_delay``,
+    spread by ``jitter`` (0.1 is ±10 %). ``on`` are the exception classes worth another try. Durations become seconds
+    and classes their names, so that the value is data.
+    """
+
+    limit: int = 0
+    delay: str | timedelta | float = 1.0
+    factor: float = 2.0
+    max_delay: str | timedelta | float = 3600.0
+    jitter: float = 0.1
+    on: tuple[type[BaseException] | str, ...] = ("builtins.Exception",)
+
+    def __post_init__(self) -> None:
+        kinds = self.on if isinstance(self.on, tuple | list) else (self.on,)
+        object.__setattr__(self, "delay", seconds(self.delay, "retry: delay"))
+        object.__setattr__(self, "max_delay", seconds(self.max_delay, "retry: max_delay"))
+        object.__setattr__(self, "on", tuple(kind if isinstance(kind, str) else kind_name(kind) for kind in kinds))
+
+    def covers(self, error: BaseException) -> bool:
+        """Whether an error is worth another try."""
+        return any(kind_name(kind) in self.on for kind in type(error).__mro__)
+
+
+def kind_name(kind: type) -> str:
+    """The name by which an exception class is kept."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a node needs from the machine it runs on: cores, memory, wall time."""
+
+    cores: int = 1
+    memory: str | None = None
+    walltime: str | None = None
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A vertex of the graph: structure first, then policies (which may differ under one fingerprint)."""
+
+    name: str
+    arity: Arity = Arity.once
+    kind: Kind = Kind.function
+    edges: tuple[Edge, ...] = ()
+    epilogue: On | None = None  # runs after the run's end, when it ended so; cannot change it
+    entry: bool = False  # this handler gets the message that starts the run
+    serial: bool | str = False  # one at a time per run, or per value of that field of the message
+    takes_message: bool = False  # its function has a parameter for the message
+    job: JobSpec | None = None
+    queue: str = "default"
+    priority: int = 0
+    limit: int | None = None
+    retry: Retry = Retry()
+    timeout: float | None = None  # seconds
+    may_fail: bool = False
+    rescues: int = 3
+    resources: Resources | None = None
+
+    @property
+    def waits(self) -> int:
+        """How many arrivals complete its inputs, before any fan-out adds to them."""
+        return len(self.edges)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The frozen data of a workflow, to which its runs are pinned."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    version: str | None = None
+    stays_open: bool = False
+    on_failure: str = "stop"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of the structure; equal fingerprints plan alike."""
+        return hashlib.sha256(repr([self._structure(node) for node in self.nodes]).encode()).hexdigest()[:16]
+
+    @cached_property
+    def label(self) -> str:
+        """Name and version, as people see it."""
+        return f"{self.name} {self.version or 'dev+' + self.fingerprint[:4]}"
+
+    @cached_property
+    def id(self) -> int:
+        """63 bits that every process computes alike, so that registering needs no round trip."""
+        return stable_id("graph", self.name, self.version or "", self.fingerprint)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {node.name: number for number, node in enumerate(self.nodes, 1)}
+
+    @cached_property
+    def _downstream(self) -> dict[str, tuple[tuple[Node, Edge], ...]]:
+        found: dict[str, list[tuple[Node, Edge]]] = {node.name: [] for node in self.nodes}
+        for node in self.nodes:
+            for edge in node.edges:
+                found[edge.source].append((node, edge))
+        return {name: tuple(pairs) for name, pairs in found.items()}
+
+    def __getitem__(self, name: str) -> Node:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise NotFound(f"workflow {self.name} has no node {name!r}{nearest(name, self._by_name)}") from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def number(self, name: str) -> int:
+        """The task number that a once node's task, or an each node's first one, has in every run: its position."""
+        return self._numbers[name]
+
+    def downstream(self, name: str) -> tuple[tuple[Node, Edge], ...]:
+        """The nodes that wait for this one, with the edge that says so."""
+        return self._downstream[name]
+
+    @cached_property
+    def starts(self) -> tuple[Node, ...]:
+        """The nodes that get the message a run is started with: those that wait for nothing, and entry handlers."""
+        return tuple(
+            n for n in self.nodes if n.entry or (n.arity is not Arity.handler and not n.edges and not n.epilogue)
+        )
+
+    @cached_property
+    def ends(self) -> tuple[Node, ...]:
+        """The nodes that nothing waits for: without ``complete`` their results are the run's."""
+        return tuple(
+            n for n in self.nodes if not n.epilogue and n.arity is not Arity.handler and not self._downstream[n.name]
+        )
+
+    @cached_property
+    def queues(self) -> tuple[str, ...]:
+        """The queues that its nodes use."""
+        return tuple(dict.fromkeys(node.queue for node in self.nodes))
+
+    def caught(self, name: str) -> bool:
+        """Whether an edge takes over when this node fails, so that the run goes on."""
+        return any(edge.on is not On.succeeded for _, edge in self._downstream[name])
+
+    def to_json(self) -> dict[str, Any]:
+        """The graph as JSON, defaults left out."""
+        return _without_defaults(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: object) -> Graph:
+        """Read what ``to_json`` wrote; raises BadInput for anything else."""
+        try:
+            graph = _ADAPTER.validate_python(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadInput(f"graph.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        check(graph)
+        return graph
+
+    def difference(self, other: Graph) -> str:
+        """One clause that says how the structure differs from another graph of the same name."""
+        mine, theirs = ({n.name: self._structure(n) for n in g} for g in (self, other))
+        added, removed = sorted(mine.keys() - theirs.keys()), sorted(theirs.keys() - mine.keys())
+        changed = sorted(name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name])
+        parts = [("added", added), ("removed", removed), ("changed", changed)]
+        words = [f"{verb} {', '.join(names)}" for verb, names in parts if names]
+        return "; ".join(words) or "the nodes stand in another order"
+
+    def _structure(self, node: Node) -> object:
+        edges = [(e.source, e.parameter, str(e.on), e.choice, e.optional, e.each) for e in node.edges]
+        epilogue = node.epilogue and str(node.epilogue)
+        head = (node.name, str(node.arity), str(node.kind), edges, epilogue, node.entry, node.serial)
+        return (*head, node.may_fail, self.stays_open, self.on_failure)
+
+
+def stable_id(*parts: str) -> int:
+    """A positive 63-bit integer that is the same in every process for the same words."""
+    return int.from_bytes(hashlib.sha256("\0".join(parts).encode()).digest()[:8], "big") >> 1
+
+
+def check(graph: Graph) -> None:
+    """Refuse a graph that cannot be planned; raises DefinitionError with the node and what would be right."""
+    if not NAME.fullmatch(graph.name):
+        raise DefinitionError(f"{graph.name!r} is no name for a workflow; use letters, digits, _ . -")
+    seen: dict[str, Node] = {}
+    for node in graph.nodes:
+        if not NAME.fullmatch(node.name):
+            raise DefinitionError(f"{node.name!r} is no name for a node; use letters, digits, _ . -")
+        if node.name in seen:
+            raise DefinitionError(f"node {node.name!r} is defined twice in workflow {graph.name}")
+        if not NAME.fullmatch(node.queue):
+            raise DefinitionError(
+                f"node {node.name}: {node.queue!r} is no name for a queue; use letters, digits, _ . -"
+            )
+        for edge in node.edges:
+            if edge.source not in seen:
+                raise DefinitionError(
+                    f"node {node.name}: waits for {edge.source!r}, which is no node before it{nearest(edge.source, seen)}"
+                )
+            if seen[edge.source].epilogue:
+                raise DefinitionError(f"node {node.name}: waits for {edge.source!r}, which runs after the run's end")
+        _check_arity(node)
+        seen[node.name] = node
+
+
+def _check_arity(node: Node) -> None:
+    maps = [edge for edge in node.edges if edge.each]
+    if (node.arity is Arity.each) != (len(maps) == 1):
+        raise DefinitionError(
+            f"node {node.name}: map= takes exactly one parameter and the node whose list it goes over"
+        )
+    if node.arity is not Arity.handler and (node.entry or node.serial):
+        raise DefinitionError(f"node {node.name}: entry= and serial= are for handlers, which act on each message")
+    if node.limit is not None and node.limit < 1:
+        raise DefinitionError(f"node {node.name}: limit={node.limit} would never let it run; pause the node instead")
+    if node.epilogue and node.edges:
+        raise DefinitionError(f"node {node.name}: a node that runs after the run's end waits for no other")
+
+
+def _without_defaults(data: dict[str, Any]) -> dict[str, Any]:
+    nodes = [{k: v for k, v in node.items() if v != _NODE_DEFAULTS.get(k, ...)} for node in data["nodes"]]
+    return data | {"nodes": nodes}
+
+
+_NODE_DEFAULTS = {k: v for k, v in asdict(Node("x")).items() if k != "name"}
+_ADAPTER = TypeAdapter(Graph)

@@ -1,0 +1,47 @@
+"""Rescue: the attempts of workers that show no life go back, or to whoever can watch their jobs.
+
+A worker is lost when its count of heartbeats has not changed for a lease, by the clock of whoever looks: so no step
+of anybody's clock can make it so. On the same machine a process that is gone is seen at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heliostat.store import Store, WorkerInfo
+    from heliostat.task import Attempt
+
+
+class Rescue:
+    """Looks ten times a lease. ``gone`` says of a worker whether its process is surely dead."""
+
+    def __init__(
+        self,
+        store: Store,
+        lease_seconds: float,
+        worker: Callable[[], str],
+        adopt: Callable[[tuple[Attempt, ...]], None],
+        gone: Callable[[WorkerInfo], bool],
+    ) -> None:
+        self._store, self._lease, self._worker, self._adopt, self._gone = store, lease_seconds, worker, adopt, gone
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def tick(self, now: float) -> float:
+        """Compare heartbeats with those seen before, and rescue where one stands still."""
+        me = self._worker()
+        seen = {}
+        for other in self._store.workers():
+            if other.id == me:
+                continue
+            beat, since = self._seen.get(other.id, (-1, now))
+            since = since if beat == other.beat else now
+            if now - since >= self._lease or other.state == "stopped" or self._gone(other):
+                _, adopted = self._store.rescue([(other.id, other.beat)], now, me)
+                self._adopt(adopted)
+            else:
+                seen[other.id] = (other.beat, since)
+        self._seen = seen
+        return now + self._lease / 10

@@ -1,0 +1,136 @@
+"""What an attempt answered.
+
+A function returns its result, or one of the public answers ``Snooze``, ``Skip`` and ``Fail``; the executor turns
+that into an *outcome*, a value that settling understands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from heliostat.effects import Effect
+from heliostat.task import AttemptState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Answer: ask me again after ``delay``. It holds no slot meanwhile and counts as no retry."""
+
+    delay: str | timedelta | float
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Answer: there is nothing to do here, and what waits for this is skipped too."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Answer: this failed for good; no retry."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The message that tells a handler how a run that it started came out."""
+
+    run: str
+    state: str
+    result: Any = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided in a review."""
+
+    choice: str
+    by: str = ""
+    reason: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What ``ctx.failure`` tells: where the run, or what the node waits for, failed, and why."""
+
+    node: str
+    attempt: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """A result as JSON text. ``choice`` is the string it is, ``width`` the length of the list it is, if it is one."""
+
+    result: str = "null"
+    effects: tuple[Effect, ...] = ()
+    choice: str | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The same attempt's effects, and another attempt at ``until``."""
+
+    until: float
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Nothing to do; effects count."""
+
+    reason: str
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It raised, timed out or answered Fail; effects are dropped.
+
+    ``final`` says that another try is not worth it, ``retry_at`` when it begins.
+    """
+
+    error: str
+    retry_at: float | None = None
+    how: AttemptState = AttemptState.failed
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The worker hands the attempt back before it began; nothing counts."""
+
+    reason: str = "handed back"
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """The attempt ended with its worker; the task is ready again."""
+
+    reason: str = "its worker was lost"
+
+
+Outcome: TypeAlias = Succeeded | Snoozed | Skipped | Failed | Released | Rescued
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What settling said of one attempt: ``committed``, ``lost``, ``ended``, ``conflict`` or ``refused``, and why."""
+
+    word: str
+    reason: str = ""
+
+
+COMMITTED = Verdict("committed")
+LOST = Verdict("lost", "the lease had passed to another worker")
+RUN_ENDED = Verdict("ended", "the run was over")

@@ -1,0 +1,170 @@
+"""Performing one attempt: inputs are fitted, the function is called, its answer becomes an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import traceback
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any
+
+from heliostat import codec
+from heliostat.context import Context
+from heliostat.errors import BadInput, HeliostatError
+from heliostat.graph import Arity, Edge, Graph, Kind, Node
+from heliostat.outcome import Ended, Fail, Failed, Outcome, Skip, Skipped, Snooze, Snoozed, Succeeded
+from heliostat.signature import revive
+from heliostat.task import TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from heliostat.artifact import Artifact
+    from heliostat.context import Surroundings
+    from heliostat.executor import Answered, Work
+    from heliostat.registry import Registry
+    from heliostat.signature import Parameter, Signature
+    from heliostat.store import Settled
+    from heliostat.watch import Jobs
+
+
+class Performer:
+    """Calls the function of an attempt's node; what it answers is never an exception.
+
+    Failing outcomes say with ``final`` whether another try would be worth it; whether there is one is not decided here.
+    """
+
+    def __init__(self, registry: Registry, around: Surroundings, jobs: Jobs | None = None) -> None:
+        self._registry, self._around, self._jobs = registry, around, jobs
+
+    def __call__(self, work: Work) -> Answered:
+        """Run the attempt."""
+        graph = self._registry.graph(work.attempt.graph)
+        node = graph[work.attempt.node]
+        signature = self._registry.signature(work.attempt.graph, node.name)
+        context = Context(work, graph, node, self._around)
+        try:
+            if node.kind is Kind.job:
+                return self._job(work, graph, node, signature, context)
+            if signature is None:
+                return Failed(f"this worker has no function for node {node.name}", final=True)
+            answer = _call(signature, arguments(signature, graph, node, work, context))
+            return self._outcome(answer, graph, node, context)
+        except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
+            return Failed(_words(error), final=not node.retry.covers(error) or isinstance(error, BadInput))
+        except SystemExit as error:
+            return Failed(f"the function called exit({error.code!r})", final=True)
+
+    def _job(self, work: Work, graph: Graph, node: Node, signature: Signature | None, context: Context) -> Answered:
+        if self._jobs is None:
+            return Failed("this worker has no batch system for jobs", final=True)
+        if work.job is not None:
+            return self._jobs.collect(work, node, context)
+        given = arguments(signature, graph, node, work, context) if signature is not None else {}
+        return self._jobs.submit(work, graph, node, signature, given, context)
+
+    def _outcome(self, answer: object, graph: Graph, node: Node, context: Context) -> Outcome:
+        kind = type(answer)
+        if kind is Fail:
+            return Failed(answer.reason, final=True)  # type: ignore[attr-defined]
+        if kind is Skip:
+            return Skipped(answer.reason, context.finish())  # type: ignore[attr-defined]
+        if kind is Snooze:
+            until = self._around.clock.now() + codec.seconds(answer.delay, "Snooze")  # type: ignore[attr-defined]
+            return Snoozed(until, context.finish())
+        result = context.encode(answer, "result")
+        width = None
+        if isinstance(answer, list | tuple):
+            width = len(answer)
+        elif answer is not None and (mapped := _mapped_over(graph, node)):
+            return Failed(f"returned {kind.__name__}, but {mapped} goes over its list", final=True)
+        return Succeeded(result, context.finish(), answer if isinstance(answer, str) else None, width)
+
+
+def _mapped_over(graph: Graph, node: Node) -> str | None:
+    return next((target.name for target, edge in graph.downstream(node.name) if edge.each), None)
+
+
+def arguments(signature: Signature, graph: Graph, node: Node, work: Work, context: Context) -> dict[str, Any]:
+    """The keyword arguments that an attempt's function is called with."""
+    given: dict[str, Any] = {}
+    if signature.context is not None:
+        given[signature.context] = context
+    if signature.message is not None:
+        given["message"] = _fitted(signature.message, _message(work), context)
+    for edge in node.edges:
+        if edge.parameter is None:
+            continue
+        settled = work.settled.get(edge.source)
+        parameter = signature.inputs.get(edge.parameter)
+        if parameter is None:
+            if signature.rest is not None:
+                given[edge.parameter] = _value(edge, graph, work, settled, None)
+            continue
+        bring = context.bring if parameter.wants_path else None
+        value = _value(edge, graph, work, settled, bring)
+        if value is None and parameter.optional and (settled is None or settled.state is not TaskState.succeeded):
+            value = parameter.default
+        elif value is not None or settled is None or settled.state is TaskState.succeeded:
+            value = parameter.fit(value)
+        given[edge.parameter] = value
+    return given
+
+
+def _value(
+    edge: Edge, graph: Graph, work: Work, settled: Settled | None, bring: Callable[[Artifact], Path] | None
+) -> object:
+    """What one upstream node gives: its result, the list of an each node's, or one item of that."""
+    if graph[edge.source].arity is Arity.each and not edge.each:
+        items = work.lists.get(edge.source)
+        if settled is None or settled.state is TaskState.skipped:
+            return None
+        return [revive(item.result, bring) for item in items or ()]
+    return None if settled is None or settled.result is None else revive(settled.result, bring)
+
+
+def _message(work: Work) -> str:
+    return work.message if work.message is not None else "null"
+
+
+def _fitted(parameter: Parameter, text: str, context: Context) -> object:
+    value = revive(text, context.bring if parameter.wants_path else None)
+    if parameter.annotation is Ended and isinstance(value, dict):
+        return Ended(**value)
+    return parameter.fit(value)
+
+
+def _call(signature: Signature, given: dict[str, Any]) -> object:
+    """Call a function or a class's ``run``; await what is awaitable, gather what a generator yields."""
+    if not signature.is_class:
+        return _complete(signature.function(**given))
+    made = signature.function()
+    with made if hasattr(made, "__enter__") else contextlib.nullcontext(made) as entered:
+        return _complete((entered if hasattr(entered, "run") else made).run(**given))
+
+
+def _complete(answer: object) -> object:
+    if isinstance(answer, Coroutine):
+        return asyncio.run(answer)
+    if isinstance(answer, Generator):
+        return list(answer)
+    if inspect.isasyncgen(answer):
+        return asyncio.run(_gathered(answer))
+    return answer
+
+
+async def _gathered(answers: Any) -> list[object]:
+    return [item async for item in answers]
+
+
+def _words(error: Exception) -> str:
+    """An error as one line: its kind, what it says, and where in the author's code."""
+    said = str(error).strip().replace("\0", "\\0").encode("utf-8", "replace").decode()
+    if isinstance(error, HeliostatError):
+        return said[:2000]
+    kind = type(error).__name__
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/heliostat/" not in f.filename]
+    where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
+    return f"{kind}: {said}"[:2000] + where if said else kind + where

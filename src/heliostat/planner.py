@@ -1,0 +1,241 @@
+"""The planner: what follows from an event in a run, as a list of changes.
+
+It sees the graph, the task that settled and its outcome; nothing else of the run. So its changes are relative and
+commute: a store adds them up per target and decides there, in SQL, what has reached zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from heliostat import codec
+from heliostat.effects import End, Map, Send, Start
+from heliostat.errors import BadInput
+from heliostat.graph import Arity, Edge, Graph, Node, On
+from heliostat.outcome import Failed, Outcome, Released, Rescued, Skipped, Snoozed, Succeeded
+from heliostat.run import RunState
+from heliostat.task import TaskState
+
+if TYPE_CHECKING:
+    from heliostat.effects import Effect
+    from heliostat.task import Attempt
+
+
+@dataclass(slots=True)
+class Create:
+    """A task is born. Without ``number`` the store gives the run's next one.
+
+    ``join`` is the number of the task that waits for its result at ``place``; a negative one counts back among the
+    tasks of the same plan (−1 is the one created just before the first of this group).
+    """
+
+    node: Node
+    state: TaskState = TaskState.ready
+    number: int | None = None
+    item: int | None = None
+    message: str | None = None
+    key: str | None = None
+    due_at: float | None = None
+    priority: int | None = None
+    idempotency_key: str | None = None
+    missing: int = 0
+    join: int | None = None
+    place: int | None = None
+    leads: bool = False  # the tasks created after it refer to it as join −1
+
+
+@dataclass(slots=True)
+class Arrive:
+    """``by`` of what a node waits for is settled, ``unmet`` of it in a way that does not let the node run.
+
+    ``width`` is the length of the list that an each node goes over. ``first`` names the handler whose first settled
+    task is what arrives: its later ones arrive nowhere.
+    """
+
+    node: Node
+    by: int = 1
+    unmet: int = 0
+    width: int | None = None
+    first: str | None = None
+
+
+@dataclass(slots=True)
+class Launch:
+    """Another run begins; if ``awaited``, the task created just before waits for its end."""
+
+    start: Start
+    awaited: bool
+
+
+Change: TypeAlias = Create | Arrive | Launch | End
+
+
+def begun(graph: Graph, message: str, to: str | None = None) -> list[Change]:
+    """A run starts: every node that waits for nothing acts, and the handlers that were named get the message."""
+    changes: list[Change] = []
+    for node in graph.starts:
+        if node.arity is Arity.handler:
+            if to is None:
+                changes.append(delivered(graph, Send(node.name, message)))
+        else:
+            changes.append(Create(node, number=graph.number(node.name)))
+    if to is not None:
+        changes.append(delivered(graph, Send(to, message)))
+    if not changes and not graph.stays_open:
+        raise BadInput(
+            f"workflow {graph.name}: nothing takes the message; give a handler entry=True or name one in to="
+        )
+    return changes
+
+
+def delivered(graph: Graph, send: Send) -> Create:
+    """A message to a handler is the birth of its task."""
+    node = graph[send.node]
+    if node.arity is not Arity.handler:
+        raise BadInput(f"node {node.name} acts once, when its inputs are there; only handlers take messages")
+    key = serial_key(node, send.message)
+    state = TaskState.waiting if send.due_at is not None else TaskState.pending if key else TaskState.ready
+    return Create(
+        node,
+        state,
+        message=send.message,
+        key=key,
+        due_at=send.due_at,
+        priority=send.priority,
+        idempotency_key=send.idempotency_key,
+    )
+
+
+def serial_key(node: Node, message: str) -> str | None:
+    """What a serial handler handles one at a time: its node, or its node and the value of one field."""
+    if node.serial is False:
+        return None
+    if node.serial is True:
+        return node.name
+    data = codec.decode(message, f"message to {node.name}")
+    if not isinstance(data, dict) or node.serial not in data:
+        raise BadInput(f"message to {node.name}: the field {node.serial!r} is missing, by which it is serial")
+    return f"{node.name}\n{codec.encode(data[node.serial], node.serial)}"
+
+
+def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState, list[Change]]:
+    """The state that an attempt's outcome gives its task, and what follows for the rest of the run."""
+    node = graph[attempt.node]
+    match outcome:
+        case Succeeded(effects=effects):
+            changes = _effects(graph, attempt, effects) if effects else []
+            changes += after(graph, node, TaskState.succeeded, attempt.item, outcome.choice, outcome.width)
+            return TaskState.succeeded, changes
+        case Skipped(effects=effects):
+            changes = _effects(graph, attempt, effects) if effects else []
+            return TaskState.skipped, changes + after(graph, node, TaskState.skipped, attempt.item)
+        case Snoozed(effects=effects):
+            return TaskState.waiting, _effects(graph, attempt, effects)
+        case Released() | Rescued():
+            return TaskState.ready, []
+        case Failed(retry_at=None):
+            return TaskState.failed, _failure(graph, node, attempt, outcome)
+        case Failed():
+            return TaskState.waiting, []
+
+
+def passes_on(outcome: Outcome) -> bool:
+    """Whether an attempt gave its place in a join to a join of its own."""
+    return isinstance(outcome, Succeeded | Skipped) and any(type(effect) is Map for effect in outcome.effects)
+
+
+def after(
+    graph: Graph,
+    node: Node,
+    state: TaskState,
+    item: int | None = None,
+    choice: str | None = None,
+    width: int | None = None,
+) -> list[Change]:
+    """What a node's settled task brings to the nodes that wait for it."""
+    first = node.name if node.arity is Arity.handler else None
+    return [
+        Arrive(target, 1, 0 if _met(node, edge, state, item, choice) else 1, width if edge.each else None, first)
+        for target, edge in graph.downstream(node.name)
+    ]
+
+
+def expanded(graph: Graph, node: Node, width: int) -> list[Change]:
+    """An each node knows how many tasks it has: what waits for it waits for all of them."""
+    if width == 0:
+        return after(graph, node, TaskState.succeeded, None, None, 0)
+    return [Arrive(target, 1 - width, 0, width if edge.each else None) for target, edge in graph.downstream(node.name)]
+
+
+def counts_failures(graph: Graph, node: Node) -> tuple[str, ...]:
+    """The each nodes of which at least one task must have failed for this node to run."""
+    return tuple(e.source for e in node.edges if e.on is On.failed and graph[e.source].arity is Arity.each)
+
+
+def epilogue(graph: Graph, state: RunState) -> list[Change]:
+    """The nodes that run after a run has ended so."""
+    wanted = (On.ended, On.failed) if state is RunState.failed else (On.ended,)
+    return [Create(node, number=graph.number(node.name)) for node in graph.nodes if node.epilogue in wanted]
+
+
+def _met(node: Node, edge: Edge, state: TaskState, item: int | None, choice: str | None) -> bool:
+    if node.arity is Arity.each and (edge.on is On.failed or item is not None):
+        return True  # an item that is missing is None in the list; failures are counted when all have settled
+    return edge.met(state, choice)
+
+
+def _failure(graph: Graph, node: Node, attempt: Attempt, outcome: Failed) -> list[Change]:
+    if attempt.epilogue:
+        return []
+    if node.may_fail or graph.caught(node.name):
+        return after(graph, node, TaskState.failed, attempt.item)
+    which = node.name if attempt.item is None else f"{node.name}[{attempt.item}]"
+    tries = f" (attempt {attempt.count})" if attempt.count > 1 else ""
+    return [End(RunState.failed, reason=f"{which}: {outcome.error}{tries}")]
+
+
+def _effects(graph: Graph, attempt: Attempt, effects: tuple[Effect, ...]) -> list[Change]:
+    changes: list[Change] = []
+    for effect in effects:
+        match effect:
+            case Send():
+                changes.append(delivered(graph, effect))
+            case Map():
+                changes += _mapped(graph, attempt, effect)
+            case Start(then=None):
+                changes.append(Launch(effect, awaited=False))
+            case Start(then=then):
+                changes.append(Create(graph[str(then)], TaskState.pending, key=_plain_key(graph, str(then)), missing=1))
+                changes.append(Launch(effect, awaited=True))
+            case End():
+                changes.append(effect)
+            case _:  # records and artifacts lead nowhere
+                pass
+    return changes
+
+
+def _mapped(graph: Graph, attempt: Attempt, effect: Map) -> list[Change]:
+    """A join and its members. The join takes the place of the attempt's own result, if somebody waits for that."""
+    count, key = len(effect.messages), _plain_key(graph, effect.then)
+    then = Create(
+        graph[effect.then],
+        TaskState.pending if count or key else TaskState.ready,
+        key=key,
+        missing=count,
+        join=attempt.join,
+        place=attempt.place,
+        leads=True,
+    )
+    members = [delivered(graph, Send(effect.node, message)) for message in effect.messages]
+    for place, member in enumerate(members):
+        member.join, member.place = -1, place
+    return [then, *members]
+
+
+def _plain_key(graph: Graph, name: str) -> str | None:
+    """The serial key of a handler whose message is put together by the engine."""
+    node = graph[name]
+    if isinstance(node.serial, str):
+        raise BadInput(f"handler {name} is serial by {node.serial!r}; what joins or awaits a run has no such field")
+    return name if node.serial else None

@@ -1,0 +1,61 @@
+"""What this process can run: the workflows it was given, by the graph that their runs are pinned to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heliostat.errors import NotFound, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heliostat.graph import Graph
+    from heliostat.signature import Signature
+    from heliostat.workflow import Workflow
+
+
+class Registry:
+    """Workflows by graph. Definitions without functions are fetched from the store when they are met."""
+
+    def __init__(self, fetch: Callable[[int], Graph]) -> None:
+        self._fetch = fetch
+        self._graphs: dict[int, Graph] = {}
+        self._signatures: dict[int, dict[str, Signature]] = {}
+
+    def add(self, workflow: Workflow) -> Graph:
+        """Offer a workflow as it is defined now; answers its graph."""
+        graph = workflow.graph
+        self._graphs[graph.id] = graph
+        self._signatures[graph.id] = dict(workflow.signatures)
+        return graph
+
+    @property
+    def offers(self) -> frozenset[int]:
+        """The graphs whose tasks can run here."""
+        return frozenset(self._signatures)
+
+    @property
+    def graphs(self) -> list[Graph]:
+        """The graphs that were added."""
+        return [self._graphs[graph] for graph in self._signatures]
+
+    def named(self, name: str) -> Graph:
+        """The newest added graph of a workflow; raises NotFound."""
+        found = [graph for graph in self.graphs if graph.name == name]
+        if not found:
+            raise NotFound(f"there is no workflow {name!r} here{nearest(name, {g.name for g in self.graphs})}")
+        return found[-1]
+
+    def graph(self, graph: int) -> Graph:
+        """A graph, from here or from the store."""
+        if (known := self._graphs.get(graph)) is None:
+            known = self._graphs[graph] = self._fetch(graph)
+        return known
+
+    def signature(self, graph: int, node: str) -> Signature | None:
+        """How to call a node's function, if it is here."""
+        return self._signatures.get(graph, {}).get(node)
+
+    def signatures(self, graph: int) -> dict[str, Signature]:
+        """How to call the functions of a graph's nodes."""
+        return self._signatures.get(graph, {})

@@ -1,0 +1,72 @@
+"""The seam to where artifacts lie. The docstrings of ``Repository`` are the contract."""
+
+from __future__ import annotations
+
+import mimetypes
+from functools import lru_cache
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from heliostat.artifact import Artifact
+
+
+class Repository(Protocol):
+    """Files by content: what has the same bytes is kept once. Any number of processes use it at the same time.
+
+    They raise ArtifactError for a file that should be there and is missing or damaged.
+    """
+
+    def keep(
+        self, path: Path, name: str | None = None, *, media_type: str | None = None, tags: Sequence[str] = ()
+    ) -> Artifact:
+        """Copy a file in; when it has returned, the copy is whole, and safe from a power cut.
+
+        ``name`` is the file's own unless given, ``media_type`` is guessed from the name unless given. Digest and
+        size are those of what was copied, even if the file changes meanwhile. Raises BadInput for a directory,
+        for what is no ordinary file or is not there, and for a name that is none.
+        """
+        ...
+
+    def bring(self, artifact: Artifact, directory: Path) -> Path:
+        """Copy a file out, under its name, into a directory that is made if need be; answers with the path.
+
+        The digest is verified on the way, and a path that is there is whole. If the directory has the same file
+        already, that is the answer; if it has another one of this name, a number is added to the name.
+        """
+        ...
+
+    def open(self, artifact: Artifact) -> BinaryIO:
+        """Open a kept file for reading, without verifying it."""
+        ...
+
+    def has(self, artifact: Artifact) -> bool:
+        """Whether the file is there."""
+        ...
+
+    def remove(self, digest: str) -> None:
+        """Forget a file that no artifact stands for any more; harmless when it is not there."""
+        ...
+
+
+def guess(name: str) -> str:
+    """The media type that a file's name tells, the same on every machine."""
+    media_type, packed = _types().guess_type(name)
+    if packed:
+        return _PACKED.get(packed, _ANY)
+    return media_type or _ANY
+
+
+_ANY = "application/octet-stream"
+_PACKED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+
+
+@lru_cache(maxsize=1)
+def _types() -> mimetypes.MimeTypes:
+    """Python's own table, which an instance has to itself, and what science adds to it."""
+    types = mimetypes.MimeTypes()
+    types.add_type("application/fits", ".fits")
+    types.add_type("application/geo+json", ".geojson")
+    return types

@@ -1,0 +1,206 @@
+"""What a function wants to be called with, read once from its signature."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+
+from heliostat import codec, planner
+from heliostat.artifact import Artifact
+from heliostat.effects import Send
+from heliostat.errors import BadInput, DefinitionError
+from heliostat.graph import Arity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from heliostat.codec import Json
+    from heliostat.graph import Graph
+
+_PLAIN: dict[object, tuple[type, ...]] = {str: (str,), int: (int,), bool: (bool,), dict: (dict,), list: (list,)}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its name, whether it may be left out, and how a value is fitted to its annotation."""
+
+    name: str
+    owner: Signature
+    default: object = inspect.Parameter.empty
+
+    @property
+    def optional(self) -> bool:
+        """Whether the function can do without it."""
+        return self.default is not inspect.Parameter.empty
+
+    @cached_property
+    def annotation(self) -> Any:
+        """The annotation, resolved; Any where there is none."""
+        return self.owner.hints.get(self.name, Any)
+
+    @cached_property
+    def wants_path(self) -> bool:
+        """Whether files are to be brought to where the node runs."""
+        return _mentions(self.annotation, PurePath, set())
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any] | None:
+        if self.annotation in (Any, inspect.Parameter.empty, object):
+            return None
+        try:
+            return TypeAdapter(self.annotation)
+        except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+            raise DefinitionError(
+                f"{self.owner.where}: the annotation of {self.name!r} cannot be checked ({error.message}); "
+                "use JSON types, dataclasses, Pydantic models, Path or Artifact"
+            ) from None
+
+    def fit(self, value: object) -> object:
+        """``value`` as the annotation wants it; raises BadInput with the field and what would be right."""
+        if (kinds := _PLAIN.get(self.annotation)) and type(value) in kinds:
+            return value
+        if self._adapter is None:
+            return value
+        try:
+            return self._adapter.validate_python(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join((self.name, *map(str, first["loc"])))
+            raise BadInput(
+                f"{where}: {first['msg'][0].lower()}{first['msg'][1:]} (got {_short(first['input'])})"
+            ) from None
+
+
+class Signature:
+    """The parameters of a function, or of the ``run`` method of a class, by what they are for."""
+
+    def __init__(self, function: Callable[..., Any], where: str, context: type) -> None:
+        self.function, self.where = function, where
+        self.is_class = isinstance(function, type)
+        self._called: Callable[..., Any] = function
+        if self.is_class:
+            run = getattr(function, "run", None)
+            if not callable(run):
+                raise DefinitionError(f"{where}: the class {function.__name__} has no method run()")
+            self._called = run
+        self.context: str | None = None
+        self.message: Parameter | None = None
+        self.inputs: dict[str, Parameter] = {}
+        self.rest: str | None = None
+        parameters = list(inspect.signature(self._called).parameters.values())
+        for parameter in parameters[1:] if self.is_class else parameters:
+            self._sort(parameter, context)
+
+    def _sort(self, parameter: inspect.Parameter, context: type) -> None:
+        name, kind = parameter.name, parameter.kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            self.rest = name
+        elif kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
+            raise DefinitionError(
+                f"{self.where}: the parameter {name!r} has no name to pass it by; Heliostat passes by name"
+            )
+        elif name == "ctx" or parameter.annotation in (context, context.__name__, f"heliostat.{context.__name__}"):
+            self.context = name
+        elif name == "message":
+            self.message = Parameter(name, self, parameter.default)
+        else:
+            self.inputs[name] = Parameter(name, self, parameter.default)
+
+    @cached_property
+    def hints(self) -> dict[str, Any]:
+        """Resolved annotations, looked up when first needed: names may be defined below the function."""
+        try:
+            return get_type_hints(self._called)
+        except NameError as error:
+            raise DefinitionError(f"{self.where}: an annotation names {error.name!r}, which is not defined") from None
+
+    @cached_property
+    def returns(self) -> Any:
+        """The resolved annotation of what it returns, or Any."""
+        try:
+            return self.hints.get("return", Any)
+        except DefinitionError:
+            return Any
+
+    def warm(self) -> None:
+        """Resolve all annotations now, so that what is wrong with them is said before a run exists."""
+        for parameter in (*self.inputs.values(), *([self.message] if self.message else [])):
+            _ = parameter._adapter, parameter.wants_path  # noqa: SLF001 - its own kind
+
+
+class LocalPath(type(Path())):  # type: ignore[misc] - the concrete class depends on the platform
+    """A file that was brought to where a node runs; it remembers which artifact it is."""
+
+    artifact: Artifact
+
+
+def local(path: Path, artifact: Artifact) -> Path:
+    """``path`` as a LocalPath of ``artifact``."""
+    found = LocalPath(path)
+    found.artifact = artifact
+    return found
+
+
+def check_start(graph: Graph, signatures: Mapping[str, Signature], text: str, to: str | None = None) -> None:
+    """Check what a run is started with against all nodes that take it, before the run exists; raises BadInput."""
+    if to is not None:
+        planner.delivered(graph, Send(to, text))
+    for node in graph.nodes:
+        signature = signatures.get(node.name)
+        if signature is None:
+            continue
+        takes = node.arity is not Arity.handler or node.name == to or (to is None and node.entry)
+        if signature.message is not None and takes:
+            signature.message.fit(revive(text, _unbrought if signature.message.wants_path else None))
+
+
+def _unbrought(artifact: Artifact) -> Path:
+    return local(Path(artifact.name), artifact)
+
+
+def revive(text: str | None, bring: Callable[[Artifact], Path] | None) -> object:
+    """Data as functions see it: artifacts where files stand, or the files themselves if ``bring`` is given."""
+    if text is None:
+        return None
+    value = codec.decode(text)
+    return _revive(value, bring) if '"$artifact"' in text else value
+
+
+def _revive(value: Json, bring: Callable[[Artifact], Path] | None) -> object:
+    if isinstance(value, list):
+        return [_revive(item, bring) for item in value]
+    if isinstance(value, dict):
+        artifact = Artifact.from_json(value)
+        if artifact is not None:
+            return artifact if bring is None else bring(artifact)
+        return {key: _revive(item, bring) for key, item in value.items()}
+    return value
+
+
+def _mentions(annotation: Any, wanted: type, seen: set[int]) -> bool:
+    """Whether a type, or anything inside it, is ``wanted``."""
+    if id(annotation) in seen:
+        return False
+    seen.add(id(annotation))
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        if issubclass(annotation, wanted):
+            return True
+        if dataclasses.is_dataclass(annotation) or issubclass(annotation, BaseModel):
+            try:
+                hints = get_type_hints(annotation)
+            except NameError:
+                return False
+            return any(_mentions(hint, wanted, seen) for hint in hints.values())
+    return any(_mentions(inner, wanted, seen) for inner in get_args(annotation))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,309 @@
+"""The seam to the database: what every store promises.
+
+Each method of a ``Store`` is one transaction: when it returns, all of it is durable; when it raises, nothing of it
+happened, except StoreUnavailable, after which the same call may be repeated and takes effect once.
+Times are seconds since 1970; they are always given, never taken from the store's own clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from heliostat.effects import End, Send, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from heliostat.artifact import Artifact
+    from heliostat.graph import Graph
+    from heliostat.outcome import Outcome, Verdict
+    from heliostat.queue import Queue
+    from heliostat.run import Run, RunState
+    from heliostat.task import Attempt, Task, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Make a definition known; refused if its name and version stand for another structure."""
+
+    graph: Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Hold (or release) the open tasks of a run; what is running goes on."""
+
+    on: bool = True
+
+
+KEEP = -1  #: a limit that is to stay as it is
+
+
+@dataclass(frozen=True, slots=True)
+class SetQueue:
+    """Set a queue's limit (None: no limit) and whether it is paused; what is not given stays."""
+
+    name: str
+    limit: int | None = KEEP
+    paused: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetNode:
+    """Set a node's own limit and whether it is paused, in one definition, over all its runs."""
+
+    graph: int
+    node: str
+    limit: int | None = KEEP
+    paused: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What somebody outside asks for: the verb, the run it is about, who asks and why."""
+
+    verb: Start | Send | End | Pause | Register | SetQueue | SetNode
+    run: int | None = None
+    actor: str = "caller"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command did: ``done`` is False where it was a repetition or came too late, and ``note`` says so."""
+
+    run: int | None = None
+    number: int | None = None
+    done: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a worker would lease: up to ``n`` tasks of the definitions it offers.
+
+    ``queues`` restricts to those named (None: all). ``turn`` rotates which queue comes first. ``short`` is how many
+    beyond its free slots it would take, from lanes without a limit only.
+    """
+
+    worker: str
+    offers: frozenset[int]
+    n: int
+    queues: frozenset[str] | None = None
+    turn: int = 0
+    ahead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one commit answered: a verdict for each outcome, and the attempts leased in the same transaction."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    leased: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker as the store knows it. ``beat`` counts its heartbeats: it is alive while that changes."""
+
+    id: str
+    host: str = ""
+    pid: int = 0
+    process: str = ""  # where and when that process was born, so that its death can be seen on the same machine
+    queues: str = ""
+    offers: str = ""
+    beat: int = 0
+    beat_at: float = 0.0
+    started_at: float = 0.0
+    state: str = "active"  # active, stopping, lost
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a task came out, as inputs read it. ``width`` and ``block`` say where an each node's tasks are."""
+
+    state: TaskState
+    result: str | None = None
+    width: int | None = None
+    block: int | None = None
+    reason: str | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """JSON that a node keeps inside a run between messages; ``seq`` is their order over the run."""
+
+    seq: int
+    node: str
+    key: str | None
+    value: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """An attempt that ended otherwise than well."""
+
+    number: int
+    count: int
+    state: str
+    worker: str | None
+    started_at: float | None
+    ended_at: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the journal: what a commit changed in a run, when, and who did it. ``event`` is JSON."""
+
+    seq: int
+    run: int
+    at: float
+    actor: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An artifact and the task that kept it."""
+
+    artifact: Artifact
+    number: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The facts behind 'why does this task not run', for ``checks.explain`` to put into words."""
+
+    task: Task
+    run: Run
+    graph: Graph
+    waits_for: tuple[str, ...] = ()  # upstream nodes that have not settled
+    ahead: int = 0  # tasks of the same serial key that come first
+    queue: Queue | None = None
+    running: int = 0  # in the same lane or queue
+    lane_limit: int | None = None
+    lane_paused: bool = False
+    workers: tuple[WorkerInfo, ...] = ()
+    child: str | None = None  # the run whose end it waits for
+
+
+Reference: TypeAlias = tuple[int, int]  # a run's key and a task's number
+
+
+class Store(Protocol):
+    """The only truth. See the module for what every method promises."""
+
+    def accept(self, commands: Sequence[Command], now: float) -> list[Answer]:
+        """Carry out commands from outside, all or none; raises Refused with the sentence of the first that cannot."""
+
+    def settle(
+        self, worker: str, outcomes: Sequence[tuple[Attempt, Outcome]], now: float, ask: Ask | None = None
+    ) -> Batch:
+        """Record outcomes and all that follows from them, fenced, and lease the next tasks in the same transaction."""
+
+    def lease(self, ask: Ask, now: float) -> tuple[Attempt, ...]:
+        """Take ready tasks: by queue in turn, priority, then order of acceptance; within every limit."""
+
+    def beat(self, worker: WorkerInfo, now: float) -> frozenset[Reference] | None:
+        """Show life; answers the worker's attempts that should stop, or None if the worker was declared lost."""
+
+    def rescue(
+        self, lost: Sequence[tuple[str, int]], now: float, adopter: str | None = None
+    ) -> tuple[int, tuple[Attempt, ...]]:
+        """Take the attempts of lost workers (id and last beat seen) back; answers how many, and the adopted jobs."""
+
+    def promote(self, now: float) -> float | None:
+        """Make ready whatever waited for a time that has come; answers when the next will come."""
+
+    def sweep(self, now: float) -> int:
+        """Finish what an end of run left over, in a bounded batch; answers how many tasks it closed."""
+
+    # reads
+    def run(self, run: int) -> Run | None:
+        """One run."""
+
+    def runs(
+        self,
+        workflow: str | None = None,
+        state: RunState | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Runs, newest first; ``before`` is the last id of the page before."""
+
+    def graph(self, graph: int) -> Graph:
+        """A registered definition; raises NotFound."""
+
+    def graphs(self) -> list[Graph]:
+        """All registered definitions, oldest first."""
+
+    def task(self, run: int, number: int) -> Task | None:
+        """One task."""
+
+    def tasks(
+        self, run: int, state: TaskState | None = None, node: str | None = None, after: int = 0, limit: int = 1000
+    ) -> list[Task]:
+        """Tasks of a run, by number; ``after`` is the last number of the page before."""
+
+    def messages(self, runs: Iterable[int]) -> dict[int, str]:
+        """What runs were started with."""
+
+    def results(self, references: Iterable[Reference]) -> dict[Reference, Settled]:
+        """How tasks came out, by reference."""
+
+    def items(self, run: int, number: int) -> list[Settled]:
+        """How the tasks of an each node came out, in item order; ``number`` is its first task's."""
+
+    def joined(self, run: int, number: int) -> list[Settled]:
+        """How the members of a handler's join came out, in order."""
+
+    def first(self, run: int, node: str) -> Settled | None:
+        """How the first settled task of a handler came out."""
+
+    def child(self, run: int, number: int) -> Run | None:
+        """The run whose end is this task's message."""
+
+    def records(self, run: int, node: str | None = None, key: str | None = None) -> list[Record]:
+        """Records of a run, in the order put."""
+
+    def artifacts(self, run: int) -> list[Kept]:
+        """What a run keeps, in the order kept."""
+
+    def attempts(self, run: int, number: int | None = None) -> list[AttemptRecord]:
+        """Attempts that ended otherwise than well."""
+
+    def journal(self, run: int | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """What happened, in order."""
+
+    def traffic(self, run: int) -> list[tuple[str | None, str, int, float]]:
+        """Who sent to whom in a run (sender, receiver), how often, and the seconds the receiver ran in all."""
+
+    def states(self, run: int) -> Mapping[str, Mapping[TaskState, int]]:
+        """How many tasks of each node are in each state."""
+
+    def why(self, run: int, number: int) -> Why | None:
+        """The facts behind a task's state."""
+
+    def queues(self) -> list[tuple[Queue, int, int]]:
+        """Queues, with how many tasks are ready and running in each."""
+
+    def workers(self) -> list[WorkerInfo]:
+        """Workers that are not known to have ended."""
+
+    # administration
+    def upgrade(self) -> list[str]:
+        """Bring the schema to this version; answers the names of the migrations carried out."""
+
+    def status(self) -> tuple[int, int]:
+        """The schema's version in the database (0: none) and the one this version needs."""
+
+    def prune(self, before: float, limit: int = 1000) -> int:
+        """Forget runs that ended before a time, whole, at most ``limit`` of them; answers how many."""
+
+    def close(self) -> None:
+        """Give connections back."""

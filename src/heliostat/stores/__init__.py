@@ -1,0 +1,1 @@
+"""Stores: one ledger that knows the rules, over the rows of memory, SQLite or PostgreSQL."""

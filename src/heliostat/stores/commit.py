@@ -1,0 +1,530 @@
+"""One commit: changes of many attempts added up per run and target, then written in one go.
+
+This is the life of a task as it happens, over whatever rows a database gives. Python decides here only from rows
+that this transaction has locked or has just changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
+
+from heliostat import planner
+from heliostat.effects import End, Keep, Put, Start
+from heliostat.errors import Conflict
+from heliostat.graph import Arity, Graph, Node
+from heliostat.planner import Arrive, Change, Create, Launch
+from heliostat.run import RunState
+from heliostat.stores.rows import Arrival, Arrived, Expand, Finish, NewRun, NewTask, RunChange
+from heliostat.task import TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from heliostat.effects import Effect
+    from heliostat.stores.known import Known
+    from heliostat.stores.rows import Rows, RunRow
+
+CANCEL_AT_ONCE = 1000  #: open tasks that the end of a run cancels in its own commit; a sweep takes the others
+
+
+@dataclass(slots=True, eq=False)
+class OpenRun:
+    """A locked run while a commit works on it."""
+
+    id: int
+    graph: Graph
+    state: RunState
+    paused: bool
+    closing: bool
+    open: int
+    last: int
+    priority: int
+    parent: int | None
+    parent_task: int | None
+    reason: str | None = None
+    result: str | None = None
+    ended_at: float | None = None
+    events: dict[str, list[int]] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def takes(self) -> bool:
+        """Whether new tasks may be born in it."""
+        return self.state is RunState.active and not self.closing
+
+    def note(self, state: TaskState, number: int) -> None:
+        """Remember for the journal that a task reached a state."""
+        self.events.setdefault(state, []).append(number)
+
+
+class Commit:
+    """The changes of one transaction. ``lock`` first, then ``apply`` per event, then ``write``."""
+
+    def __init__(self, rows: Rows, known: Known, now: float, actor: str) -> None:
+        self.rows, self.known, self.now, self.actor = rows, known, now, actor
+        self.runs: dict[int, OpenRun] = {}
+        self.new_runs: list[NewRun] = []
+        self.inserts: list[NewTask] = []
+        self.arrivals: dict[tuple[int, str], Arrive] = {}
+        self.joins: dict[tuple[int, int], int] = {}
+        self.causes: dict[int, int] = {}
+        self.turns: dict[tuple[int, str], None] = {}
+        self.ends: list[tuple[OpenRun, End]] = []
+        self.records: list[tuple[int, str, str | None, int, str]] = []
+        self.artifacts: list[tuple[int, int, object, float]] = []
+        self.firsts: dict[tuple[int, str], int] = {}
+        self.keys: dict[tuple[int, str, str], str | None] = {}
+
+    # locking
+
+    def lock(self, ids: Iterable[int]) -> None:
+        """Lock runs, all that this commit will touch, in the order of their ids."""
+        for row in self.rows.run_lock(sorted(set(ids))):
+            self.runs[row.id] = self._open(row)
+
+    def _open(self, row: RunRow) -> OpenRun:
+        return OpenRun(
+            row.id,
+            self.known.graph(self.rows, row.graph),
+            row.state,
+            row.paused,
+            row.closing,
+            row.open,
+            row.last,
+            row.priority,
+            row.parent,
+            row.parent_task,
+            row.reason,
+        )
+
+    # taking changes in
+
+    def keep(self, run: OpenRun, node: str, number: int, effects: Sequence[Effect]) -> None:
+        """Records and artifacts: what an attempt leaves in its run without waking anybody."""
+        for effect in effects:
+            if type(effect) is Put:
+                self.records.append((run.id, node, effect.key, number, effect.value))
+            elif type(effect) is Keep:
+                self.artifacts.append((run.id, number, effect.artifact, self.now))
+
+    def apply(self, run: OpenRun, changes: Sequence[Change], cause: int | None = None) -> int | None:
+        """Add changes of one event to the commit; answers the number of the last task that was born."""
+        leader = number = None
+        for change in changes:
+            kind = type(change)
+            if kind is Arrive:
+                self._arrive(run, change, cause)  # type: ignore[arg-type]
+            elif kind is Create:
+                number = self.create(run, change, cause, leader)  # type: ignore[arg-type]
+                if change.leads:  # type: ignore[union-attr]
+                    leader = number
+            elif kind is Launch:
+                self.launch(change.start, run, number if change.awaited else None)  # type: ignore[union-attr]
+            else:
+                self.ends.append((run, change))  # type: ignore[arg-type]
+        return number
+
+    def _arrive(self, run: OpenRun, change: Arrive, cause: int | None) -> None:
+        if change.first is not None and not self._first(run.id, change.first, cause or 0):
+            return
+        key = (run.id, change.node.name)
+        if (known := self.arrivals.get(key)) is None:
+            self.arrivals[key] = change
+        else:
+            known.by += change.by
+            known.unmet += change.unmet
+            known.width = change.width if change.width is not None else known.width
+        if cause is not None:
+            self.causes[run.id] = cause
+
+    def _first(self, run: int, handler: str, number: int) -> bool:
+        """Whether this is the first task that a handler settled: it counts, for all that wait for the handler."""
+        first = self.firsts.get((run, handler))
+        if first is None and self.rows.gate_first(run, handler, number):
+            first = self.firsts[run, handler] = number
+        return first == number
+
+    def joined(self, run: int, number: int) -> None:
+        """A member of a handler's join, or a run that is awaited, has settled."""
+        self.joins[run, number] = self.joins.get((run, number), 0) + 1
+
+    def create(self, run: OpenRun, change: Create, cause: int | None, leader: int | None = None) -> int:
+        """Give birth to a task; answers its number."""
+        node = change.node
+        if change.idempotency_key is not None:
+            known = self._known(run.id, node.name, change.idempotency_key, change.message)
+            if known is not None:
+                return known
+        number = change.number
+        if number is None:
+            run.last += 1
+            number = run.last
+        missing, unmet, state = change.missing, 0, change.state
+        if node.edges and node.arity is Arity.handler:
+            gate = self.rows.gate_state(run.id, node.name)
+            missing += gate is None or gate[0] > 0
+            unmet = 1 if gate is not None and gate[0] == 0 and gate[1] else 0
+            if missing and state is TaskState.ready:
+                state = TaskState.pending
+        if unmet and not missing:
+            state = TaskState.skipped
+        elif change.key is not None and state is TaskState.pending and not missing:
+            self.turns[run.id, change.key] = None
+        self._insert(run, node, number, state, change, cause, missing, unmet, leader)
+        return number
+
+    def _insert(
+        self,
+        run: OpenRun,
+        node: Node,
+        number: int,
+        state: TaskState,
+        change: Create,
+        cause: int | None,
+        missing: int = 0,
+        unmet: int = 0,
+        leader: int | None = None,
+        width: int | None = None,
+        block: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        final = state.final
+        run.open += not final
+        priority = run.priority + (node.priority if change.priority is None else change.priority)
+        if final:
+            run.note(state, number)
+        self.inserts.append(
+            NewTask(
+                run.id,
+                number,
+                self.known.lane(self.rows, run.graph, node.name),
+                node.name,
+                change.item,
+                state,
+                run.paused,
+                priority,
+                change.key,
+                missing,
+                unmet,
+                width,
+                block,
+                leader if change.join == -1 else change.join,
+                change.place,
+                cause,
+                change.message,
+                change.idempotency_key,
+                change.due_at,
+                node.epilogue is not None,
+                reason,
+                self.now,
+                self.now if final else None,
+            )
+        )
+
+    def _known(self, run: int, node: str, key: str, message: str | None) -> int | None:
+        """The task that the same idempotency key gave birth to before; another message is a conflict."""
+        found = self.rows.task_by_key(run, node, key)
+        if found is None:
+            if (run, node, key) not in self.keys:
+                self.keys[run, node, key] = message
+                return None
+            found = (0, self.keys[run, node, key])
+        if found[1] != message:
+            raise Conflict(f"node {node}: the idempotency key {key!r} came before with another message")
+        return found[0]
+
+    def late(self, run: OpenRun, change: Create, reason: str) -> int:
+        """Keep a message that came after the end, with the reason why nobody handles it."""
+        if change.idempotency_key is not None:
+            known = self._known(run.id, change.node.name, change.idempotency_key, change.message)
+            if known is not None:
+                return known
+        run.last += 1
+        change.key = change.due_at = None
+        self._insert(run, change.node, run.last, TaskState.cancelled, change, None, reason=reason)
+        return run.last
+
+    def launch(self, start: Start, parent: OpenRun | None = None, then: int | None = None) -> tuple[int, bool]:
+        """Begin a run; answers its key, and whether it is new."""
+        graph = start.graph
+        if start.idempotency_key is not None:
+            known = self.rows.run_by_key(graph.name, start.idempotency_key)
+            if known is not None:
+                if known[1] != start.message:
+                    raise Conflict(
+                        f"workflow {graph.name}: the idempotency key {start.idempotency_key!r} "
+                        "came before with another message"
+                    )
+                return known[0], False
+        if start.run in self.runs:
+            return start.run, False  # the same call again, after a commit whose answer was lost
+        self.known.need(self.rows, graph, self.now)
+        run = OpenRun(
+            start.run,
+            graph,
+            RunState.active,
+            paused=False,
+            closing=False,
+            open=int(graph.stays_open),
+            last=len(graph.nodes),
+            priority=start.priority,
+            parent=parent.id if parent and then is not None else None,
+            parent_task=then,
+        )
+        self.runs[run.id] = run
+        self.new_runs.append(
+            NewRun(
+                run.id,
+                graph.id,
+                start.name,
+                start.priority,
+                start.message,
+                start.idempotency_key,
+                run.parent,
+                run.parent_task,
+                self.now,
+            )
+        )
+        if parent is not None:
+            run.facts["cause"] = parent.id
+        run.facts["started"] = graph.label
+        self.apply(run, planner.begun(graph, start.message, start.to))
+        return run.id, True
+
+    # carrying out
+
+    def write(self) -> None:
+        """Settle all arrivals and ends, then write what this commit has become."""
+        while self.arrivals or self.joins or self.ends:
+            while self.arrivals or self.joins:
+                arrivals, self.arrivals = self.arrivals, {}
+                joins, self.joins = self.joins, {}
+                self._settle_arrivals(arrivals, joins)
+            ends, self.ends = self.ends, []
+            for run, end in ends:
+                self._end(run, end)
+        self._flush()
+        for run in list(self.runs.values()):
+            if run.open <= 0 and run.state is RunState.active:
+                self._end_quietly(run)
+        while self.joins:
+            joins, self.joins = self.joins, {}
+            self._settle_arrivals({}, joins)
+        self._flush()
+        self._write_runs()
+
+    def _settle_arrivals(self, arrivals: dict[tuple[int, str], Arrive], joins: dict[tuple[int, int], int]) -> None:
+        counted: list[Arrival] = [Arrival(by, 0, None, False, *target) for target, by in joins.items()]
+        known: dict[tuple[int, int], Arrive] = {}
+        for (run_id, name), arrive in arrivals.items():
+            run, node = self.runs[run_id], arrive.node
+            if not run.takes:
+                continue
+            if node.arity is Arity.handler:
+                self._gate(run, node, arrive)
+            elif arrive.by == node.waits and _simple(run.graph, node):
+                self._complete(run, node, arrive.unmet, arrive.width, born=False)
+            else:
+                number = run.graph.number(name)
+                known[run_id, number] = arrive
+                counted.append(
+                    Arrival(arrive.by, arrive.unmet, arrive.width, _decides(run.graph, node), run_id, number)
+                )
+        found = {(row.run, row.number): row for row in self._count_down(counted)}
+        for target, arrive in known.items():
+            if (row := found.pop(target, None)) is None:
+                self._begin_waiting(self.runs[target[0]], target[1], arrive)
+            elif row.missing == 0:
+                self._complete(self.runs[row.run], arrive.node, row.unmet, row.width, born=True)
+        for row in found.values():
+            if row.missing == 0:
+                self._complete_message(self.runs[row.run], row)
+
+    def _count_down(self, arrivals: list[Arrival]) -> list[Arrived]:
+        if not arrivals:
+            return []
+        self._flush_tasks()
+        return self.rows.task_arrive(arrivals)
+
+    def _begin_waiting(self, run: OpenRun, number: int, arrive: Arrive) -> None:
+        """A join is born by its first arrival."""
+        node = arrive.node
+        missing = node.waits - arrive.by
+        if missing == 0:
+            self._complete(run, node, arrive.unmet, arrive.width, born=False)
+            return
+        birth = Create(node, TaskState.pending, number)
+        self._insert(
+            run,
+            node,
+            number,
+            TaskState.pending,
+            birth,
+            self.causes.get(run.id),
+            missing,
+            arrive.unmet,
+            width=arrive.width,
+        )
+
+    def _complete(self, run: OpenRun, node: Node, unmet: int, width: int | None, *, born: bool) -> None:
+        """All that a node waits for has settled: it runs, is skipped, or becomes as many tasks as its list is long."""
+        graph, number = run.graph, run.graph.number(node.name)
+        if not unmet:
+            failed = planner.counts_failures(graph, node)
+            if failed:
+                self._flush_tasks()
+                unmet = sum(not self.rows.task_failed(run.id, graph.number(source)) for source in failed)
+        if unmet:
+            self._finish(run, node, number, TaskState.skipped, None, "an input was skipped or not chosen", born=born)
+            self._follow(run, planner.after(graph, node, TaskState.skipped))
+        elif node.arity is Arity.each:
+            self._expand(run, node, number, width or 0, born=born)
+        elif not born:
+            self._insert(run, node, number, TaskState.ready, Create(node, number=number), self.causes.get(run.id))
+        elif _decides(graph, node):
+            self.rows.task_expand([Expand(None, None, run.id, number)])
+
+    def _follow(self, run: OpenRun, changes: list[Change], cause: int | None = None) -> None:
+        for change in changes:
+            self._arrive(run, change, cause)  # type: ignore[arg-type]
+
+    def _finish(
+        self, run: OpenRun, node: Node, number: int, state: TaskState, width: int | None, reason: str, *, born: bool
+    ) -> None:
+        if born:
+            run.open -= 1
+            run.note(state, number)
+            self.rows.task_finish([Finish(state, reason, width, self.now, run.id, number)])
+        else:
+            birth = Create(node, state, number)
+            self._insert(run, node, number, state, birth, self.causes.get(run.id), width=width, reason=reason)
+
+    def _expand(self, run: OpenRun, node: Node, number: int, width: int, *, born: bool) -> None:
+        if width == 0:
+            self._finish(run, node, number, TaskState.succeeded, 0, "the list was empty", born=born)
+        else:
+            block, cause = run.last + 1, self.causes.get(run.id)
+            run.last += width - 1
+            if born:
+                self.rows.task_expand([Expand(width, block, run.id, number)])
+            else:
+                first = Create(node, number=number, item=0)
+                self._insert(run, node, number, TaskState.ready, first, cause, width=width, block=block)
+            for item in range(1, width):
+                birth = Create(node, item=item)
+                self._insert(run, node, block + item - 1, TaskState.ready, birth, cause)
+        self._follow(run, planner.expanded(run.graph, node, width))
+
+    def _gate(self, run: OpenRun, node: Node, arrive: Arrive) -> None:
+        """Something that a handler waits for, besides its messages, has settled."""
+        missing, unmet = self.rows.gate_arrive(run.id, node.name, node.waits, arrive.by, arrive.unmet)
+        if missing == 0:
+            self._flush_tasks()
+            for row in self.rows.task_gate(run.id, node.name, int(unmet > 0)):
+                if row.missing == 0:
+                    self._complete_message(run, row)
+
+    def _complete_message(self, run: OpenRun, row: Arrived) -> None:
+        """A handler's message has all it waits for: it is ready, takes its turn, or is skipped."""
+        if row.unmet:
+            node = run.graph[row.node]
+            self._finish(
+                run, node, row.number, TaskState.skipped, None, "an input was skipped or not chosen", born=True
+            )
+            self._follow(run, planner.after(run.graph, node, TaskState.skipped), row.number)
+            if row.join is not None:
+                self.joined(run.id, row.join)
+        elif row.key is not None:
+            self.turns[run.id, row.key] = None
+
+    # ends
+
+    def _end_quietly(self, run: OpenRun) -> None:
+        """Nothing is open any more: the run has ended by itself."""
+        state = RunState.failed if run.closing else RunState.succeeded
+        self._end(run, End(state, reason=run.reason))
+
+    def _end(self, run: OpenRun, end: End) -> None:
+        if run.state is not RunState.active:
+            return
+        self._flush_tasks()
+        if end.state is RunState.failed and run.graph.on_failure == "finish" and run.open > 0 and not run.closing:
+            run.closing, run.reason = True, end.reason
+            run.open -= int(run.graph.stays_open)
+            run.open -= self.rows.task_cancel(run.id, "the run failed", self.now, 1 << 31)
+            return
+        reason = {
+            "succeeded": "the run was completed",
+            "failed": "the run failed",
+            "cancelled": "the run was cancelled",
+        }
+        run.open -= int(run.graph.stays_open and not run.closing)
+        if run.open > 0:
+            run.open -= self.rows.task_cancel(run.id, reason[end.state], self.now, CANCEL_AT_ONCE)
+        run.state, run.result, run.reason, run.ended_at = end.state, end.result, end.reason, self.now
+        run.facts["ended"] = end.state
+        if end.reason:
+            run.facts["reason"] = end.reason
+        for change in planner.epilogue(run.graph, end.state):
+            self.create(run, change, None)  # type: ignore[arg-type]
+        if run.parent is not None and run.parent_task is not None and run.parent in self.runs:
+            self.joined(run.parent, run.parent_task)
+
+    # writing
+
+    def _flush_tasks(self) -> None:
+        """Births so far must be there before a statement looks for them."""
+        if self.new_runs:
+            new, self.new_runs = self.new_runs, []
+            self.rows.run_insert(new)
+        if self.inserts:
+            inserts, self.inserts = self.inserts, []
+            self.rows.task_insert(inserts)
+
+    def _flush(self) -> None:
+        self._flush_tasks()
+        if self.turns:
+            turns, self.turns = self.turns, {}
+            self.rows.task_turn(turns)
+        if self.records:
+            self.rows.record_put(self.records)
+            self.records = []
+        if self.artifacts:
+            self.rows.artifact_insert(self.artifacts)  # type: ignore[arg-type]
+            self.artifacts = []
+
+    def _write_runs(self) -> None:
+        changes, journal = [], []
+        for run in self.runs.values():
+            changes.append(
+                RunChange(
+                    run.state,
+                    run.paused,
+                    run.closing,
+                    run.open,
+                    run.last,
+                    run.result,
+                    run.reason,
+                    run.ended_at,
+                    run.id,
+                )
+            )
+            if event := run.events | run.facts:
+                journal.append((run.id, self.now, self.actor, to_json(event).decode()))
+        if changes:
+            self.rows.run_change(changes)
+        if journal:
+            self.rows.journal_insert(journal)
+
+
+def _simple(graph: Graph, node: Node) -> bool:
+    """Whether as many arrivals as it has edges are surely all: no each node before it adds to the count."""
+    return all(graph[edge.source].arity is not Arity.each for edge in node.edges)
+
+
+def _decides(graph: Graph, node: Node) -> bool:
+    """Whether reaching zero is not yet readiness: a list to go over, or failures to be counted."""
+    return node.arity is Arity.each or bool(planner.counts_failures(graph, node))

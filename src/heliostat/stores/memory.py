@@ -1,0 +1,665 @@
+"""The memory store: the reference by which the databases are judged, for tests, simulation and a first try.
+
+One process, nothing survives it. A transaction that raises is undone row by row.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, insort
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from heliostat.errors import NotFound
+from heliostat.queue import Lane, Queue
+from heliostat.run import Run, RunState
+from heliostat.store import AttemptRecord, Entry, Kept, Record, Settled, Why, WorkerInfo
+from heliostat.stores.ledger import Ledger
+from heliostat.stores.rows import Arrived, Due, FenceState, RunRow
+from heliostat.task import Attempt, Task, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from heliostat.artifact import Artifact
+    from heliostat.graph import Graph
+    from heliostat.store import Reference
+    from heliostat.stores.rows import (
+        Arrival,
+        Expand,
+        Fence,
+        Finish,
+        NewRun,
+        NewTask,
+        PastAttempt,
+        RunChange,
+    )
+
+READY, RUNNING, PENDING, WAITING = TaskState.ready, TaskState.running, TaskState.pending, TaskState.waiting
+
+
+@dataclass(slots=True, eq=False)
+class TaskRow:
+    """A task's row; only ``MemoryRows.change`` writes it."""
+
+    seq: int
+    run: int
+    number: int
+    lane: int
+    node: str
+    item: int | None
+    state: TaskState
+    held: bool
+    priority: int
+    key: str | None
+    missing: int
+    unmet: int
+    width: int | None
+    block: int | None
+    join: int | None
+    place: int | None
+    cause: int | None
+    message: str | None
+    idempotency_key: str | None
+    due_at: float | None
+    epilogue: bool
+    reason: str | None
+    created_at: float
+    ended_at: float | None
+    holds: bool = False
+    count: int = 0
+    failures: int = 0
+    rescues: int = 0
+    settled: int = 0
+    worker: str | None = None
+    started_at: float | None = None
+    result: str | None = None
+
+
+@dataclass
+class Tables:
+    """Everything the store holds. ``ready`` and ``by_*`` are indexes that ``MemoryRows`` keeps."""
+
+    runs: dict[int, Run] = field(default_factory=dict)
+    tasks: dict[int, dict[int, TaskRow]] = field(default_factory=lambda: defaultdict(dict))
+    graphs: dict[int, Graph] = field(default_factory=dict)
+    lanes: dict[int, Lane] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    gates: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
+    firsts: dict[tuple[int, str], int] = field(default_factory=dict)
+    records: dict[int, dict[Any, Record]] = field(default_factory=lambda: defaultdict(dict))
+    artifacts: dict[int, list[Kept]] = field(default_factory=lambda: defaultdict(list))
+    attempts: dict[int, list[AttemptRecord]] = field(default_factory=lambda: defaultdict(list))
+    journal: list[Entry] = field(default_factory=list)
+    workers: dict[str, WorkerInfo] = field(default_factory=dict)
+    ready: dict[int, list[tuple[int, int, TaskRow]]] = field(default_factory=lambda: defaultdict(list))
+    running: dict[int, set[TaskRow]] = field(default_factory=lambda: defaultdict(set))
+    seq: int = 0
+
+
+class MemoryRows:
+    """One transaction on the tables; implements ``rows.Rows``."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.t = tables
+        self.undo: list[Callable[[], object]] = []
+
+    # one row
+
+    def change(self, task: TaskRow, **values: Any) -> None:
+        """Write fields of a task, keep the indexes, and remember how to undo it."""
+        before = {name: getattr(task, name) for name in values}
+        self._unindex(task)
+        for name, value in values.items():
+            setattr(task, name, value)
+        self._index(task)
+        self.undo.append(lambda: self._restore(task, before))
+
+    def _restore(self, task: TaskRow, before: dict[str, Any]) -> None:
+        self._unindex(task)
+        for name, value in before.items():
+            setattr(task, name, value)
+        self._index(task)
+
+    def _index(self, task: TaskRow) -> None:
+        if task.state is READY and not task.held:
+            insort(self.t.ready[task.lane], (-task.priority, task.seq, task), key=_rank)
+        elif task.state is RUNNING:
+            self.t.running[task.lane].add(task)
+
+    def _unindex(self, task: TaskRow) -> None:
+        if task.state is READY and not task.held:
+            lane = self.t.ready[task.lane]
+            del lane[bisect_left(lane, (-task.priority, task.seq), key=_rank)]
+        elif task.state is RUNNING:
+            self.t.running[task.lane].discard(task)
+
+    def put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        """Write an entry of a table and remember how to undo it."""
+        if key in table:
+            old = table[key]
+            self.undo.append(lambda: table.__setitem__(key, old))
+        else:
+            self.undo.append(lambda: table.pop(key, None))
+        table[key] = value
+
+    def append(self, rows: list[Any], value: Any) -> None:
+        """Append to a list and remember how to undo it."""
+        rows.append(value)
+        self.undo.append(rows.pop)
+
+    def _next(self) -> int:
+        self.t.seq += 1  # a number that a transaction did not use after all is no harm
+        return self.t.seq
+
+    # runs
+
+    def run_lock(self, ids: Sequence[int]) -> list[RunRow]:
+        found = [self.t.runs[i] for i in ids if i in self.t.runs]
+        return [
+            RunRow(
+                r.id,
+                r.graph,
+                r.state,
+                r.paused,
+                r.closing,
+                r.open,
+                r.last,
+                r.priority,
+                r.parent,
+                r.parent_task,
+                r.reason,
+            )
+            for r in found
+        ]
+
+    def run_insert(self, runs: Sequence[NewRun]) -> None:
+        for new in runs:
+            fields = new._asdict()
+            self.put(self.t.runs, new.id, Run(state=RunState.active, **fields))
+
+    def run_change(self, changes: Sequence[RunChange]) -> None:
+        for change in changes:
+            fields = change._asdict()
+            self.put(self.t.runs, change.id, replace(self.t.runs[change.id], **fields))
+
+    def run_parent(self, ids: Sequence[int]) -> list[int]:
+        runs = (self.t.runs.get(i) for i in ids)
+        return [run.parent for run in runs if run and run.parent is not None]
+
+    def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
+        for run in self.t.runs.values():
+            if run.idempotency_key == key and self.t.graphs[run.graph].name == workflow:
+                return run.id, run.message
+        return None
+
+    def run_leftover(self, limit: int) -> list[int]:
+        return [run.id for run in self.t.runs.values() if run.state.final and run.open > 0][:limit]
+
+    # tasks
+
+    def task_insert(self, tasks: Sequence[NewTask]) -> None:
+        for new in tasks:
+            task = TaskRow(self._next(), *new)
+            if new.number in self.t.tasks[new.run]:
+                raise AssertionError(f"task {new.run}/{new.number} is born twice")
+            self.put(self.t.tasks[new.run], new.number, task)
+            self._index(task)
+            self.undo.append(lambda task=task: self._unindex(task))
+
+    def task_settle(self, fences: Sequence[Fence]) -> int:
+        done = 0
+        for fence in fences:
+            task = self.t.tasks[fence.run].get(fence.number)
+            if task and task.state is RUNNING and (task.count, task.worker) == (fence.count, fence.worker):
+                values = dict(zip(fence._fields[:8], fence[:8], strict=True))
+                self.change(task, **values, settled=fence.count)
+                done += 1
+        return done
+
+    def task_fences(self, references: Sequence[Reference]) -> dict[Reference, FenceState]:
+        found = {r: self.t.tasks[r[0]].get(r[1]) for r in references}
+        return {r: FenceState(t.state, t.count, t.settled, t.worker) for r, t in found.items() if t}
+
+    def task_arrive(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
+        found = []
+        for arrival in arrivals:
+            task = self.t.tasks[arrival.run].get(arrival.number)
+            if task is None or task.state not in (PENDING, WAITING):
+                continue
+            missing, unmet = task.missing - arrival.by, task.unmet + arrival.unmet
+            ready = not (missing or unmet or arrival.decide or task.key) and task.state is PENDING
+            width = arrival.width if arrival.width is not None else task.width
+            self.change(task, missing=missing, unmet=unmet, width=width, state=READY if ready else task.state)
+            found.append(_arrived(task))
+        return found
+
+    def task_gate(self, run: int, node: str, unmet: int) -> list[Arrived]:
+        found = []
+        for task in list(self.t.tasks[run].values()):
+            if task.node == node and task.state in (PENDING, WAITING) and task.missing > 0:
+                missing = task.missing - 1
+                ready = not (missing or unmet or task.key) and task.state is PENDING
+                self.change(task, missing=missing, unmet=task.unmet + unmet, state=READY if ready else task.state)
+                found.append(_arrived(task))
+        return found
+
+    def task_finish(self, finishes: Sequence[Finish]) -> None:
+        for f in finishes:
+            task = self.t.tasks[f.run][f.number]
+            self.change(task, state=f.state, reason=f.reason, width=f.width, ended_at=f.ended_at)
+
+    def task_expand(self, expansions: Sequence[Expand]) -> None:
+        for e in expansions:
+            task = self.t.tasks[e.run][e.number]
+            self.change(task, state=READY, width=e.width, block=e.block, item=None if e.width is None else 0)
+
+    def task_turn(self, keys: Iterable[tuple[int, str]]) -> None:
+        for run, key in keys:
+            same = [task for task in self.t.tasks[run].values() if task.key == key]
+            if any(task.holds for task in same):
+                continue
+            waiting = [task for task in same if task.state is PENDING and not task.missing and not task.unmet]
+            if waiting:
+                self.change(min(waiting, key=lambda t: (-t.priority, t.number)), state=READY, holds=True)
+
+    def task_cancel(self, run: int, reason: str, now: float, limit: int) -> int:
+        done = 0
+        for task in list(self.t.tasks[run].values()):
+            if done < limit and task.state in (PENDING, READY, WAITING) and not task.epilogue:
+                self.change(task, state=TaskState.cancelled, reason=reason, ended_at=now, holds=False)
+                done += 1
+        return done
+
+    def task_hold(self, run: int, held: bool) -> None:
+        for task in self.t.tasks[run].values():
+            if not task.state.final:
+                self.change(task, held=held)
+
+    def task_by_key(self, run: int, node: str, key: str) -> tuple[int, str | None] | None:
+        for task in self.t.tasks[run].values():
+            if task.idempotency_key == key and task.node == node:
+                return task.number, task.message
+        return None
+
+    def task_failed(self, run: int, number: int) -> bool:
+        return any(task.state is TaskState.failed for task in _items(self.t.tasks[run], number))
+
+    def task_of_worker(self, worker: str) -> list[Attempt]:
+        rows = [task for lane in self.t.running.values() for task in lane if task.worker == worker]
+        return [self._attempt(task) for task in sorted(rows, key=lambda task: task.seq)]
+
+    def task_adopt(self, attempts: Sequence[Attempt], worker: str, now: float) -> list[Attempt]:
+        found = []
+        for attempt in attempts:
+            task = self.t.tasks[attempt.run][attempt.number]
+            self.change(task, worker=worker, count=task.count + 1)
+            found.append(self._attempt(task))
+        return found
+
+    def task_due(self, now: float, limit: int) -> list[Due]:
+        waiting = self._waiting()
+        return [Due(task.run, task.number, task.key) for task in waiting if (task.due_at or 0) <= now][:limit]
+
+    def task_promote(self, due: Sequence[Due], now: float) -> None:
+        for run, number, _ in due:
+            task = self.t.tasks[run][number]
+            waits = task.missing or (task.key and not task.holds)
+            self.change(task, state=PENDING if waits else READY)
+
+    def task_next_due(self) -> float | None:
+        return next((task.due_at for task in self._waiting()), None)
+
+    def _waiting(self) -> list[TaskRow]:
+        waiting = (t for tasks in self.t.tasks.values() for t in tasks.values() if t.state is WAITING and not t.held)
+        return sorted(waiting, key=lambda task: (task.due_at or 0, task.seq))
+
+    # gates
+
+    def gate_first(self, run: int, node: str, number: int) -> bool:
+        if (run, node) in self.t.firsts:
+            return False
+        self.put(self.t.firsts, (run, node), number)
+        return True
+
+    def gate_arrive(self, run: int, node: str, waits: int, by: int, unmet: int) -> tuple[int, int]:
+        missing, before = self.t.gates.get((run, node), (waits, 0))
+        self.put(self.t.gates, (run, node), (missing - by, before + unmet))
+        return missing - by, before + unmet
+
+    def gate_state(self, run: int, node: str) -> tuple[int, int] | None:
+        return self.t.gates.get((run, node))
+
+    # what a run keeps
+
+    def record_put(self, records: Sequence[tuple[int, str, str | None, int, str]]) -> None:
+        for run, node, key, number, value in records:
+            record = Record(self._next(), node, key, value, number)
+            self.put(self.t.records[run], (node, key) if key is not None else record.seq, record)
+
+    def artifact_insert(self, kept: Sequence[tuple[int, int, Artifact, float]]) -> None:
+        for run, number, artifact, at in kept:
+            self.append(self.t.artifacts[run], Kept(artifact, number, at))
+
+    def attempt_insert(self, attempts: Sequence[PastAttempt]) -> None:
+        for past in attempts:
+            self.append(self.t.attempts[past.run], AttemptRecord(*past[1:]))
+
+    def journal_insert(self, entries: Sequence[tuple[int, float, str, str]]) -> None:
+        for run, at, actor, event in entries:
+            self.append(self.t.journal, Entry(self._next(), run, at, actor, event))
+
+    # definitions, queues, lanes, leases
+
+    def graph_same(self, name: str, version: str) -> list[Graph]:
+        return [graph for graph in self.t.graphs.values() if (graph.name, graph.version) == (name, version)]
+
+    def graph_insert(self, graph: Graph, lanes: Sequence[Lane], now: float) -> None:
+        self.put(self.t.graphs, graph.id, graph)
+        for lane in lanes:
+            if lane.queue not in self.t.queues:
+                self.put(self.t.queues, lane.queue, Queue(lane.queue))
+            if lane.id not in self.t.lanes:
+                self.put(self.t.lanes, lane.id, lane)
+
+    def graph_get(self, graph: int) -> Graph | None:
+        return self.t.graphs.get(graph)
+
+    def lane_list(self, graphs: Iterable[int] | None = None) -> list[tuple[Lane, Queue]]:
+        wanted = None if graphs is None else set(graphs)
+        found = [lane for lane in self.t.lanes.values() if wanted is None or lane.graph in wanted]
+        return [(lane, self.t.queues[lane.queue]) for lane in found]
+
+    def lane_set(self, lane: Lane) -> None:
+        self.put(self.t.lanes, lane.id, lane)
+        runs = [run.id for run in self.t.runs.values() if run.graph == lane.graph]
+        for task in [task for run in runs for task in self.t.tasks[run].values()]:
+            if task.node == lane.node and not task.state.final and task.lane != lane.id:
+                self.change(task, lane=lane.id)
+
+    def queue_set(self, queue: Queue) -> None:
+        self.put(self.t.queues, queue.name, queue)
+
+    def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
+        by_queue = dict.fromkeys(queues, 0)
+        for lane_id, tasks in self.t.running.items():
+            if (name := self.t.lanes[lane_id].queue) in by_queue:
+                by_queue[name] += len(tasks)
+        return by_queue, {lane: len(self.t.running[lane]) for lane in lanes}
+
+    def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
+        heads = [head for lane, most in lanes for head in self.t.ready[lane.id][:most]]
+        found = []
+        for *_, task in sorted(heads, key=_rank)[:n]:
+            if self.t.runs[task.run].state is not RunState.active and not task.epilogue:
+                self.change(task, state=TaskState.cancelled, reason="the run was over", ended_at=now, holds=False)
+                continue
+            self.change(task, state=RUNNING, count=task.count + 1, worker=worker, started_at=now)
+            found.append(self._attempt(task))
+        return found
+
+    def _attempt(self, task: TaskRow) -> Attempt:
+        lane = self.t.lanes[task.lane]
+        return Attempt(
+            task.run,
+            task.number,
+            task.count,
+            lane.graph,
+            task.node,
+            lane.queue,
+            task.item,
+            task.message,
+            task.key,
+            task.join,
+            task.place,
+            task.failures,
+            task.rescues,
+            task.started_at or 0.0,
+            task.due_at,
+            task.epilogue,
+            self.t.runs[task.run].parent,
+        )
+
+    # workers
+
+    def worker_beat(self, worker: WorkerInfo, now: float) -> bool:
+        known = self.t.workers.get(worker.id)
+        if known is not None and known.state == "lost":
+            return False
+        beat = known.beat + 1 if known else 1
+        self.put(self.t.workers, worker.id, replace(worker, beat=beat, beat_at=now))
+        return True
+
+    def worker_stops(self, worker: str) -> list[Reference]:
+        held = [task for lane in self.t.running.values() for task in lane if task.worker == worker]
+        return [(t.run, t.number) for t in held if self.t.runs[t.run].state.final and not t.epilogue]
+
+    def worker_lose(self, worker: str, beat: int) -> bool:
+        known = self.t.workers.get(worker)
+        if known is None or known.beat != beat:
+            return False
+        self.put(self.t.workers, worker, replace(known, state="lost"))
+        return True
+
+
+class MemoryStore(Ledger):
+    """``store.Store`` in one process's memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = Tables()
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryRows]:
+        """One at a time; what raises is undone."""
+        with self._lock:
+            rows = MemoryRows(self.tables)
+            try:
+                yield rows
+            except BaseException:
+                for undo in reversed(rows.undo):
+                    undo()
+                raise
+
+    def run(self, run: int) -> Run | None:
+        return self.tables.runs.get(run)
+
+    def runs(
+        self, workflow: str | None = None, state: RunState | None = None, before: int | None = None, limit: int = 100
+    ) -> list[Run]:
+        found = [
+            run
+            for run in self.tables.runs.values()
+            if (workflow is None or self.tables.graphs[run.graph].name == workflow)
+            and (state is None or run.state is state)
+            and (before is None or run.id < before)
+        ]
+        return sorted(found, key=lambda run: -run.id)[:limit]
+
+    def graph(self, graph: int) -> Graph:
+        if graph not in self.tables.graphs:
+            raise NotFound(f"no workflow is registered under {graph}")
+        return self.tables.graphs[graph]
+
+    def graphs(self) -> list[Graph]:
+        return list(self.tables.graphs.values())
+
+    def task(self, run: int, number: int) -> Task | None:
+        row = self.tables.tasks.get(run, {}).get(number)
+        return row and self._task(row)
+
+    def tasks(
+        self, run: int, state: TaskState | None = None, node: str | None = None, after: int = 0, limit: int = 1000
+    ) -> list[Task]:
+        with self._lock:
+            rows = sorted(self.tables.tasks.get(run, {}).items())
+        found = [
+            row
+            for number, row in rows
+            if number > after and (state is None or row.state is state) and (node is None or row.node == node)
+        ]
+        return [self._task(row) for row in found[:limit]]
+
+    def _task(self, row: TaskRow) -> Task:
+        lane = self.tables.lanes[row.lane]
+        names = [name for name in Task.__dataclass_fields__ if name not in ("graph", "queue")]
+        return Task(graph=lane.graph, queue=lane.queue, **{name: getattr(row, name) for name in names})
+
+    def messages(self, runs: Iterable[int]) -> dict[int, str]:
+        return {run: self.tables.runs[run].message for run in runs}
+
+    def results(self, references: Iterable[Reference]) -> dict[Reference, Settled]:
+        found = {r: self.tables.tasks.get(r[0], {}).get(r[1]) for r in references}
+        return {r: _settled(row) for r, row in found.items() if row}
+
+    def items(self, run: int, number: int) -> list[Settled]:
+        return [_settled(row) for row in _items(self.tables.tasks[run], number)]
+
+    def joined(self, run: int, number: int) -> list[Settled]:
+        with self._lock:
+            rows = [row for row in self.tables.tasks[run].values() if row.join == number]
+        places = {row.place: row for row in sorted(rows, key=lambda row: row.number)}
+        return [_settled(places[place]) for place in sorted(places, key=lambda p: p or 0)]
+
+    def first(self, run: int, node: str) -> Settled | None:
+        number = self.tables.firsts.get((run, node))
+        return None if number is None else _settled(self.tables.tasks[run][number])
+
+    def child(self, run: int, number: int) -> Run | None:
+        runs = self.tables.runs.values()
+        return next((r for r in runs if (r.parent, r.parent_task) == (run, number)), None)
+
+    def records(self, run: int, node: str | None = None, key: str | None = None) -> list[Record]:
+        with self._lock:
+            rows = sorted(self.tables.records.get(run, {}).values(), key=lambda record: record.seq)
+        return [r for r in rows if (node is None or r.node == node) and (key is None or r.key == key)]
+
+    def artifacts(self, run: int) -> list[Kept]:
+        return list(self.tables.artifacts.get(run, ()))
+
+    def attempts(self, run: int, number: int | None = None) -> list[AttemptRecord]:
+        rows = self.tables.attempts.get(run, ())
+        return [row for row in rows if number is None or row.number == number]
+
+    def journal(self, run: int | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
+        with self._lock:
+            found = [e for e in self.tables.journal if e.seq > after and (run is None or e.run == run)]
+        return found[:limit]
+
+    def traffic(self, run: int) -> list[tuple[str | None, str, int, float]]:
+        tasks = self.tables.tasks.get(run, {})
+        sums: dict[tuple[str | None, str], list[float]] = {}
+        for row in tasks.values():
+            sender = tasks[row.cause].node if row.cause is not None else None
+            entry = sums.setdefault((sender, row.node), [0, 0.0])
+            entry[0] += 1
+            entry[1] += (row.ended_at or 0.0) - row.started_at if row.started_at and row.ended_at else 0.0
+        return sorted(
+            ((sender, node, int(n), spent) for (sender, node), (n, spent) in sums.items()),
+            key=lambda row: (row[0] or "", row[1]),
+        )
+
+    def states(self, run: int) -> Mapping[str, Mapping[TaskState, int]]:
+        found: dict[str, dict[TaskState, int]] = {}
+        with self._lock:
+            for row in self.tables.tasks.get(run, {}).values():
+                counts = found.setdefault(row.node, {})
+                counts[row.state] = counts.get(row.state, 0) + 1
+        return found
+
+    def why(self, run: int, number: int) -> Why | None:
+        row = self.tables.tasks.get(run, {}).get(number)
+        if row is None:
+            return None
+        lane = self.tables.lanes[row.lane]
+        graph = self.tables.graphs[lane.graph]
+        in_queue = [task for i, tasks in self.tables.running.items() for task in tasks if self._queue(i) == lane.queue]
+        in_lane = [task for task in in_queue if task.lane == lane.id]
+        same = [t for t in self.tables.tasks[run].values() if row.key and t.key == row.key and not t.state.final]
+        child = self.child(run, number)
+        return Why(
+            self._task(row),
+            self.tables.runs[run],
+            graph,
+            waits_for=self._waits_for(run, graph, row),
+            ahead=sum(1 for t in same if t is not row and (t.holds or t.number < row.number)),
+            queue=self.tables.queues[lane.queue],
+            running=len(in_lane) if lane.node else len(in_queue),
+            lane_limit=lane.limit,
+            lane_paused=lane.paused,
+            workers=tuple(self.workers()),
+            child=child and child.public,
+        )
+
+    def _queue(self, lane: int) -> str:
+        return self.tables.lanes[lane].queue
+
+    def _waits_for(self, run: int, graph: Graph, row: TaskRow) -> tuple[str, ...]:
+        tasks = self.tables.tasks[run]
+        names = []
+        for edge in graph[row.node].edges:
+            rows = [t for t in tasks.values() if t.node == edge.source]
+            if not rows or not all(t.state.final for t in rows):
+                names.append(edge.source)
+        return tuple(names)
+
+    def queues(self) -> list[tuple[Queue, int, int]]:
+        ready, running = dict.fromkeys(self.tables.queues, 0), dict.fromkeys(self.tables.queues, 0)
+        for lane, rows in self.tables.ready.items():
+            ready[self._queue(lane)] += len(rows)
+        for lane, tasks in self.tables.running.items():
+            running[self._queue(lane)] += len(tasks)
+        return [(queue, ready[name], running[name]) for name, queue in sorted(self.tables.queues.items())]
+
+    def workers(self) -> list[WorkerInfo]:
+        return [worker for worker in self.tables.workers.values() if worker.state != "lost"]
+
+    def upgrade(self) -> list[str]:
+        """Nothing to bring up: it is born as this version needs it."""
+        return []
+
+    def status(self) -> tuple[int, int]:
+        return (1, 1)
+
+    def prune(self, before: float, limit: int = 1000) -> int:
+        with self._lock:
+            old = [
+                r.id for r in self.tables.runs.values() if r.state.final and r.open <= 0 and (r.ended_at or 0) < before
+            ]
+            for run in old[:limit]:
+                for table in (
+                    self.tables.runs,
+                    self.tables.tasks,
+                    self.tables.records,
+                    self.tables.artifacts,
+                    self.tables.attempts,
+                ):
+                    table.pop(run, None)  # type: ignore[attr-defined]
+            self.tables.journal = [e for e in self.tables.journal if e.run in self.tables.runs]
+            return len(old[:limit])
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _rank(entry: tuple[Any, ...]) -> tuple[int, int]:
+    return (entry[0], entry[1])
+
+
+def _arrived(task: TaskRow) -> Arrived:
+    return Arrived(task.run, task.number, task.node, task.missing, task.unmet, task.width, task.key, task.join)
+
+
+def _items(tasks: dict[int, TaskRow], number: int) -> list[TaskRow]:
+    first = tasks[number]
+    if not first.width or first.item is None:
+        return []
+    block = first.block or 0
+    return [first, *(tasks[n] for n in range(block, block + first.width - 1))]
+
+
+def _settled(row: TaskRow) -> Settled:
+    return Settled(row.state, row.result, row.width, row.block, row.reason, row.count)

@@ -1,0 +1,316 @@
+"""The rows a ledger works on: what a database must be able to do inside one transaction.
+
+Every method is set-based: it takes all rows of a commit at once. Nothing here decides; the ledger does. Locks are
+taken in this order: runs by id, then queues and lanes, then the rest. Shapes that travel are named tuples, so that
+a database can bind them as they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from heliostat.artifact import Artifact
+    from heliostat.graph import Graph
+    from heliostat.queue import Lane, Queue
+    from heliostat.run import RunState
+    from heliostat.store import Reference, WorkerInfo
+    from heliostat.task import Attempt, TaskState
+
+
+class RunRow(NamedTuple):
+    """A run under lock."""
+
+    id: int
+    graph: int
+    state: RunState
+    paused: bool
+    closing: bool
+    open: int
+    last: int
+    priority: int
+    parent: int | None
+    parent_task: int | None
+    reason: str | None
+
+
+class NewRun(NamedTuple):
+    """A run to insert."""
+
+    id: int
+    graph: int
+    name: str
+    priority: int
+    message: str
+    idempotency_key: str | None
+    parent: int | None
+    parent_task: int | None
+    created_at: float
+
+
+class RunChange(NamedTuple):
+    """What a commit leaves of a locked run."""
+
+    state: RunState
+    paused: bool
+    closing: bool
+    open: int
+    last: int
+    result: str | None
+    reason: str | None
+    ended_at: float | None
+    id: int
+
+
+class NewTask(NamedTuple):
+    """A task to insert."""
+
+    run: int
+    number: int
+    lane: int
+    node: str
+    item: int | None
+    state: TaskState
+    held: bool
+    priority: int
+    key: str | None
+    missing: int
+    unmet: int
+    width: int | None
+    block: int | None
+    join: int | None
+    place: int | None
+    cause: int | None
+    message: str | None
+    idempotency_key: str | None
+    due_at: float | None
+    epilogue: bool
+    reason: str | None
+    created_at: float
+    ended_at: float | None
+
+
+class Fence(NamedTuple):
+    """The settling of an attempt: applied only where ``worker`` still holds attempt ``count`` of the task."""
+
+    state: TaskState
+    result: str | None
+    reason: str | None
+    due_at: float | None
+    holds: bool
+    failures: int
+    rescues: int
+    ended_at: float
+    run: int
+    number: int
+    count: int
+    worker: str
+
+
+class Arrival(NamedTuple):
+    """What arrives at a waiting task. ``decide`` keeps it from being readied by the statement that reaches zero."""
+
+    by: int
+    unmet: int
+    width: int | None
+    decide: bool
+    run: int
+    number: int
+
+
+class Arrived(NamedTuple):
+    """What a waiting task is after an arrival."""
+
+    run: int
+    number: int
+    node: str
+    missing: int
+    unmet: int
+    width: int | None
+    key: str | None
+    join: int | None
+
+
+class Finish(NamedTuple):
+    """A pending task that needs no attempt: skipped, or an each node over nothing."""
+
+    state: TaskState
+    reason: str | None
+    width: int | None
+    ended_at: float
+    run: int
+    number: int
+
+
+class Expand(NamedTuple):
+    """A waiting task that becomes ready. An each node's first: with its list's width and where the others begin."""
+
+    width: int | None
+    block: int | None
+    run: int
+    number: int
+
+
+class PastAttempt(NamedTuple):
+    """An attempt that ended otherwise than well, to insert."""
+
+    run: int
+    number: int
+    count: int
+    state: str
+    worker: str
+    started_at: float
+    ended_at: float
+    reason: str | None
+
+
+class FenceState(NamedTuple):
+    """Where a task stands, for an attempt that wants to settle."""
+
+    state: TaskState
+    count: int
+    settled: int
+    worker: str | None
+
+
+class Due(NamedTuple):
+    """A waiting task whose time has come."""
+
+    run: int
+    number: int
+    key: str | None
+
+
+class Rows(Protocol):
+    """A transaction on the rows. Leaving its ``with`` block commits; an exception rolls back."""
+
+    # runs
+    def run_lock(self, ids: Sequence[int]) -> list[RunRow]:
+        """Lock runs in the order of their ids."""
+
+    def run_insert(self, runs: Sequence[NewRun]) -> None:
+        """Insert runs in state active, with nothing open; ``run_change`` follows in the same transaction."""
+
+    def run_change(self, changes: Sequence[RunChange]) -> None:
+        """Write locked runs."""
+
+    def run_parent(self, ids: Sequence[int]) -> list[int]:
+        """The parents of runs; they never change, so no lock is needed."""
+
+    def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
+        """The run started with an idempotency key for a workflow, and its message."""
+
+    def run_leftover(self, limit: int) -> list[int]:
+        """Ended runs with tasks that are not final."""
+
+    # tasks
+    def task_insert(self, tasks: Sequence[NewTask]) -> None:
+        """Insert tasks; their order is the order of acceptance."""
+
+    def task_settle(self, fences: Sequence[Fence]) -> int:
+        """Settle attempts whose fence holds; answers how many did."""
+
+    def task_fences(self, references: Sequence[Reference]) -> dict[Reference, FenceState]:
+        """Lock tasks and say where they stand."""
+
+    def task_arrive(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
+        """Count down waiting tasks; those that reach zero with nothing unmet become ready, unless told to decide."""
+
+    def task_gate(self, run: int, node: str, unmet: int) -> list[Arrived]:
+        """The gate of a handler opens: an arrival at each of its tasks that are not final and not begun."""
+
+    def task_finish(self, finishes: Sequence[Finish]) -> None:
+        """Settle pending tasks that need no attempt."""
+
+    def task_expand(self, expansions: Sequence[Expand]) -> None:
+        """Make waiting tasks ready."""
+
+    def task_turn(self, keys: Iterable[tuple[int, str]]) -> None:
+        """Of each run and serial key that nobody holds, ready the first task whose inputs are there."""
+
+    def task_cancel(self, run: int, reason: str, now: float, limit: int) -> int:
+        """Cancel a run's tasks that have not begun; answers how many."""
+
+    def task_hold(self, run: int, held: bool) -> None:
+        """Set the mark that takes a paused run's open tasks out of the ready index."""
+
+    def task_by_key(self, run: int, node: str, key: str) -> tuple[int, str | None] | None:
+        """The task a message with an idempotency key gave birth to, and the message."""
+
+    def task_failed(self, run: int, number: int) -> bool:
+        """Whether any task of an each node, whose first task is named, has failed."""
+
+    def task_of_worker(self, worker: str) -> list[Attempt]:
+        """The attempts a worker holds."""
+
+    def task_adopt(self, attempts: Sequence[Attempt], worker: str, now: float) -> list[Attempt]:
+        """Pass attempts whose work goes on without their worker to another worker."""
+
+    def task_due(self, now: float, limit: int) -> list[Due]:
+        """Waiting tasks whose time has come, oldest first."""
+
+    def task_promote(self, due: Sequence[Due], now: float) -> None:
+        """Move waiting tasks on: to pending where inputs or their turn are missing, else to ready."""
+
+    def task_next_due(self) -> float | None:
+        """When the next waiting task's time comes."""
+
+    # handlers' gates
+    def gate_first(self, run: int, node: str, number: int) -> bool:
+        """Remember the first task that a handler settled; answers whether this is it."""
+
+    def gate_arrive(self, run: int, node: str, waits: int, by: int, unmet: int) -> tuple[int, int]:
+        """Count down what a handler waits for; answers what is missing and unmet now."""
+
+    def gate_state(self, run: int, node: str) -> tuple[int, int] | None:
+        """What a handler's gate still misses, or None if nothing has arrived yet."""
+
+    # what a run keeps
+    def record_put(self, records: Sequence[tuple[int, str, str | None, int, str]]) -> None:
+        """Put records: run, node, key, number of the task, value."""
+
+    def artifact_insert(self, kept: Sequence[tuple[int, int, Artifact, float]]) -> None:
+        """Keep artifacts: run, number of the task, artifact, time."""
+
+    def attempt_insert(self, attempts: Sequence[PastAttempt]) -> None:
+        """Remember attempts that ended otherwise than well."""
+
+    def journal_insert(self, entries: Sequence[tuple[int, float, str, str]]) -> None:
+        """Append to the journal: run, time, actor, event."""
+
+    # definitions, queues, lanes, leases
+    def graph_same(self, name: str, version: str) -> list[Graph]:
+        """Registered graphs of a name and version."""
+
+    def graph_insert(self, graph: Graph, lanes: Sequence[Lane], now: float) -> None:
+        """Register a definition and its lanes and queues; repeated, it brings the policies up to date."""
+
+    def graph_get(self, graph: int) -> Graph | None:
+        """A registered definition."""
+
+    def lane_list(self, graphs: Iterable[int] | None = None) -> list[tuple[Lane, Queue]]:
+        """The lanes of definitions (None: all), with their queues."""
+
+    def lane_set(self, lane: Lane) -> None:
+        """Write a lane; one of a single node takes over that node's open tasks."""
+
+    def queue_set(self, queue: Queue) -> None:
+        """Write a queue."""
+
+    def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
+        """Lock limited queues and lanes, and count what runs in each: by queue, by lane."""
+
+    def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
+        """Take up to ``n`` ready tasks from lanes of one queue, each within its own number, best first."""
+
+    # workers
+    def worker_beat(self, worker: WorkerInfo, now: float) -> bool:
+        """Write a heartbeat; answers False if the worker was declared lost."""
+
+    def worker_stops(self, worker: str) -> list[Reference]:
+        """The worker's attempts whose run is over."""
+
+    def worker_lose(self, worker: str, beat: int) -> bool:
+        """Declare a worker lost if its heartbeat is still the one seen; answers whether it was."""

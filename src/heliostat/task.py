@@ -1,0 +1,118 @@
+"""The task: the unit of work of a node in a run, its states, and the attempt that a worker holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TaskState(StrEnum):
+    """Where a task stands; the comment says who moves it in and out."""
+
+    pending = "pending"  # in: born before its inputs or its turn; out: the arrival or the settling that completes it
+    ready = "ready"  # in: birth, arrival, promotion, rescue; out: a lease, or the end of the run
+    running = "running"  # in: a lease; out: settling, a rescue, or the end of the run
+    waiting = "waiting"  # in: a delay, a retry, a snooze; out: the promotion at its time, or the end of the run
+    succeeded = "succeeded"  # in: an attempt that answered with a result; final
+    failed = "failed"  # in: an attempt that failed for the last time; out: only an operator's retry
+    cancelled = "cancelled"  # in: the end of the run before it could act; final
+    skipped = "skipped"  # in: an input that did not come, or its own answer; final
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing but an operator moves it any more."""
+        return self in FINAL
+
+
+FINAL = frozenset({TaskState.succeeded, TaskState.failed, TaskState.cancelled, TaskState.skipped})
+
+_S = TaskState
+#: From each state, the states a task may move to.
+TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
+    _S.pending: frozenset({_S.ready, _S.skipped, _S.succeeded, _S.cancelled}),
+    _S.ready: frozenset({_S.running, _S.cancelled}),
+    _S.running: frozenset({_S.ready, _S.waiting, _S.succeeded, _S.failed, _S.skipped, _S.cancelled}),
+    _S.waiting: frozenset({_S.ready, _S.pending, _S.cancelled}),
+    _S.succeeded: frozenset(),
+    _S.failed: frozenset({_S.ready}),
+    _S.cancelled: frozenset(),
+    _S.skipped: frozenset(),
+}
+
+
+class AttemptState(StrEnum):
+    """How an attempt ended, where it ended otherwise than well."""
+
+    failed = "failed"  # it raised, or answered Fail
+    timed_out = "timed_out"  # it did not answer in time
+    snoozed = "snoozed"  # it asked to be asked again
+    rescued = "rescued"  # its worker was lost
+    released = "released"  # its worker handed it back before it began
+    stopped = "stopped"  # the run ended while it was running
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a task, as a lease gives it to a worker: all that running and settling it needs.
+
+    ``number`` is the task's within its run and ``count`` the attempt's within its task; ``count`` is the fence:
+    only the holder of the newest count can change the task. Inputs are not here: they are read by reference.
+    """
+
+    run: int
+    number: int
+    count: int
+    graph: int
+    node: str
+    queue: str = "default"
+    item: int | None = None
+    message: str | None = None
+    key: str | None = None
+    join: int | None = None
+    place: int | None = None
+    failures: int = 0
+    rescues: int = 0
+    started_at: float = 0.0
+    due_at: float | None = None
+    epilogue: bool = False
+    parent: int | None = None
+
+    @property
+    def task(self) -> tuple[int, int]:
+        """The task's key: run and number."""
+        return (self.run, self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as it is read: its state and everything that is known of it."""
+
+    run: int
+    number: int
+    node: str
+    state: TaskState
+    graph: int = 0
+    queue: str = "default"
+    item: int | None = None
+    held: bool = False
+    priority: int = 0
+    key: str | None = None
+    missing: int = 0
+    unmet: int = 0
+    width: int | None = None
+    block: int | None = None
+    join: int | None = None
+    place: int | None = None
+    cause: int | None = None
+    message: str | None = None
+    idempotency_key: str | None = None
+    due_at: float | None = None
+    count: int = 0
+    failures: int = 0
+    rescues: int = 0
+    worker: str | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    result: str | None = None
+    reason: str | None = None

@@ -1,0 +1,168 @@
+"""The life of a job: spec, command, directory, submission, watch, collection. Written once for all batch systems.
+
+A job's directory is named after the run, the task and which try it is: so a worker that takes the attempt over,
+after a kill at whatever point, submits to the same directory and finds the job that is there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heliostat import codec
+from heliostat import job as jobs
+from heliostat.errors import BadInput, OperatorError
+from heliostat.executor import Submitted, Work
+from heliostat.graph import Arity, Graph, Node
+from heliostat.job import FILES, INPUT, JobRequest, JobState, Observation, later
+from heliostat.outcome import Failed, Outcome, Succeeded
+from heliostat.run import public_id, task_id
+from heliostat.signature import revive
+from heliostat.task import AttemptState
+
+if TYPE_CHECKING:
+    from heliostat.batch import Batch, Collected
+    from heliostat.context import Context, Surroundings
+    from heliostat.signature import Signature
+
+POLL_SECONDS = (0.02, 0.5)  #: between looks at jobs: soon after a submission, then rarer
+GRACE_SECONDS = 5.0  #: between asking a job to end and killing it
+
+
+@dataclass(slots=True)
+class Watched:
+    """A job that a worker watches."""
+
+    work: Work
+    directory: Path
+    seen: Observation
+    stopped: bool = False
+
+
+class Watch:
+    """All jobs of a worker, looked at with one question per poll."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self.jobs: dict[tuple[int, int], Watched] = {}
+        self.due = 0.0
+        self._pause = POLL_SECONDS[0]
+
+    def begin(self, work: Work, directory: Path, now: float) -> None:
+        """Watch a job that was just submitted, or found."""
+        self.jobs[work.attempt.task] = Watched(work, directory, Observation(JobState.submitted))
+        self._pause, self.due = POLL_SECONDS[0], now
+
+    def tick(self, now: float) -> list[tuple[Work, bool]]:
+        """Look at all jobs; answers the works whose job has ended, and whether nobody wants it any more."""
+        stopping = [job for job in self.jobs.values() if job.work.stop is not None]
+        if stopping:
+            self._batch.cancel([job.directory for job in stopping], GRACE_SECONDS)
+        watched = list(self.jobs.items())
+        ended: list[tuple[Work, bool]] = []
+        for (task, job), seen in zip(watched, self._observe([job.directory for _, job in watched]), strict=True):
+            job.seen = later(job.seen, seen)
+            if job.seen.state.final:
+                del self.jobs[task]
+                job.work.job = job.directory
+                ended.append((job.work, job.work.stop is not None))
+        self._pause = POLL_SECONDS[0] if ended or stopping else min(self._pause * 1.5, POLL_SECONDS[1])
+        self.due = now + self._pause
+        return ended
+
+    def _observe(self, directories: list[Path]) -> list[Observation]:
+        try:
+            return self._batch.observe(directories)
+        except OperatorError as error:  # a system that cannot be asked is unknown, never failed
+            return [Observation(JobState.unknown, reason=str(error))] * len(directories)
+
+
+class Jobs:
+    """The two steps of a job that need a thread: submitting it and collecting what it left."""
+
+    def __init__(self, batch: Batch, around: Surroundings) -> None:
+        self._batch, self._around = batch, around
+
+    def submit(
+        self,
+        work: Work,
+        graph: Graph,
+        node: Node,
+        signature: Signature | None,
+        arguments: dict[str, Any],
+        context: Context,
+    ) -> Submitted:
+        """Write the inputs, put the command together, and have the job run (or find it running)."""
+        assert node.job is not None
+        directory = self.directory(work)
+        directory.mkdir(parents=True, exist_ok=True)
+        values = self._values(work, graph, node, directory)
+        if signature is not None:
+            command = signature.function(**arguments)
+            if not isinstance(command, str | list | tuple) or not all(isinstance(word, str) for word in command):
+                raise BadInput(f"job {node.name}: its function gives a string or a list of strings, not {command!r}")
+            command = command if isinstance(command, str) else tuple(command)
+        else:
+            command = jobs.render(node.job, values)
+        context.finish()
+        request = JobRequest(
+            task_id(*work.attempt.task), str(directory), command, node.job.env, node.resources, node.timeout
+        )
+        self._batch.submit(request)
+        return Submitted(directory)
+
+    def directory(self, work: Work) -> Path:
+        """Where this try at a task runs as a job."""
+        attempt = work.attempt
+        return self._around.directory / "jobs" / public_id(attempt.run) / f"{attempt.number}.{attempt.failures + 1}"
+
+    def _values(self, work: Work, graph: Graph, node: Node, directory: Path) -> dict[str, Any]:
+        """What placeholders stand for; files are brought to ``files/``, and all of it is ``input.json`` too."""
+        files = directory / FILES
+        files.mkdir(exist_ok=True)
+
+        def bring(artifact: Any) -> Path:
+            return self._around.repository.bring(artifact, files)
+
+        texts: dict[str, str] = {"message": work.message or "null"}
+        for edge in node.edges:
+            if edge.parameter is None:
+                continue
+            if graph[edge.source].arity is Arity.each and not edge.each:
+                items = ",".join(item.result or "null" for item in work.lists.get(edge.source, ()))
+                texts[edge.parameter] = f"[{items}]"
+            else:
+                settled = work.settled.get(edge.source)
+                texts[edge.parameter] = (settled and settled.result) or "null"
+        values = {name: revive(text, bring) for name, text in texts.items()}
+        inner = ",".join(f"{codec.encode(name, name)}:{text}" for name, text in texts.items())
+        (directory / INPUT).write_text("{" + inner + "}", "utf-8")
+        return values
+
+    def collect(self, work: Work, node: Node, context: Context) -> Outcome:
+        """What an ended job left, as an outcome; its files become artifacts of the run."""
+        assert node.job is not None
+        assert work.job is not None
+        left = self._batch.collect(work.job, node.job)
+        if not left.succeeded:
+            how = AttemptState.timed_out if left.timed_out else AttemptState.failed
+            return Failed(_reason(left), how=how)
+        result = context.encode(left.outputs, "outputs")
+        if left.output is not None:
+            result = codec.accept(left.output, "output.json")
+        value = codec.decode(result)
+        outcome = Succeeded(
+            result,
+            context.finish(),
+            value if isinstance(value, str) else None,
+            len(value) if isinstance(value, list) else None,
+        )
+        shutil.rmtree(work.job / FILES, ignore_errors=True)
+        return outcome
+
+
+def _reason(left: Collected) -> str:
+    said = left.stderr.strip() or left.stdout.strip()
+    return f"{left.reason}: {said}"[:2000] if said else str(left.reason)

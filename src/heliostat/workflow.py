@@ -1,0 +1,316 @@
+"""The author's builder: functions, classes and commands become the nodes of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import update_wrapper
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    get_args,
+    get_origin,
+    overload,
+)
+
+from heliostat import codec
+from heliostat import graph as graphs
+from heliostat import job as jobs
+from heliostat.context import Context
+from heliostat.errors import BadInput, DefinitionError, nearest
+from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Resources, Retry
+from heliostat.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class NodeHandle(Generic[P, R]):
+    """A node as its author holds it: still the function it was, and a name to wait for.
+
+    ``node["choice"]`` is the edge of one returned string.
+    """
+
+    def __init__(self, workflow: Workflow, name: str, function: Callable[P, R] | None) -> None:
+        self.workflow, self.name, self.function = workflow, name, function
+        if function is not None:
+            update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, without any engine."""
+        if self.function is None:
+            raise DefinitionError(f"node {self.name} is a job; only a batch system can run it")
+        return self.function(*args, **kwargs)
+
+    def __getitem__(self, choice: str) -> Branch:
+        """The edge that is taken when this node returns ``choice``."""
+        if self.function is not None:
+            returns = Signature(self.function, self.name, Context).returns
+            known = get_args(returns) if get_origin(returns) is Literal else ()
+            if known and choice not in known:
+                raise DefinitionError(f"node {self.name} never returns {choice!r}{nearest(choice, map(str, known))}")
+        return Branch(self.name, choice)
+
+    def __repr__(self) -> str:
+        return f"<node {self.workflow.name}.{self.name}>"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The edge of one choice of a node."""
+
+    source: str
+    choice: str
+
+
+Upstream: TypeAlias = "NodeHandle[..., Any] | Branch | str"
+Duration: TypeAlias = str | timedelta | float
+
+
+class Policies(TypedDict, total=False):
+    """Options that may also be given to a whole workflow, as defaults of its nodes."""
+
+    queue: str
+    resources: Resources | None
+    limit: int | None
+    priority: int
+    retry: int | Retry
+    timeout: Duration | None
+    may_fail: bool
+    rescues: int
+
+
+class NodeOptions(Policies, total=False):
+    """Options of a node that acts once, or once per item of a list."""
+
+    name: str
+    after: Upstream | Iterable[Upstream]
+    inputs: Mapping[str, Upstream]
+    map: Mapping[str, Upstream]
+    on: Literal["succeeded", "failed", "ended"]
+
+
+class HandlerOptions(Policies, total=False):
+    """Options of a handler."""
+
+    name: str
+    after: Upstream | Iterable[Upstream]
+    inputs: Mapping[str, Upstream]
+    entry: bool
+    serial: bool | str
+
+
+_POLICIES = frozenset(Policies.__annotations__)
+
+
+class Workflow:
+    """A workflow: a name, a graph and the functions behind it.
+
+    ``version`` is given as soon as others rely on the workflow; without it, it is in development and each structure
+    is its own version. With ``stays_open`` a run is active until somebody completes it. ``on_failure="finish"`` lets
+    running attempts end when the run fails. Further options are defaults of its nodes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: str | None = None,
+        stays_open: bool = False,
+        on_failure: Literal["stop", "finish"] = "stop",
+        **defaults: Unpack[Policies],
+    ) -> None:
+        if on_failure not in ("stop", "finish"):
+            raise DefinitionError(f'workflow {name}: on_failure is "stop" or "finish", not {on_failure!r}')
+        _known_options(defaults, _POLICIES, f"workflow {name}")
+        self.name, self.version, self.stays_open, self.on_failure = name, version, stays_open, on_failure
+        self.signatures: dict[str, Signature] = {}
+        self._defaults = defaults
+        self._nodes: dict[str, Node] = {}
+        self._graph: Graph | None = None
+        graphs.check(Graph(name, ()))
+
+    @property
+    def graph(self) -> Graph:
+        """The frozen data of what was defined so far."""
+        if self._graph is None:
+            nodes = tuple(self._nodes.values())
+            self._graph = Graph(self.name, nodes, self.version, self.stays_open, self.on_failure)
+        return self._graph
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.graph.label}: {', '.join(self._nodes) or 'no nodes yet'}>"
+
+    @overload
+    def node(self, function: Callable[P, R], /, **options: Unpack[NodeOptions]) -> NodeHandle[P, R]: ...
+    @overload
+    def node(self, /, **options: Unpack[NodeOptions]) -> Callable[[Callable[P, R]], NodeHandle[P, R]]: ...
+    def node(self, function: Any = None, /, **options: Any) -> Any:
+        """Add a node that acts once per run, when what its parameters name is there (or once per item: ``map=``)."""
+        if function is None:
+            return lambda function: self._add_function(function, options, handler=False)
+        return self._add_function(function, options, handler=False)
+
+    @overload
+    def handler(self, function: Callable[P, R], /, **options: Unpack[HandlerOptions]) -> NodeHandle[P, R]: ...
+    @overload
+    def handler(self, /, **options: Unpack[HandlerOptions]) -> Callable[[Callable[P, R]], NodeHandle[P, R]]: ...
+    def handler(self, function: Any = None, /, **options: Any) -> Any:
+        """Add a node that acts on each message it is sent.
+
+        ``entry``: it gets the message a run is started with. ``serial``: one at a time per run, in order; the name
+        of a field: one at a time per value of that field.
+        """
+        if function is None:
+            return lambda function: self._add_function(function, options, handler=True)
+        return self._add_function(function, options, handler=True)
+
+    def job(
+        self,
+        name: str,
+        command: str | list[str] | Callable[..., str | list[str]],
+        *,
+        outputs: str | dict[str, str] | None = None,
+        env: dict[str, str] | None = None,
+        **options: Unpack[NodeOptions],
+    ) -> NodeHandle[..., Any]:
+        """Add a command for a batch system; ``{node}`` in it waits for that node, as one quoted word."""
+        where = f"job {name}"
+        function = None
+        shell, argv = (command, None) if isinstance(command, str) else (None, command)
+        if callable(command):
+            function, shell, argv = command, None, None
+        spec = jobs.JobSpec(
+            shell=shell, argv=tuple(argv) if isinstance(argv, list) else None, outputs=outputs, env=dict(env or {})
+        )
+        signature = Signature(function, where, Context) if function is not None else None
+        wanted = {} if signature is None else {p.name: p.optional for p in signature.inputs.values()}
+        wanted |= dict.fromkeys(jobs.names(spec), False)
+        takes_message = jobs.uses(spec, "message") or bool(signature and signature.message)
+        node = self._node(where, {**options, "name": name}, wanted, rest=bool(signature and signature.rest))
+        return self._add(replace(node, kind=Kind.job, job=spec, takes_message=takes_message), signature, None)
+
+    def _add_function(self, function: Any, options: dict[str, Any], *, handler: bool) -> NodeHandle[..., Any]:
+        if isinstance(function, NodeHandle):
+            function = function.function
+        if not callable(function):
+            raise DefinitionError(f"workflow {self.name}: {function!r} is no function or class to make a node of")
+        name = options.get("name") or getattr(function, "__name__", "")
+        where = f"node {name}"
+        signature = Signature(function, where, Context)
+        if signature.is_class:
+            options = {k: getattr(function, k) for k in NodeOptions.__annotations__ if hasattr(function, k)} | options
+        wanted = {p.name: p.optional for p in signature.inputs.values()}
+        node = self._node(where, {**options, "name": name}, wanted, handler=handler, rest=signature.rest is not None)
+        return self._add(replace(node, takes_message=signature.message is not None), signature, function)
+
+    def _add(self, node: Node, signature: Signature | None, function: Any) -> NodeHandle[..., Any]:
+        nodes = (*self._nodes.values(), node)
+        graphs.check(Graph(self.name, nodes, self.version, self.stays_open))
+        self._nodes[node.name], self._graph = node, None
+        if signature is not None:
+            self.signatures[node.name] = signature
+        return NodeHandle(self, node.name, function)
+
+    def _node(
+        self, where: str, options: dict[str, Any], wanted: dict[str, bool], *, handler: bool = False, rest: bool = False
+    ) -> Node:
+        """The graph's node for options and wanted parameters (name, whether it has a default)."""
+        known = HandlerOptions.__annotations__ if handler else NodeOptions.__annotations__
+        _known_options(options, known, where)
+        on = options.get("on", "succeeded")
+        if on not in tuple(On):
+            raise DefinitionError(f'{where}: on= is "failed" or "ended", not {on!r}')
+        edges = self._edges(where, options, wanted, On(on), rest=rest)
+        epilogue = On(on) if on != "succeeded" and "after" not in options else None
+        if epilogue and edges:
+            raise DefinitionError(
+                f"{where}: with on= and without after= it runs after the run's end and takes ctx and message only; "
+                "say after= to wait for nodes"
+            )
+        return Node(
+            options["name"],
+            Arity.handler if handler else Arity.each if options.get("map") else Arity.once,
+            edges=edges,
+            epilogue=epilogue,
+            entry=bool(options.get("entry", False)),
+            serial=options.get("serial", False),
+            **_policies({**self._defaults, **options}, where),
+        )
+
+    def _edges(
+        self, where: str, options: dict[str, Any], wanted: dict[str, bool], on: On, *, rest: bool
+    ) -> tuple[Edge, ...]:
+        after = [self._upstream(where, up) for up in _listed(options.get("after", ()))]
+        inputs = {name: self._upstream(where, up) for name, up in (options.get("inputs") or {}).items()}
+        mapped = {name: self._upstream(where, up) for name, up in (options.get("map") or {}).items()}
+        for name in (*inputs, *mapped):
+            if name not in wanted and not rest:
+                raise DefinitionError(f"{where}: it has no parameter {name!r}{nearest(name, wanted)}")
+        edges = {}
+        for name, optional in wanted.items():
+            source = mapped.get(name) or inputs.get(name) or (Branch(name, "") if name in self._nodes else None)
+            if source is None:
+                if optional:
+                    continue
+                raise DefinitionError(
+                    f"{where}: the parameter {name!r} names no node before it and has no default"
+                    f"{nearest(name, self._nodes)}"
+                )
+            edges[name] = Edge(source.source, name, On.succeeded, source.choice or None, optional, name in mapped)
+        for up in after:
+            same = [name for name, edge in edges.items() if edge.source == up.source and not edge.each]
+            for name in same:
+                edges[name] = replace(edges[name], on=on, choice=up.choice or None)
+            if not same:
+                edges[f" {up.source}"] = Edge(up.source, up.source if rest else None, on, up.choice or None)
+        return tuple(edges.values())
+
+    def _upstream(self, where: str, up: object) -> Branch:
+        if isinstance(up, NodeHandle):
+            if up.workflow is not self and self._nodes.get(up.name) is None:
+                raise DefinitionError(f"{where}: {up!r} belongs to another workflow; add its function to this one")
+            up = up.name
+        branch = up if isinstance(up, Branch) else Branch(str(up), "")
+        if branch.source not in self._nodes:
+            raise DefinitionError(
+                f"{where}: waits for {branch.source!r}, which is no node before it{nearest(branch.source, self._nodes)}"
+            )
+        return branch
+
+
+def _listed(after: object) -> list[object]:
+    return list(after) if isinstance(after, list | tuple | set) else [after]
+
+
+def _known_options(options: Mapping[str, object], known: Iterable[str], where: str) -> None:
+    for option in options:
+        if option not in known:
+            raise DefinitionError(f"{where}: there is no option {option!r}{nearest(option, known)}")
+
+
+def _policies(options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Policies as the graph has them: retry as a value, time-outs in seconds."""
+    found = {name: options[name] for name in _POLICIES if name in options}
+    retry = found.get("retry", Retry())
+    if isinstance(retry, int) and not isinstance(retry, bool):
+        retry = Retry(retry)
+    if not isinstance(retry, Retry) or retry.limit < 0:
+        raise DefinitionError(f"{where}: retry= is a number of further tries or a Retry, not {retry!r}")
+    found["retry"] = retry
+    for name in ("limit", "priority", "rescues"):
+        if not isinstance(found.get(name, 0), int | type(None)) or isinstance(found.get(name), bool):
+            raise DefinitionError(f"{where}: {name}= is a whole number, not {found[name]!r}")
+    try:
+        if found.get("timeout") is not None:
+            found["timeout"] = codec.seconds(found["timeout"], f"{where}: timeout")
+    except BadInput as error:
+        raise DefinitionError(str(error)) from None
+    return found

