@@ -1,0 +1,1 @@
+"""What `make bench` measures: the engine beside the bare loop, on both databases."""
