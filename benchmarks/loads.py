@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.bare import BATCH, Born, PostgresQueue, SqliteQueue, work
+from benchmarks.databases import rest
 
 if TYPE_CHECKING:
     from benchmarks.bare import Changes, Queue
@@ -58,4 +59,5 @@ def backlog(url: str, waiting: int, tasks: int) -> dict[str, float]:
     queue, now = open_queue(url), time.time()
     ready = (Born(FIRST_RUN, number, "0", now) for number in range(tasks + waiting))
     queue.load([(FIRST_RUN, tasks + waiting)], ready)
+    rest(url)
     return work(queue, lambda *_: None, tasks=tasks)
