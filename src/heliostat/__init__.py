@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from heliostat.artifact import Artifact
-from heliostat.context import Context
-from heliostat.errors import HeliostatError, RunFailed, TaskError
-from heliostat.graph import Resources, Retry
-from heliostat.outcome import Decision, Ended, Fail, Failure, Skip, Snooze
-from heliostat.workflow import Workflow
-
 if TYPE_CHECKING:
+    from heliostat.artifact import Artifact
     from heliostat.compose import open
+    from heliostat.context import Context
+    from heliostat.errors import HeliostatError, RunFailed, TaskError
+    from heliostat.graph import Resources, Retry
+    from heliostat.outcome import Decision, Ended, Fail, Failure, Skip, Snooze
+    from heliostat.workflow import Workflow
 
 __all__ = [
     "Artifact",
@@ -32,10 +32,34 @@ __all__ = [
     "open",
 ]
 
+# Where each name lives. It is imported when it is first asked for, so that the command line starts without the
+# validation of data, and a program without the families, until they are needed.
+_HOMES = {
+    "Artifact": "artifact",
+    "Context": "context",
+    "Decision": "outcome",
+    "Ended": "outcome",
+    "Fail": "outcome",
+    "Failure": "outcome",
+    "HeliostatError": "errors",
+    "Resources": "graph",
+    "Retry": "graph",
+    "RunFailed": "errors",
+    "Skip": "outcome",
+    "Snooze": "outcome",
+    "TaskError": "errors",
+    "Workflow": "workflow",
+    "open": "compose",
+}
+
 
 def __getattr__(name: str) -> object:
-    if name == "open":  # compose knows the families, which nobody needs before the first engine
-        from heliostat.compose import open as opened
+    if name not in _HOMES:
+        raise AttributeError(f"module 'heliostat' has no attribute {name!r}")
+    value: object = getattr(import_module(f"heliostat.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
 
-        return opened
-    raise AttributeError(f"module 'heliostat' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import core_schema
-
 from heliostat.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic import GetCoreSchemaHandler
+    from pydantic_core import core_schema
 
 MARK = "$artifact"  #: the one key of the JSON object that stands for a file inside data
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -52,6 +53,8 @@ class Artifact:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Let an annotation ``Artifact`` take an artifact, a file that was brought, or its JSON form."""
+        from pydantic_core import core_schema  # a large module, which only annotations need
+
         return core_schema.no_info_plain_validator_function(cls._validate)
 
     @classmethod
@@ -74,3 +77,16 @@ class Artifact:
             raise BadInput(f"{MARK}: size must be a number of bytes and media_type a string")
         tags = body.get("tags", ())
         return cls(body["name"], body["digest"], size, media_type, tuple(str(t) for t in tags))
+
+
+def mentioned(data: object) -> Iterator[Artifact]:
+    """The artifacts that stand inside data; raises BadInput for a malformed one."""
+    if isinstance(data, list):
+        for item in data:
+            yield from mentioned(item)
+    elif isinstance(data, dict):
+        if (artifact := Artifact.from_json(data)) is not None:
+            yield artifact
+        else:
+            for item in data.values():
+                yield from mentioned(item)

@@ -9,7 +9,7 @@ from heliostat.run import RunState, public_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from heliostat.store import Why
+    from heliostat.queue import Why
 
 
 def explain(why: Why, now: float) -> str:
@@ -26,11 +26,10 @@ def explain(why: Why, now: float) -> str:
             held = (
                 f"running since {_ago(now - (task.started_at or now))} on worker {task.worker} (attempt {task.count})"
             )
-            known = any(worker.id == task.worker for worker in why.workers)
+            known = any(worker.id == task.worker and worker.state != "lost" for worker in why.workers)
             return held if known else f"{held}, which shows no life; it will be rescued"
-        case TaskState.succeeded:
-            return "succeeded"
-    return f"{task.state}: {task.reason}" if task.reason else str(task.state)
+        case _:
+            return f"{task.state}: {task.reason}" if task.reason else str(task.state)
 
 
 def _pending(why: Why) -> str:
@@ -77,7 +76,7 @@ def _ready(why: Why) -> str:
         return f"node {task.node} is full: {why.running} of {why.lane_limit} running"
     if queue is not None and queue.limit is not None and why.running >= queue.limit:
         return f"queue {queue.name} is full: {why.running} of {queue.limit} running"
-    offering = [w for w in why.workers if why.graph.label in w.offers.split(", ")]
+    offering = [w for w in why.workers if w.state == "active" and why.graph.label in w.offers.split(", ")]
     if not offering:
         return f"no worker offers {why.graph.label}"
     serving = [w for w in offering if not w.queues or task.queue in w.queues.split(",")]

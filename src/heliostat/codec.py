@@ -23,7 +23,7 @@ from heliostat.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 LIMIT_BYTES = 1 << 20  #: the largest message, result or record: 1 MiB of UTF-8
 DEPTH = 100  #: deeper nesting is refused, in writing and in reading

@@ -67,8 +67,9 @@ def engine_on(
 
     chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
     files = files.absolute()
-    around = Surroundings(store, DirectoryRepository(files / "artifacts"), clock, Ids(clock, chance), files)
     registry = Registry(store.graph)
+    repository = DirectoryRepository(files / "artifacts")
+    around = Surroundings(store, repository, clock, Ids(clock, chance), files, registry.add)
 
     def new_worker(
         name: str = "", queues: Iterable[str] | None = None, slots: int = slots, lease_seconds: float = lease_seconds

@@ -23,7 +23,7 @@ from heliostat.signature import check_start, local, revive
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
     from heliostat.clock import Clock, Ids
@@ -35,13 +35,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all contexts of a process share: where to read, where files go, time and ids."""
+    """What all contexts of a process share: where to read, where files go, time and ids.
+
+    ``offer`` lets this process run a workflow whose functions one of its own holds in hand.
+    """
 
     store: Store
     repository: Repository
     clock: Clock
     ids: Ids
     directory: Path
+    offer: Callable[[Workflow], object] = lambda workflow: None  # noqa: ARG005 - nobody to tell
 
     def attempt_directory(self, work: Work) -> Path:
         """Where an attempt keeps its files while it runs."""
@@ -188,6 +192,7 @@ class Context:
         last = None if then is None else self._handler(then, "tell")
         text = self.encode(message, f"message to {graph.name}")
         check_start(graph, workflow.signatures, text)
+        self._around.offer(workflow)
         run = self._around.ids.run()
         effect = Start(run, graph, text, name, priority, last.name if last else None, idempotency_key)
         if effect.then is None:  # what leaves the run is allowed beside its end
@@ -233,7 +238,7 @@ class Context:
     # records and files
 
     def put(self, value: object, key: str | None = None) -> None:
-        """Keep JSON (or a file) in the run as a record of this node; with ``key``, the newest replaces the one before."""
+        """Keep JSON (or a file) as a record of this node; with ``key``, the newest replaces the one before."""
         word = None if key is None else _word(key, "key")
         self._effects.append(Put(self.encode(value, "record" if key is None else f"record {key}"), word))
 

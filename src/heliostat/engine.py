@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from heliostat import checks, codec
 from heliostat.artifact import Artifact
@@ -50,7 +50,7 @@ class Engine:
         self._worker: Worker | None = None
         self._working = threading.Lock()
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -68,7 +68,7 @@ class Engine:
     # definitions and runs
 
     def add(self, workflow: Workflow) -> Graph:
-        """Offer a workflow: register its definition, and let this engine's workers run it. Repeated, it does nothing."""
+        """Offer a workflow: register its definition, and let workers of this engine run it."""
         for signature in workflow.signatures.values():
             signature.warm()
         graph = workflow.graph
@@ -132,7 +132,8 @@ class Engine:
             path = Path(str(found))
             if not path.exists():
                 raise BadInput(f"{where}: the file {str(path)!r} is not there")
-            return self.around.repository.keep(path).to_json()
+            kept: Json = self.around.repository.keep(path).to_json()
+            return kept
 
         return codec.encode(value, where, keep)
 
@@ -339,4 +340,11 @@ class RunHandle:
                 raise NotFound(f"there is no task {task_id(self.key, each)}")
             words = checks.explain(why, self._engine.around.clock.now())
             lines.append(words if number is not None else f"{task_id(self.key, each)} {why.task.node}: {words}")
-        return "\n".join(lines) or f"run {self.id} has {self.state}" if number is None else lines[0]
+        return "\n".join(lines) or self._explain_run()
+
+    def _explain_run(self) -> str:
+        """What there is to say of a run without open tasks."""
+        run = self.info
+        if run.state.final:
+            return f"run {self.id} has {run.state}" + (f": {run.reason}" if run.reason else "")
+        return f"run {self.id} is active and stays open: it waits for a message, or to be completed"

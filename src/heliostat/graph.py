@@ -11,7 +11,7 @@ import re
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,7 +22,7 @@ from heliostat.job import JobSpec
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")  #: names of workflows, nodes and queues
 
@@ -89,10 +89,9 @@ class Retry:
     on: tuple[type[BaseException] | str, ...] = ("builtins.Exception",)
 
     def __post_init__(self) -> None:
-        kinds = self.on if isinstance(self.on, tuple | list) else (self.on,)
         object.__setattr__(self, "delay", seconds(self.delay, "retry: delay"))
         object.__setattr__(self, "max_delay", seconds(self.max_delay, "retry: max_delay"))
-        object.__setattr__(self, "on", tuple(kind if isinstance(kind, str) else kind_name(kind) for kind in kinds))
+        object.__setattr__(self, "on", tuple(kind if isinstance(kind, str) else kind_name(kind) for kind in self.on))
 
     def covers(self, error: BaseException) -> bool:
         """Whether an error is worth another try."""
@@ -222,6 +221,11 @@ class Graph:
         """The queues that its nodes use."""
         return tuple(dict.fromkeys(node.queue for node in self.nodes))
 
+    @cached_property
+    def listed(self) -> dict[str, str]:
+        """The nodes whose lists others go over, each with one that does."""
+        return {edge.source: node.name for node in self.nodes for edge in node.edges if edge.each}
+
     def caught(self, name: str) -> bool:
         """Whether an edge takes over when this node fails, so that the run goes on."""
         return any(edge.on is not On.succeeded for _, edge in self._downstream[name])
@@ -234,7 +238,7 @@ class Graph:
     def from_json(cls, data: object) -> Graph:
         """Read what ``to_json`` wrote; raises BadInput for anything else."""
         try:
-            graph = _ADAPTER.validate_python(data)
+            graph = _adapter().validate_python(data)
         except ValidationError as error:
             first = error.errors()[0]
             raise BadInput(f"graph.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
@@ -268,30 +272,32 @@ def check(graph: Graph) -> None:
         raise DefinitionError(f"{graph.name!r} is no name for a workflow; use letters, digits, _ . -")
     seen: dict[str, Node] = {}
     for node in graph.nodes:
-        if not NAME.fullmatch(node.name):
-            raise DefinitionError(f"{node.name!r} is no name for a node; use letters, digits, _ . -")
-        if node.name in seen:
-            raise DefinitionError(f"node {node.name!r} is defined twice in workflow {graph.name}")
-        if not NAME.fullmatch(node.queue):
-            raise DefinitionError(
-                f"node {node.name}: {node.queue!r} is no name for a queue; use letters, digits, _ . -"
-            )
-        for edge in node.edges:
-            if edge.source not in seen:
-                raise DefinitionError(
-                    f"node {node.name}: waits for {edge.source!r}, which is no node before it{nearest(edge.source, seen)}"
-                )
-            if seen[edge.source].epilogue:
-                raise DefinitionError(f"node {node.name}: waits for {edge.source!r}, which runs after the run's end")
-        _check_arity(node)
+        check_node(node, seen)
         seen[node.name] = node
+
+
+def check_node(node: Node, before: Mapping[str, Node]) -> None:
+    """Refuse a node that cannot come after those before it; raises DefinitionError."""
+    if not NAME.fullmatch(node.name):
+        raise DefinitionError(f"{node.name!r} is no name for a node; use letters, digits, _ . -")
+    if node.name in before:
+        raise DefinitionError(f"node {node.name!r} is defined twice in one workflow; give one of them another name=")
+    if not NAME.fullmatch(node.queue):
+        raise DefinitionError(f"node {node.name}: {node.queue!r} is no name for a queue; use letters, digits, _ . -")
+    for edge in node.edges:
+        if edge.source not in before:
+            near = nearest(edge.source, before)
+            raise DefinitionError(f"node {node.name}: waits for {edge.source!r}, which is no node before it{near}")
+        if before[edge.source].epilogue:
+            raise DefinitionError(f"node {node.name}: waits for {edge.source!r}, which runs after the run's end")
+    _check_arity(node)
 
 
 def _check_arity(node: Node) -> None:
     maps = [edge for edge in node.edges if edge.each]
     if (node.arity is Arity.each) != (len(maps) == 1):
         raise DefinitionError(
-            f"node {node.name}: map= takes exactly one parameter and the node whose list it goes over"
+            f"node {node.name}: map= takes one parameter and the node whose list it goes over"
         )
     if node.arity is not Arity.handler and (node.entry or node.serial):
         raise DefinitionError(f"node {node.name}: entry= and serial= are for handlers, which act on each message")
@@ -307,4 +313,8 @@ def _without_defaults(data: dict[str, Any]) -> dict[str, Any]:
 
 
 _NODE_DEFAULTS = {k: v for k, v in asdict(Node("x")).items() if k != "name"}
-_ADAPTER = TypeAdapter(Graph)
+
+
+@cache
+def _adapter() -> TypeAdapter[Graph]:
+    return TypeAdapter(Graph)  # made when first needed: it takes longer than all of the import

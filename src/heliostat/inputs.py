@@ -13,10 +13,14 @@ from heliostat.task import TaskState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from heliostat.codec import Json
     from heliostat.registry import Registry
     from heliostat.run import Run
     from heliostat.store import Reference, Store
     from heliostat.task import Attempt
+
+
+REMEMBERED = 8  #: lists that each nodes go over, kept between batches: a long one lasts for many
 
 
 class Inputs:
@@ -24,6 +28,7 @@ class Inputs:
 
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store, self._registry = store, registry
+        self._wholes: dict[Reference, Json] = {}
 
     def read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works with all that their functions are called with, in the order of the attempts."""
@@ -38,8 +43,12 @@ class Inputs:
                 started.add(attempt.run)
             for edge in node.edges:
                 if edge.parameter is not None:
-                    wanted[attempt.run, graph.number(edge.source)] = None
-        batch = _Batch(self._store, started, wanted)
+                    reference = (attempt.run, graph.number(edge.source))
+                    if not (edge.each and reference in self._wholes):
+                        wanted[reference] = None
+        while len(self._wholes) > REMEMBERED:
+            del self._wholes[next(iter(self._wholes))]
+        batch = _Batch(self._store, started, wanted, self._wholes)
         batch.find_items(planned)
         return [self._work(attempt, graph, node, batch) for attempt, graph, node in planned]
 
@@ -83,12 +92,13 @@ class Inputs:
 class _Batch:
     """What was read for a batch, each thing once."""
 
-    def __init__(self, store: Store, started: Iterable[int], wanted: Iterable[Reference]) -> None:
-        self._store = store
+    def __init__(
+        self, store: Store, started: Iterable[int], wanted: Iterable[Reference], wholes: dict[Reference, Json]
+    ) -> None:
+        self._store, self._wholes = store, wholes
         self.messages = store.messages(started) if started else {}
         self.settled = store.results(wanted) if wanted else {}
         self._lists: dict[Reference, list[Settled]] = {}
-        self._texts: dict[Reference, list[str]] = {}
 
     def find_items(self, planned: Sequence[tuple[Attempt, Graph, Node]]) -> None:
         """Read the single items that each nodes take from other each nodes."""
@@ -104,16 +114,16 @@ class _Batch:
 
     def item(self, reference: Reference, item: int, arity: Arity) -> Settled | None:
         """One item of a node's list: of an each node a task of its own, else a part of its result."""
-        whole = self.settled.get(reference)
-        if whole is None or arity is Arity.each:
-            if whole is None or item == 0 or whole.block is None:
-                return whole
-            return self.settled.get((reference[0], whole.block + item - 1))
-        if reference not in self._texts:
-            values = codec.decode(whole.result or "[]")
-            self._texts[reference] = [codec.encode(v, "item") for v in values] if isinstance(values, list) else []
-        texts = self._texts[reference]
-        return Settled(TaskState.succeeded, texts[item]) if item < len(texts) else None
+        if (values := self._wholes.get(reference)) is None:
+            whole = self.settled.get(reference)
+            if whole is None or arity is Arity.each:
+                if whole is None or item == 0 or whole.block is None:
+                    return whole
+                return self.settled.get((reference[0], whole.block + item - 1))
+            values = self._wholes[reference] = codec.decode(whole.result or "[]")
+        if not isinstance(values, list) or item >= len(values):
+            return None
+        return Settled(TaskState.succeeded, codec.encode(values[item], "item"))
 
     def list(self, reference: Reference) -> list[Settled]:
         """The tasks of an each node, in item order."""

@@ -57,6 +57,9 @@ class JobSpec:
             raise DefinitionError("the job's command is empty")
         for _ in _placeholders(self):  # parses every template
             pass
+        for name in self.outputs if isinstance(self.outputs, dict) else ():
+            if not re.fullmatch(r"[^\W\d][\w-]*", name):
+                raise DefinitionError(f"outputs: {name!r} is no name; use letters, digits, _ and -")
         for name, pattern in patterns(self.outputs):
             _check_pattern(name, pattern)
         for name, value in self.env.items():
@@ -315,7 +318,7 @@ class _Shell:
     def _piece(self) -> tuple[str, str]:
         grammar = _DOUBLE_QUOTES if self.opened[-1:] == ['"'] else _WORDS
         match = grammar.match(self.text, self.position)
-        assert match is not None  # noqa: S101 - the last alternative matches anything
+        assert match is not None
         kind, piece = str(match.lastgroup), match[0]
         if kind == "hash" and not self.fresh:  # within a word it is a letter, and no comment follows
             kind, piece = "letter", "#"
@@ -405,8 +408,6 @@ def _word(value: Value, where: str) -> str:
 def _check_pattern(name: str, pattern: str) -> None:
     where = f"outputs {name}: {pattern!r}" if name else f"outputs: {pattern!r}"
     steps = pattern.split("/")
-    if name and not re.fullmatch(r"[^\W\d][\w-]*", name):
-        raise DefinitionError(f"outputs: {name!r} is no name; use letters, digits, _ and -")
     if PurePosixPath(pattern).is_absolute() or ".." in steps:
         raise DefinitionError(f"{where} leads out of the job's directory; write a path relative to it")
     if "\0" in pattern or steps[-1] in ("", "."):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat import codec
 from heliostat.context import Context
-from heliostat.errors import BadInput, HeliostatError
+from heliostat.errors import BadInput, HeliostatError, StoreUnavailable
 from heliostat.graph import Arity, Edge, Graph, Kind, Node
-from heliostat.outcome import Ended, Fail, Failed, Outcome, Skip, Skipped, Snooze, Snoozed, Succeeded
+from heliostat.outcome import Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
 from heliostat.signature import revive
 from heliostat.task import TaskState
 
@@ -52,6 +52,8 @@ class Performer:
                 return Failed(f"this worker has no function for node {node.name}", final=True)
             answer = _call(signature, arguments(signature, graph, node, work, context))
             return self._outcome(answer, graph, node, context)
+        except StoreUnavailable as error:  # nothing that the function did: it will be called again
+            return Released(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
             return Failed(_words(error), final=not node.retry.covers(error) or isinstance(error, BadInput))
         except SystemExit as error:
@@ -78,13 +80,9 @@ class Performer:
         width = None
         if isinstance(answer, list | tuple):
             width = len(answer)
-        elif answer is not None and (mapped := _mapped_over(graph, node)):
-            return Failed(f"returned {kind.__name__}, but {mapped} goes over its list", final=True)
+        elif answer is not None and node.name in graph.listed:
+            return Failed(f"returned {kind.__name__}, but {graph.listed[node.name]} goes over its list", final=True)
         return Succeeded(result, context.finish(), answer if isinstance(answer, str) else None, width)
-
-
-def _mapped_over(graph: Graph, node: Node) -> str | None:
-    return next((target.name for target, edge in graph.downstream(node.name) if edge.each), None)
 
 
 def arguments(signature: Signature, graph: Graph, node: Node, work: Work, context: Context) -> dict[str, Any]:
@@ -136,10 +134,14 @@ def _fitted(parameter: Parameter, text: str, context: Context) -> object:
     return parameter.fit(value)
 
 
+_COMPLETE = frozenset({type(None), bool, int, float, str, list, dict})
+
+
 def _call(signature: Signature, given: dict[str, Any]) -> object:
     """Call a function or a class's ``run``; await what is awaitable, gather what a generator yields."""
     if not signature.is_class:
-        return _complete(signature.function(**given))
+        answer = signature.function(**given)
+        return answer if type(answer) in _COMPLETE else _complete(answer)
     made = signature.function()
     with made if hasattr(made, "__enter__") else contextlib.nullcontext(made) as entered:
         return _complete((entered if hasattr(entered, "run") else made).run(**given))

@@ -121,6 +121,8 @@ def serial_key(node: Node, message: str) -> str | None:
 
 def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState, list[Change]]:
     """The state that an attempt's outcome gives its task, and what follows for the rest of the run."""
+    if attempt.node not in graph:
+        return TaskState.failed, [End(RunState.failed, reason=f"{attempt.node}: {graph.label} has no such node")]
     node = graph[attempt.node]
     match outcome:
         case Succeeded(effects=effects):
@@ -155,8 +157,9 @@ def after(
 ) -> list[Change]:
     """What a node's settled task brings to the nodes that wait for it."""
     first = node.name if node.arity is Arity.handler else None
+    own = width if item is None else None  # what an item's task returns is no list to go over
     return [
-        Arrive(target, 1, 0 if _met(node, edge, state, item, choice) else 1, width if edge.each else None, first)
+        Arrive(target, 1, 0 if _met(node, edge, state, item, choice) else 1, own if edge.each else None, first)
         for target, edge in graph.downstream(node.name)
     ]
 

@@ -1,10 +1,15 @@
-"""Queues and lanes: where work waits, and who may take it."""
+"""Queues, lanes and workers: where work waits, who may take it, and why it is not taken."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from heliostat.graph import Graph, Node, stable_id
+
+if TYPE_CHECKING:
+    from heliostat.run import Run
+    from heliostat.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,39 @@ class Lane:
     node: str | None = None
     limit: int | None = None
     paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker as the store knows it. ``beat`` counts its heartbeats: it is alive while that changes."""
+
+    id: str
+    host: str = ""
+    pid: int = 0
+    process: str = ""  # where and when that process was born, so that its death can be seen on the same machine
+    queues: str = ""
+    offers: str = ""
+    beat: int = 0
+    beat_at: float = 0.0
+    started_at: float = 0.0
+    state: str = "active"  # active, stopping, lost
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The facts behind 'why does this task not run', for ``checks.explain`` to put into words."""
+
+    task: Task
+    run: Run
+    graph: Graph
+    waits_for: tuple[str, ...] = ()  # upstream nodes that have not settled
+    ahead: int = 0  # tasks of the same serial key that come first
+    queue: Queue | None = None
+    running: int = 0  # in the same lane or queue
+    lane_limit: int | None = None
+    lane_paused: bool = False
+    workers: tuple[WorkerInfo, ...] = ()
+    child: str | None = None  # the run whose end it waits for
 
 
 def lane_of(graph: Graph, node: Node) -> Lane:

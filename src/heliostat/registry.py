@@ -23,10 +23,10 @@ class Registry:
         self._signatures: dict[int, dict[str, Signature]] = {}
 
     def add(self, workflow: Workflow) -> Graph:
-        """Offer a workflow as it is defined now; answers its graph."""
+        """Offer a workflow as it is defined now; answers its graph. Any thread may do so at any time."""
         graph = workflow.graph
         self._graphs[graph.id] = graph
-        self._signatures[graph.id] = dict(workflow.signatures)
+        self._signatures = {**self._signatures, graph.id: dict(workflow.signatures)}
         return graph
 
     @property

@@ -135,7 +135,13 @@ class Signature:
             _ = parameter._adapter, parameter.wants_path  # noqa: SLF001 - its own kind
 
 
-class LocalPath(type(Path())):  # type: ignore[misc] - the concrete class depends on the platform
+if TYPE_CHECKING:
+    _Path = Path
+else:
+    _Path = type(Path())  # the concrete class depends on the platform
+
+
+class LocalPath(_Path):
     """A file that was brought to where a node runs; it remembers which artifact it is."""
 
     artifact: Artifact

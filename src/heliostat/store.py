@@ -8,9 +8,10 @@ Times are seconds since 1970; they are always given, never taken from the store'
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from heliostat.effects import End, Send, Start
+from heliostat.queue import Why, WorkerInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ class Pause:
     on: bool = True
 
 
+SEVERAL = 0  #: the run of a journal line that tells of several runs
 KEEP = -1  #: a limit that is to stay as it is
 
 
@@ -83,8 +85,9 @@ class Answer:
 class Ask:
     """What a worker would lease: up to ``n`` tasks of the definitions it offers.
 
-    ``queues`` restricts to those named (None: all). ``turn`` rotates which queue comes first. ``short`` is how many
-    beyond its free slots it would take, from lanes without a limit only.
+    ``queues`` restricts to those named (None: all). ``turn`` rotates which queue comes first. ``ahead`` is how many
+    beyond its free slots it would take, from lanes without a limit only. With ``again`` an answer before may have been
+    lost: what the worker holds is answered, the attempts it knows of among it; only if it holds nothing, more is taken.
     """
 
     worker: str
@@ -93,6 +96,7 @@ class Ask:
     queues: frozenset[str] | None = None
     turn: int = 0
     ahead: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +107,7 @@ class Batch:
     leased: tuple[Attempt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """A worker as the store knows it. ``beat`` counts its heartbeats: it is alive while that changes."""
-
-    id: str
-    host: str = ""
-    pid: int = 0
-    process: str = ""  # where and when that process was born, so that its death can be seen on the same machine
-    queues: str = ""
-    offers: str = ""
-    beat: int = 0
-    beat_at: float = 0.0
-    started_at: float = 0.0
-    state: str = "active"  # active, stopping, lost
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """How a task came out, as inputs read it. ``width`` and ``block`` say where an each node's tasks are."""
 
     state: TaskState
@@ -128,7 +115,6 @@ class Settled:
     width: int | None = None
     block: int | None = None
     reason: str | None = None
-    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +143,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the journal: what a commit changed in a run, when, and who did it. ``event`` is JSON."""
+    """A line of the journal: what a commit changed in a run, when, and who did it. ``event`` is JSON.
+
+    Tasks that simply succeeded are in one line for all runs of a commit, whose ``run`` is SEVERAL.
+    """
 
     seq: int
     run: int
@@ -173,23 +162,6 @@ class Kept:
     artifact: Artifact
     number: int
     at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """The facts behind 'why does this task not run', for ``checks.explain`` to put into words."""
-
-    task: Task
-    run: Run
-    graph: Graph
-    waits_for: tuple[str, ...] = ()  # upstream nodes that have not settled
-    ahead: int = 0  # tasks of the same serial key that come first
-    queue: Queue | None = None
-    running: int = 0  # in the same lane or queue
-    lane_limit: int | None = None
-    lane_paused: bool = False
-    workers: tuple[WorkerInfo, ...] = ()
-    child: str | None = None  # the run whose end it waits for
 
 
 Reference: TypeAlias = tuple[int, int]  # a run's key and a task's number
@@ -293,7 +265,7 @@ class Store(Protocol):
         """Queues, with how many tasks are ready and running in each."""
 
     def workers(self) -> list[WorkerInfo]:
-        """Workers that are not known to have ended."""
+        """Workers that are not known to have ended, or that hold attempts nevertheless."""
 
     # administration
     def upgrade(self) -> list[str]:

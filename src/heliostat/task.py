@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class TaskState(StrEnum):
@@ -51,17 +52,17 @@ class AttemptState(StrEnum):
     stopped = "stopped"  # the run ended while it was running
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try at a task, as a lease gives it to a worker: all that running and settling it needs.
 
     ``number`` is the task's within its run and ``count`` the attempt's within its task; ``count`` is the fence:
     only the holder of the newest count can change the task. Inputs are not here: they are read by reference.
+    A named tuple, like all that is made once per task.
     """
 
     run: int
     number: int
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's own count() is of no use here
     graph: int
     node: str
     queue: str = "default"

@@ -5,6 +5,7 @@ Its cycle is ``tick(now)``, without thread, sleep or signal inside; ``serve`` al
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from heliostat import retry
+from heliostat.errors import StoreUnavailable
 from heliostat.executor import Submitted
 from heliostat.inputs import Inputs
 from heliostat.outcome import Failed, Outcome, Released
-from heliostat.store import Ask, WorkerInfo
+from heliostat.queue import WorkerInfo
+from heliostat.store import Ask
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
@@ -24,17 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from heliostat.clock import Clock
-    from heliostat.executor import Executor
-    from heliostat.outcome import Verdict
+    from heliostat.executor import Executor, Work
     from heliostat.registry import Registry
     from heliostat.store import Store
     from heliostat.task import Attempt
     from heliostat.watch import Watch
 
+LOG = logging.getLogger("heliostat.worker")
+
 BATCH = 100  #: outcomes and leases per commit, at most
 AHEAD_SECONDS = 0.01  #: how much work may wait in line beyond the free slots
 STUCK_SECONDS = 1.0  #: works that wait behind long ones for so long are handed back
 WRITTEN_OFF = 16  #: a worker with so many threads that do not end exits, to be started afresh
+AWAY_SECONDS = 1.0  #: the pause after the database could not be reached
 IDLE_SECONDS = (0.005, 0.25)  #: the pause between looks for work, growing while there is none
 
 
@@ -72,10 +77,12 @@ class Worker:
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.id = self._new_id()
         self._works: dict[tuple[int, int], Work] = {}
+        self._outcomes: list[tuple[Attempt, Outcome]] = []
+        self._suspect: Work | None = None
         self._dues: dict[int, float] = {}
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._mean, self._turn = IDLE_SECONDS[0], 1.0, 0
-        self._found_nothing = False
+        self._found_nothing = self._unheard = False
 
     def _new_id(self) -> str:
         return f"{self._name}:{self.chance.getrandbits(32):08x}"
@@ -89,15 +96,18 @@ class Worker:
         for position, loop in enumerate(self.loops):
             if now >= self._dues.get(position, 0.0):
                 self._dues[position] = loop.tick(now)
-        outcomes = self._ended(now)
-        ask = None if self.stopping else self._ask()
-        if outcomes or (ask is not None and now >= self._poll_at):
-            self._settle(outcomes, ask, now)
+        self._outcomes += self._ended(now)
+        ask = None if self.stopping or self._suspect is not None else self._ask()
+        if self._outcomes or (ask is not None and now >= self._poll_at):
+            self._settle(ask, now)
+        self._try_suspect()
         dues = [self._beat_at, *self._dues.values(), *self._time_outs()]
         if self.watch is not None and self.watch.jobs:
             dues.append(self.watch.due)
         if not self.stopping and self._free() > 0:
             dues.append(self._poll_at)
+        if self.executor.waiting():
+            dues.append(now + IDLE_SECONDS[0])
         return max(now, min(dues))
 
     def serve(self, until: Callable[[], bool]) -> None:
@@ -105,14 +115,19 @@ class Worker:
         while not until():
             self.bell.clear()
             now = self.clock.now()
-            due = self.tick(now)
+            try:
+                due = self.tick(now)
+            except StoreUnavailable as error:  # what has ended is kept, and settled when the database is back
+                LOG.warning("the database is not there: %s", error)
+                self._unheard, due = True, now + AWAY_SECONDS
             if due > now:
                 self.clock.wait(self.bell, due - now)
 
     @property
     def idle(self) -> bool:
         """Whether its last look found nothing, it holds nothing, and nothing waits for a time."""
-        return self._found_nothing and not self._works and all(getattr(x, "next_due", None) is None for x in self.loops)
+        nothing_due = all(getattr(loop, "next_due", None) is None for loop in self.loops)
+        return self._found_nothing and nothing_due and not self._works
 
     def holds(self, run: int) -> bool:
         """Whether it holds attempts of a run."""
@@ -131,13 +146,13 @@ class Worker:
     def stop(self, grace: float) -> None:
         """Lease nothing more; finish within ``grace`` seconds what has begun, hand the rest back."""
         self.stopping = True
-        self._hand_back(self.executor.take_back(), "its worker stopped")
+        self._hand_back([*self.executor.take_back(), *([self._suspect] if self._suspect else [])])
         until = self.clock.now() + grace
         self.serve(lambda: not self._functions() or self.clock.now() >= until)
         for work in self._functions():
             work.stop = "its worker stops"
             self.executor.write_off(work)
-        self._hand_back(self._functions(), "its worker stopped")
+        self._hand_back(self._functions())
         self.executor.close(0.0)
         self.store.beat(self._info("stopped"), self.clock.now())
 
@@ -145,9 +160,10 @@ class Worker:
         jobs = self.watch.jobs if self.watch else {}
         return [work for task, work in self._works.items() if task not in jobs]
 
-    def _hand_back(self, works: Sequence[Work], reason: str) -> None:
-        if works:
-            self._settle([(work.attempt, Released(reason)) for work in works], None, self.clock.now())
+    def _hand_back(self, works: Sequence[Work]) -> None:
+        self._outcomes += [(work.attempt, Released("its worker stopped")) for work in works]
+        if self._outcomes:
+            self._settle(None, self.clock.now())
 
     # life signs
 
@@ -170,10 +186,12 @@ class Worker:
             for work in self._works.values():
                 work.stop = "its lease was lost"
             self._works.clear()
+            self._outcomes.clear()
+            self._suspect = None
             if self.watch is not None:
                 self.watch.jobs.clear()
             self.id = self._new_id()
-            self._beat_at = now
+            self.store.beat(self._info(), now)  # nothing is leased under a name that nobody watches
             return
         for task in stops:
             if (held := self._works.get(task)) is not None:
@@ -235,42 +253,71 @@ class Worker:
         if free <= 0 and ahead < BATCH // 2:
             return None
         self._turn += 1
-        return Ask(self.id, self.registry.offers, max(0, free), self.queues, self._turn, max(0, ahead))
+        return Ask(self.id, self.registry.offers, max(0, free), self.queues, self._turn, max(0, ahead), self._unheard)
 
-    def _settle(self, outcomes: list[tuple[Attempt, Outcome]], ask: Ask | None, now: float) -> None:
+    def _settle(self, ask: Ask | None, now: float) -> None:
+        outcomes = self._outcomes
         batch = self.store.settle(self.id, outcomes, now, ask)
+        self._outcomes = []
         self.settled += len(outcomes)
-        refused = []
-        for (attempt, _), verdict in zip(outcomes, batch.verdicts, strict=True):
-            if verdict.word in ("conflict", "refused"):
-                refused.append((attempt, verdict))
+        for (attempt, outcome), verdict in zip(outcomes, batch.verdicts, strict=True):
+            if verdict.word in ("conflict", "refused") and not isinstance(outcome, Failed):
+                # what the store would not take is the function's failure, and only its error is recorded
+                self._outcomes.append((attempt, Failed(verdict.reason, final=True)))
             else:
                 self._works.pop(attempt.task, None)
         self._take(batch.leased, now)
         if ask is not None:
+            self._unheard = False
             self._found_nothing = not batch.leased
             self._idle = IDLE_SECONDS[0] if batch.leased else min(self._idle * 2, IDLE_SECONDS[1])
             self._poll_at = now if batch.leased else now + self._idle
-        if refused:
-            self._refused(refused, now)
-
-    def _refused(self, refused: Sequence[tuple[Attempt, Verdict]], now: float) -> None:
-        """What the store would not take is the function's failure; only its error is recorded."""
-        failed: list[tuple[Attempt, Outcome]] = [(a, Failed(v.reason, final=True)) for a, v in refused]
-        self.store.settle(self.id, failed, now)
-        for attempt, _ in refused:
-            self._works.pop(attempt.task, None)
 
     def adopt(self, attempts: tuple[Attempt, ...]) -> None:
         """Take over jobs whose worker was lost: submitting again finds them."""
         self._take(attempts, self.clock.now())
 
-    def _take(self, attempts: Sequence[Attempt], now: float) -> None:
-        if attempts:
-            works = self._inputs.read(attempts)
-            self._works.update((work.attempt.task, work) for work in works)
-            self._progress_at = now
-            self.executor.submit(works)
+    def _has(self, attempt: Attempt) -> bool:
+        """Whether it holds this very attempt: a call that was repeated answers it again."""
+        work = self._works.get(attempt.task)
+        return work is not None and work.attempt.count == attempt.count
+
+    def _take(self, leased: Sequence[Attempt], now: float) -> None:
+        attempts = [attempt for attempt in leased if not self._has(attempt)]
+        if not attempts:
+            return
+        works = self._read(attempts)
+        self._works.update((work.attempt.task, work) for work in works)
+        self._progress_at = now
+        suspects = [work for work in works if work.attempt.rescues]
+        self.executor.submit([work for work in works if not work.attempt.rescues])
+        if suspects:
+            if self._suspect is None:
+                self._suspect = suspects.pop(0)
+            self._outcomes += [(work.attempt, Released("to be run alone")) for work in suspects]
+
+    def _read(self, attempts: Sequence[Attempt]) -> list[Work]:
+        """Works of attempts; those whose inputs cannot be read have failed, and are no danger to the others."""
+        try:
+            return self._inputs.read(attempts)
+        except StoreUnavailable as error:
+            self._outcomes += [(attempt, Released(str(error))) for attempt in attempts]
+        except Exception as error:  # noqa: BLE001 - a poisonous row stops no worker
+            if len(attempts) > 1:
+                return [work for attempt in attempts for work in self._read([attempt])]
+            self._outcomes += [(attempts[0], Failed(f"its inputs cannot be read: {error}", final=True))]
+        return []
+
+    def _try_suspect(self) -> None:
+        """A task that came back from a lost worker runs alone: if it kills this one too, it alone is to blame."""
+        work = self._suspect
+        if work is None:
+            return
+        if self._works.get(work.attempt.task) is not work:
+            self._suspect = None  # it has settled
+        elif work.begun_at is None and not self.executor.waiting() and len(self._functions()) == 1:
+            work.begun_at = self.clock.now()
+            self.executor.submit([work])
 
 
 def birth(pid: int) -> str:

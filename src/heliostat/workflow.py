@@ -87,14 +87,19 @@ class Policies(TypedDict, total=False):
     rescues: int
 
 
-class NodeOptions(Policies, total=False):
-    """Options of a node that acts once, or once per item of a list."""
+class JobOptions(Policies, total=False):
+    """Options of a job."""
 
-    name: str
     after: Upstream | Iterable[Upstream]
     inputs: Mapping[str, Upstream]
     map: Mapping[str, Upstream]
     on: Literal["succeeded", "failed", "ended"]
+
+
+class NodeOptions(JobOptions, total=False):
+    """Options of a node that acts once, or once per item of a list."""
+
+    name: str
 
 
 class HandlerOptions(Policies, total=False):
@@ -108,6 +113,8 @@ class HandlerOptions(Policies, total=False):
 
 
 _POLICIES = frozenset(Policies.__annotations__)
+_NODE = (*NodeOptions.__annotations__,)
+_HANDLER = (*HandlerOptions.__annotations__,)
 
 
 class Workflow:
@@ -179,7 +186,7 @@ class Workflow:
         *,
         outputs: str | dict[str, str] | None = None,
         env: dict[str, str] | None = None,
-        **options: Unpack[NodeOptions],
+        **options: Unpack[JobOptions],
     ) -> NodeHandle[..., Any]:
         """Add a command for a batch system; ``{node}`` in it waits for that node, as one quoted word."""
         where = f"job {name}"
@@ -206,14 +213,13 @@ class Workflow:
         where = f"node {name}"
         signature = Signature(function, where, Context)
         if signature.is_class:
-            options = {k: getattr(function, k) for k in NodeOptions.__annotations__ if hasattr(function, k)} | options
+            options = {k: getattr(function, k) for k in _NODE if hasattr(function, k)} | options
         wanted = {p.name: p.optional for p in signature.inputs.values()}
         node = self._node(where, {**options, "name": name}, wanted, handler=handler, rest=signature.rest is not None)
         return self._add(replace(node, takes_message=signature.message is not None), signature, function)
 
     def _add(self, node: Node, signature: Signature | None, function: Any) -> NodeHandle[..., Any]:
-        nodes = (*self._nodes.values(), node)
-        graphs.check(Graph(self.name, nodes, self.version, self.stays_open))
+        graphs.check_node(node, self._nodes)
         self._nodes[node.name], self._graph = node, None
         if signature is not None:
             self.signatures[node.name] = signature
@@ -223,7 +229,7 @@ class Workflow:
         self, where: str, options: dict[str, Any], wanted: dict[str, bool], *, handler: bool = False, rest: bool = False
     ) -> Node:
         """The graph's node for options and wanted parameters (name, whether it has a default)."""
-        known = HandlerOptions.__annotations__ if handler else NodeOptions.__annotations__
+        known = _HANDLER if handler else _NODE
         _known_options(options, known, where)
         on = options.get("on", "succeeded")
         if on not in tuple(On):

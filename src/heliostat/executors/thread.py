@@ -1,7 +1,9 @@
 """Run works on threads of this process.
 
-The threads share one line of works and put outcomes into one box: no future and no lock per work. A thread cannot be
-stopped, so one that does not end in time is written off: another takes its place, and its outcome is dropped.
+The threads share one line of works and put outcomes into one box: no future and no lock per work. Short works are left
+to few threads, since threads that take turns at the interpreter only hinder each other and the one that settles; the
+bell rings when the line is empty, or has not rung for a moment. A thread cannot be stopped, so one that does not end in
+time is written off: another takes its place, and its outcome is dropped.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
     from heliostat.clock import Clock
     from heliostat.executor import Answered, Perform, Work
+
+
+MOMENT = 0.002  #: seconds of expected work worth a thread of its own, and the longest silence of the bell
 
 
 class ThreadExecutor:
@@ -31,6 +36,8 @@ class ThreadExecutor:
         self._written_off: set[int] = set()
         self._work_there = threading.Condition()
         self._idle = 0
+        self._mean = 1.0  # seconds a work takes, lately
+        self._rang_at = 0.0
         self._threads: set[threading.Thread] = set()
         self._closed = False
 
@@ -38,11 +45,14 @@ class ThreadExecutor:
         """Put works in line, and see that threads come for them."""
         with self._work_there:
             self._line.extend(works)
-            wanted = min(len(self._line), self.slots) - self._idle
-            alive = len(self._threads) - len(self._written_off)
-            for _ in range(min(wanted, self.slots - alive)):
-                self._start_thread()
-            self._work_there.notify(min(len(works), self._idle))
+            self._call(min(len(works), int(len(works) * self._mean / MOMENT) + 1))
+
+    def _call(self, wanted: int) -> None:
+        """Wake or start so many threads, as far as there are slots; the lock is held."""
+        self._work_there.notify(min(wanted, self._idle))
+        free = self.slots - (len(self._threads) - len(self._written_off))
+        for _ in range(min(wanted - self._idle, free)):
+            self._start_thread()
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._serve, name="heliostat-slot", daemon=True)
@@ -51,15 +61,18 @@ class ThreadExecutor:
 
     def _serve(self) -> None:
         me = threading.current_thread()
-        mine = threading.get_ident()
+        mine, now = threading.get_ident(), self._clock.now
         while (work := self._next()) is not None:
             self._begun[mine] = work
-            work.begun_at = self._clock.now()
+            work.begun_at = begun_at = now()
             outcome = self._perform(work)
+            ended_at = now()
             if self._begun.pop(mine, None) is not work:
                 break  # written off meanwhile; another thread has this one's place
             self._box.append((work, outcome))
-            if not self._bell.is_set():
+            self._mean += 0.1 * (ended_at - begun_at - self._mean)
+            if not self._line or ended_at - self._rang_at > MOMENT:
+                self._rang_at = ended_at
                 self._bell.set()
         with self._work_there:
             self._threads.discard(me)
@@ -82,7 +95,10 @@ class ThreadExecutor:
                 self._idle -= 1
 
     def collect(self) -> list[tuple[Work, Answered]]:
-        """Empty the box."""
+        """Empty the box; and if the line has not become empty by now, more threads are to come."""
+        if self._line:
+            with self._work_there:
+                self._call(len(self._line))
         return [self._box.popleft() for _ in range(len(self._box))]
 
     def take_back(self) -> list[Work]:

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from heliostat.store import Store, WorkerInfo
+    from heliostat.queue import WorkerInfo
+    from heliostat.store import Store
     from heliostat.task import Attempt
+
+
+#: States of workers that should hold nothing: what one leased after it was declared lost is nobody's.
+OVER = ("stopped", "lost")
 
 
 class Rescue:
@@ -38,7 +43,7 @@ class Rescue:
                 continue
             beat, since = self._seen.get(other.id, (-1, now))
             since = since if beat == other.beat else now
-            if now - since >= self._lease or other.state == "stopped" or self._gone(other):
+            if now - since >= self._lease or other.state in OVER or self._gone(other):
                 _, adopted = self._store.rescue([(other.id, other.beat)], now, me)
                 self._adopt(adopted)
             else:

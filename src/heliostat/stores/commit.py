@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from heliostat import planner
+from heliostat import codec, planner
+from heliostat.artifact import MARK, mentioned
 from heliostat.effects import End, Keep, Put, Start
 from heliostat.errors import Conflict
 from heliostat.graph import Arity, Graph, Node
 from heliostat.planner import Arrive, Change, Create, Launch
 from heliostat.run import RunState
+from heliostat.store import SEVERAL
 from heliostat.stores.rows import Arrival, Arrived, Expand, Finish, NewRun, NewTask, RunChange
 from heliostat.task import TaskState
 
@@ -25,8 +27,14 @@ if TYPE_CHECKING:
 
     from heliostat.effects import Effect
     from heliostat.stores.known import Known
-    from heliostat.stores.rows import Rows, RunRow
+    from heliostat.stores.rows import Rows
 
+UNMET = "an input was skipped or not chosen"
+WHY_CANCELLED = {
+    RunState.succeeded: "the run was completed",
+    RunState.failed: "the run failed",
+    RunState.cancelled: "the run was cancelled",
+}
 CANCEL_AT_ONCE = 1000  #: open tasks that the end of a run cancels in its own commit; a sweep takes the others
 
 
@@ -47,7 +55,9 @@ class OpenRun:
     reason: str | None = None
     result: str | None = None
     ended_at: float | None = None
-    events: dict[str, list[int]] = field(default_factory=dict)
+    was: tuple[object, ...] = ()
+    succeeded: list[int] = field(default_factory=list)
+    others: dict[str, list[int]] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -57,7 +67,15 @@ class OpenRun:
 
     def note(self, state: TaskState, number: int) -> None:
         """Remember for the journal that a task reached a state."""
-        self.events.setdefault(state, []).append(number)
+        if state is TaskState.succeeded:
+            self.succeeded.append(number)
+        else:
+            self.others.setdefault(state, []).append(number)
+
+    @property
+    def change(self) -> tuple[RunState, bool, bool, int, int, str | None, str | None, float | None]:
+        """What of it can change, as ``RunChange`` begins."""
+        return (self.state, self.paused, self.closing, self.open, self.last, self.result, self.reason, self.ended_at)
 
 
 class Commit:
@@ -67,6 +85,7 @@ class Commit:
         self.rows, self.known, self.now, self.actor = rows, known, now, actor
         self.runs: dict[int, OpenRun] = {}
         self.new_runs: list[NewRun] = []
+        self.started: dict[tuple[str, str], tuple[int, str]] = {}
         self.inserts: list[NewTask] = []
         self.arrivals: dict[tuple[int, str], Arrive] = {}
         self.joins: dict[tuple[int, int], int] = {}
@@ -83,22 +102,8 @@ class Commit:
     def lock(self, ids: Iterable[int]) -> None:
         """Lock runs, all that this commit will touch, in the order of their ids."""
         for row in self.rows.run_lock(sorted(set(ids))):
-            self.runs[row.id] = self._open(row)
-
-    def _open(self, row: RunRow) -> OpenRun:
-        return OpenRun(
-            row.id,
-            self.known.graph(self.rows, row.graph),
-            row.state,
-            row.paused,
-            row.closing,
-            row.open,
-            row.last,
-            row.priority,
-            row.parent,
-            row.parent_task,
-            row.reason,
-        )
+            run = self.runs[row.id] = OpenRun(row[0], self.known.graph(self.rows, row[1]), *row[2:])
+            run.was = run.change
 
     # taking changes in
 
@@ -109,6 +114,11 @@ class Commit:
                 self.records.append((run.id, node, effect.key, number, effect.value))
             elif type(effect) is Keep:
                 self.artifacts.append((run.id, number, effect.artifact, self.now))
+
+    def keep_mentioned(self, run: OpenRun, number: int, message: str) -> None:
+        """A file that comes with a message from outside is kept by the run that gets it."""
+        if MARK in message:
+            self.artifacts += [(run.id, number, found, self.now) for found in mentioned(codec.decode(message))]
 
     def apply(self, run: OpenRun, changes: Sequence[Change], cause: int | None = None) -> int | None:
         """Add changes of one event to the commit; answers the number of the last task that was born."""
@@ -251,7 +261,8 @@ class Commit:
         """Begin a run; answers its key, and whether it is new."""
         graph = start.graph
         if start.idempotency_key is not None:
-            known = self.rows.run_by_key(graph.name, start.idempotency_key)
+            named = (graph.name, start.idempotency_key)
+            known = self.started.get(named) or self.rows.run_by_key(*named)
             if known is not None:
                 if known[1] != start.message:
                     raise Conflict(
@@ -259,6 +270,7 @@ class Commit:
                         "came before with another message"
                     )
                 return known[0], False
+            self.started[named] = (start.run, start.message)
         if start.run in self.runs:
             return start.run, False  # the same call again, after a commit whose answer was lost
         self.known.need(self.rows, graph, self.now)
@@ -291,6 +303,7 @@ class Commit:
         if parent is not None:
             run.facts["cause"] = parent.id
         run.facts["started"] = graph.label
+        self.keep_mentioned(run, 0, start.message)
         self.apply(run, planner.begun(graph, start.message, start.to))
         return run.id, True
 
@@ -378,7 +391,7 @@ class Commit:
                 self._flush_tasks()
                 unmet = sum(not self.rows.task_failed(run.id, graph.number(source)) for source in failed)
         if unmet:
-            self._finish(run, node, number, TaskState.skipped, None, "an input was skipped or not chosen", born=born)
+            self._finish(run, node, number, TaskState.skipped, None, UNMET, born=born)
             self._follow(run, planner.after(graph, node, TaskState.skipped))
         elif node.arity is Arity.each:
             self._expand(run, node, number, width or 0, born=born)
@@ -432,7 +445,7 @@ class Commit:
         if row.unmet:
             node = run.graph[row.node]
             self._finish(
-                run, node, row.number, TaskState.skipped, None, "an input was skipped or not chosen", born=True
+                run, node, row.number, TaskState.skipped, None, UNMET, born=True
             )
             self._follow(run, planner.after(run.graph, node, TaskState.skipped), row.number)
             if row.join is not None:
@@ -456,14 +469,9 @@ class Commit:
             run.open -= int(run.graph.stays_open)
             run.open -= self.rows.task_cancel(run.id, "the run failed", self.now, 1 << 31)
             return
-        reason = {
-            "succeeded": "the run was completed",
-            "failed": "the run failed",
-            "cancelled": "the run was cancelled",
-        }
         run.open -= int(run.graph.stays_open and not run.closing)
         if run.open > 0:
-            run.open -= self.rows.task_cancel(run.id, reason[end.state], self.now, CANCEL_AT_ONCE)
+            run.open -= self.rows.task_cancel(run.id, WHY_CANCELLED[end.state], self.now, CANCEL_AT_ONCE)
         run.state, run.result, run.reason, run.ended_at = end.state, end.result, end.reason, self.now
         run.facts["ended"] = end.state
         if end.reason:
@@ -497,23 +505,20 @@ class Commit:
             self.artifacts = []
 
     def _write_runs(self) -> None:
-        changes, journal = [], []
+        """The runs that have changed, and the journal: what a run's other lines tell, and one line for the routine."""
+        changes: list[RunChange] = []
+        journal: list[tuple[int, float, str, str]] = []
+        routine: dict[str, list[int]] = {}
         for run in self.runs.values():
-            changes.append(
-                RunChange(
-                    run.state,
-                    run.paused,
-                    run.closing,
-                    run.open,
-                    run.last,
-                    run.result,
-                    run.reason,
-                    run.ended_at,
-                    run.id,
-                )
-            )
-            if event := run.events | run.facts:
+            if (change := run.change) != run.was:
+                changes.append(RunChange(*change, run.id))
+            if run.others or run.facts:
+                event = run.others | run.facts | ({TaskState.succeeded: run.succeeded} if run.succeeded else {})
                 journal.append((run.id, self.now, self.actor, to_json(event).decode()))
+            elif run.succeeded:
+                routine[str(run.id)] = run.succeeded
+        if routine:
+            journal.append((SEVERAL, self.now, self.actor, to_json({TaskState.succeeded: routine}).decode()))
         if changes:
             self.rows.run_change(changes)
         if journal:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 from heliostat import planner
@@ -33,14 +35,15 @@ from heliostat.store import KEEP, Answer, Ask, Batch, Command, Pause, Register, 
 from heliostat.stores.commit import CANCEL_AT_ONCE, Commit
 from heliostat.stores.known import Known
 from heliostat.stores.rows import Fence, PastAttempt
-from heliostat.task import AttemptState, TaskState
+from heliostat.task import FINAL, AttemptState, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import TypeVar
 
-    from heliostat.store import Reference, WorkerInfo
+    from heliostat.queue import WorkerInfo
+    from heliostat.store import Reference
     from heliostat.stores.commit import OpenRun
     from heliostat.stores.rows import Rows
     from heliostat.task import Attempt
@@ -75,12 +78,13 @@ class Ledger(ABC):
         self, worker: str, outcomes: Sequence[tuple[Attempt, Outcome]], now: float, ask: Ask | None = None
     ) -> Batch:
         """Record outcomes and lease what is next, in one commit; see ``store.Store``."""
+        tries = count()
         try:
-            return self.again(lambda: self._settle(worker, outcomes, now, ask))
+            return self.again(lambda: self._settle(worker, outcomes, now, _again(ask, next(tries))))
         except (Stale, Refused, self.data_error):
             pass
-        verdicts = [self.again(lambda pair=pair: self._settle_closely(worker, pair, now)) for pair in outcomes]
-        return Batch(tuple(verdicts), self.lease(ask, now) if ask else ())
+        verdicts = [self.again(partial(self._settle_closely, worker, pair, now)) for pair in outcomes]
+        return Batch(tuple(verdicts), self._leased(_again(ask, next(tries) - 1), now))
 
     #: What the database raises for a value that it cannot take.
     data_error: type[Exception] = ValueError
@@ -95,7 +99,7 @@ class Ledger(ABC):
                     if run is None or not (run.state is RunState.active or attempt.epilogue):
                         raise Stale
                 self._carry_out(commit, worker, outcomes)
-            leased = self._lease(rows, ask, now) if ask else ()
+            leased = self._lease(rows, ask, now)
         return Batch((COMMITTED,) * len(outcomes), leased)
 
     def _settle_closely(self, worker: str, pair: tuple[Attempt, Outcome], now: float) -> Verdict:
@@ -111,7 +115,7 @@ class Ledger(ABC):
                     return LOST
                 if fence.settled == attempt.count:
                     return COMMITTED
-                if (fence.state, fence.count, fence.worker) != (TaskState.running, attempt.count, worker):
+                if (fence.state, fence.attempt, fence.worker) != (TaskState.running, attempt.count, worker):
                     return RUN_ENDED if run.state.final else LOST
                 if run.state.final and not attempt.epilogue:
                     _stop(rows, run, attempt, worker, now)
@@ -135,17 +139,18 @@ class Ledger(ABC):
         for attempt, outcome, state, changes in planned:
             run = commit.runs[attempt.run]
             run.note(state, attempt.number)
-            if state.final:
-                run.open -= 1
-            if attempt.key is not None and (state.final or isinstance(outcome, Snoozed)):
+            final = state in FINAL
+            run.open -= final
+            if attempt.key is not None and (final or type(outcome) is Snoozed):
                 commit.turns[run.id, attempt.key] = None
-            if isinstance(outcome, Succeeded | Skipped | Snoozed) and outcome.effects:
-                commit.keep(run, attempt.node, attempt.number, outcome.effects)
             if run.takes or attempt.epilogue:
                 commit.apply(run, changes, attempt.number)
-                if state.final and attempt.join is not None and not planner.passes_on(outcome):
+                if final and attempt.join is not None and not planner.passes_on(outcome):
                     commit.joined(run.id, attempt.join)
-            if (how := _how(outcome)) is not None:
+            if isinstance(outcome, Succeeded | Skipped | Snoozed) and outcome.effects:
+                commit.keep(run, attempt.node, attempt.number, outcome.effects)
+            if (how := _HOW.get(type(outcome))) is not None:
+                how = outcome.how if isinstance(outcome, Failed) else how
                 reason = getattr(outcome, "error", None) or getattr(outcome, "reason", None)
                 past.append(PastAttempt(*attempt.task, attempt.count, how, worker, attempt.started_at, now, reason))
         if past:
@@ -156,16 +161,24 @@ class Ledger(ABC):
 
     def lease(self, ask: Ask, now: float) -> tuple[Attempt, ...]:
         """Take ready tasks; see ``store.Store``."""
+        return self._leased(ask, now)
+
+    def _leased(self, ask: Ask | None, now: float) -> tuple[Attempt, ...]:
+        if ask is None:
+            return ()
+        tries = count()
 
         def work() -> tuple[Attempt, ...]:
             with self.transaction() as rows:
-                return self._lease(rows, ask, now)
+                return self._lease(rows, _again(ask, next(tries)), now)
 
         return self.again(work)
 
-    def _lease(self, rows: Rows, ask: Ask, now: float) -> tuple[Attempt, ...]:
-        if ask.n + ask.ahead <= 0:
+    def _lease(self, rows: Rows, ask: Ask | None, now: float) -> tuple[Attempt, ...]:
+        if ask is None or ask.n + ask.ahead <= 0:
             return ()
+        if ask.again and (held := rows.task_of_worker(ask.worker)):
+            return tuple(held)
         lanes = rows.lane_list(ask.offers)
         self.known.refresh(lane for lane, _ in lanes)
         by_queue: dict[str, tuple[Queue, list[Lane]]] = {}
@@ -173,32 +186,16 @@ class Ledger(ABC):
             if not (lane.paused or queue.paused) and (ask.queues is None or queue.name in ask.queues):
                 by_queue.setdefault(queue.name, (queue, []))[1].append(lane)
         names = sorted(by_queue)
+        running = _running(rows, by_queue.values())
         taken: list[Attempt] = []
         for position in range(len(names)):
             queue, found = by_queue[names[(position + ask.turn) % len(names)]]
             share = -(-(ask.n + ask.ahead - len(taken)) // (len(names) - position))
             free = max(0, ask.n - len(taken))
-            taken += self._lease_queue(rows, ask, queue, found, share, free, now)
+            wanted, room = _within_limits(queue, found, running, share, free)
+            if wanted and room > 0:
+                taken += rows.task_lease(ask.worker, wanted, room, now)
         return tuple(taken)
-
-    def _lease_queue(
-        self, rows: Rows, ask: Ask, queue: Queue, lanes: list[Lane], share: int, free: int, now: float
-    ) -> list[Attempt]:
-        """From one queue, within its limit and its lanes'; only unlimited lanes give more than there are free slots."""
-        limited = [lane.id for lane in lanes if lane.limit is not None]
-        room = share
-        per_lane: dict[int, int] = {}
-        if limited or queue.limit is not None:
-            names = [queue.name] if queue.limit is not None else []
-            in_queue, in_lane = rows.lane_running(names, sorted(limited))
-            if queue.limit is not None:
-                room = min(share, free, queue.limit - in_queue.get(queue.name, 0))
-            for lane in lanes:
-                if lane.limit is not None:
-                    per_lane[lane.id] = min(free, lane.limit - in_lane.get(lane.id, 0))
-        wanted = [(lane, min(room, per_lane.get(lane.id, room))) for lane in lanes]
-        wanted = [(lane, n) for lane, n in wanted if n > 0]
-        return rows.task_lease(ask.worker, wanted, room, now) if wanted and room > 0 else []
 
     # commands
 
@@ -234,6 +231,10 @@ class Ledger(ABC):
                 return self._set_queue(commit.rows, change)
             case SetNode() as change:
                 return self._set_node(commit.rows, change)
+            case _:
+                return self._run_command(commit, command)
+
+    def _run_command(self, commit: Commit, command: Command) -> Answer:
         run = commit.runs.get(command.run) if command.run is not None else None
         if run is None:
             raise NotFound(f"there is no run {public_id(command.run or 0)}")
@@ -244,12 +245,15 @@ class Ledger(ABC):
                 return self._end(commit, run, end, command)
             case Pause(on):
                 return self._pause(commit, run, command, on=on)
+            case _:
+                raise BadInput(f"{type(command.verb).__name__} is not about a run")
 
     def _send(self, commit: Commit, run: OpenRun, send: Send) -> Answer:
         change = planner.delivered(run.graph, send)
         if run.takes:
             before = run.last
             number = commit.create(run, change, None)
+            commit.keep_mentioned(run, number, send.message)
             return Answer(run.id, number, done=run.last > before)
         word = run.state if run.state.final else "failing"
         reason = f"not handled: the run had {word} before this message arrived"
@@ -269,14 +273,14 @@ class Ledger(ABC):
             return Answer(run.id, done=False, note=f"the run was {'paused' if on else 'not paused'} already")
         run.paused = on
         run.facts |= {"paused": on, "reason": command.reason}
-        commit.rows.task_hold(run.id, on)
+        commit.rows.task_hold(run.id, held=on)
         return Answer(run.id)
 
     def _set_queue(self, rows: Rows, change: SetQueue) -> Answer:
         queues = {queue.name: queue for _, queue in rows.lane_list()}
         queue = queues.get(change.name)
         if queue is None:
-            raise NotFound(f"there is no queue {change.name!r}{nearest(change.name, queues)}")
+            raise NotFound(f"there is no queue {change.name!r}{nearest(change.name, sorted(queues))}")
         limit = queue.limit if change.limit == KEEP else change.limit
         paused = queue.paused if change.paused is None else change.paused
         if limit is not None and limit < 1:
@@ -314,13 +318,16 @@ class Ledger(ABC):
         self, lost: Sequence[tuple[str, int]], now: float, adopter: str | None = None
     ) -> tuple[int, tuple[Attempt, ...]]:
         """Take back what lost workers held; see ``store.Store``."""
-        count, adopted = 0, ()
+        taken = 0
+        adopted: tuple[Attempt, ...] = ()
         for worker, beat in lost:
-            more, jobs = self.again(lambda worker=worker, beat=beat: self._rescue(worker, beat, now, adopter))
-            count, adopted = count + more, adopted + jobs
-        return count, adopted
+            more, jobs = self.again(partial(self._rescue, worker, beat, now, adopter, count()))
+            taken, adopted = taken + more, adopted + jobs
+        return taken, adopted
 
-    def _rescue(self, worker: str, beat: int, now: float, adopter: str | None) -> tuple[int, tuple[Attempt, ...]]:
+    def _rescue(
+        self, worker: str, beat: int, now: float, adopter: str | None, tries: Iterator[int]
+    ) -> tuple[int, tuple[Attempt, ...]]:
         with self.transaction() as rows:
             if not rows.worker_lose(worker, beat):
                 return 0, ()
@@ -343,6 +350,8 @@ class Ledger(ABC):
                     outcomes.append((attempt, Rescued()))
             self._carry_out(commit, worker, outcomes)
             adopted = rows.task_adopt(jobs, adopter, now) if adopter and jobs else []
+            if next(tries) > 0 and adopter:  # what was adopted may have been so by a call before
+                adopted = rows.task_of_worker(adopter)
         return len(attempts), tuple(adopted)
 
     def promote(self, now: float) -> float | None:
@@ -368,15 +377,48 @@ class Ledger(ABC):
             with self.transaction() as rows:
                 commit = Commit(rows, self.known, now, "sweep")
                 commit.lock(rows.run_leftover(SWEEP_AT_ONCE))
-                closed = 0
+                closed, swept = 0, []
                 for run in commit.runs.values():
                     done = rows.task_cancel(run.id, "the run was over", now, CANCEL_AT_ONCE)
-                    run.open -= done
                     closed += done
+                    if done == CANCEL_AT_ONCE:
+                        run.open -= done
+                    else:  # leases, which lock no run, may have cancelled some uncounted
+                        run.open = rows.task_open(run.id)
+                        swept.append(run.id)
                 commit.write()
+                rows.run_swept(swept)
                 return closed
 
         return self.again(work)
+
+
+def _again(ask: Ask | None, tries: int) -> Ask | None:
+    """What is asked for when the answers of so many calls before may have been lost."""
+    return replace(ask, again=True) if ask is not None and tries > 0 else ask
+
+
+def _running(
+    rows: Rows, found: Iterable[tuple[Queue, Sequence[Lane]]]
+) -> tuple[dict[str, int], dict[int, int]]:
+    """What runs in limited queues and lanes. All are locked here, in order, before any task is."""
+    queues = [queue.name for queue, _ in found if queue.limit is not None]
+    limited = [lane.id for _, lanes in found for lane in lanes if lane.limit is not None]
+    return rows.lane_running(sorted(queues), sorted(limited)) if queues or limited else ({}, {})
+
+
+def _within_limits(
+    queue: Queue, lanes: Sequence[Lane], running: tuple[dict[str, int], dict[int, int]], share: int, free: int
+) -> tuple[list[tuple[Lane, int]], int]:
+    """How many tasks each lane of a queue may give, and the queue; only unlimited lanes give more than there are slots."""
+    in_queue, in_lane = running
+    room = share if queue.limit is None else min(share, free, queue.limit - in_queue[queue.name])
+    wanted = []
+    for lane in lanes:
+        most = room if lane.limit is None else min(room, free, lane.limit - in_lane[lane.id])
+        if most > 0:
+            wanted.append((lane, most))
+    return wanted, room
 
 
 def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
@@ -392,12 +434,13 @@ def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
 
 
 def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, now: float) -> Fence:
+    if type(outcome) is Succeeded:
+        succeeded = (state, outcome.result, None, None, False, attempt.failures, attempt.rescues, now)
+        return Fence(*succeeded, attempt.run, attempt.number, attempt.count, worker)
     result = reason = due_at = None
     failures, rescues = attempt.failures, attempt.rescues
     holds = False
-    if isinstance(outcome, Succeeded):
-        result = outcome.result
-    elif isinstance(outcome, Skipped):
+    if isinstance(outcome, Skipped):
         reason = outcome.reason
     elif isinstance(outcome, Snoozed):
         due_at = outcome.until
@@ -410,15 +453,12 @@ def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, no
     return Fence(state, result, reason, due_at, holds, failures, rescues, now, *attempt.task, attempt.count, worker)
 
 
-def _how(outcome: Outcome) -> str | None:
-    """How an attempt that did not simply succeed is remembered."""
-    if isinstance(outcome, Failed):
-        return outcome.how
-    if isinstance(outcome, Snoozed):
-        return AttemptState.snoozed
-    if isinstance(outcome, Rescued):
-        return AttemptState.rescued
-    return None
+#: How an attempt that did not simply succeed is remembered.
+_HOW: dict[type, str] = {
+    Failed: AttemptState.failed,
+    Snoozed: AttemptState.snoozed,
+    Rescued: AttemptState.rescued,
+}
 
 
 def _stop(rows: Rows, run: OpenRun, attempt: Attempt, worker: str, now: float) -> None:

@@ -10,12 +10,14 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heliostat.errors import NotFound
-from heliostat.queue import Lane, Queue
+from heliostat.graph import Arity
+from heliostat.queue import Lane, Queue, Why, WorkerInfo
 from heliostat.run import Run, RunState
-from heliostat.store import AttemptRecord, Entry, Kept, Record, Settled, Why, WorkerInfo
+from heliostat.store import SEVERAL, AttemptRecord, Entry, Kept, Record, Settled
 from heliostat.stores.ledger import Ledger
 from heliostat.stores.rows import Arrived, Due, FenceState, RunRow
 from heliostat.task import Attempt, Task, TaskState
@@ -96,6 +98,7 @@ class Tables:
     workers: dict[str, WorkerInfo] = field(default_factory=dict)
     ready: dict[int, list[tuple[int, int, TaskRow]]] = field(default_factory=lambda: defaultdict(list))
     running: dict[int, set[TaskRow]] = field(default_factory=lambda: defaultdict(set))
+    leftover: dict[int, bool] = field(default_factory=dict)
     seq: int = 0
 
 
@@ -171,6 +174,8 @@ class MemoryRows:
                 r.parent,
                 r.parent_task,
                 r.reason,
+                r.result,
+                r.ended_at,
             )
             for r in found
         ]
@@ -184,6 +189,7 @@ class MemoryRows:
         for change in changes:
             fields = change._asdict()
             self.put(self.t.runs, change.id, replace(self.t.runs[change.id], **fields))
+            self.put(self.t.leftover, change.id, change.state.final and change.open > 0)
 
     def run_parent(self, ids: Sequence[int]) -> list[int]:
         runs = (self.t.runs.get(i) for i in ids)
@@ -196,7 +202,11 @@ class MemoryRows:
         return None
 
     def run_leftover(self, limit: int) -> list[int]:
-        return [run.id for run in self.t.runs.values() if run.state.final and run.open > 0][:limit]
+        return sorted(run for run, leftover in self.t.leftover.items() if leftover)[:limit]
+
+    def run_swept(self, ids: Sequence[int]) -> None:
+        for run in ids:
+            self.put(self.t.leftover, run, False)
 
     # tasks
 
@@ -207,15 +217,15 @@ class MemoryRows:
                 raise AssertionError(f"task {new.run}/{new.number} is born twice")
             self.put(self.t.tasks[new.run], new.number, task)
             self._index(task)
-            self.undo.append(lambda task=task: self._unindex(task))
+            self.undo.append(partial(self._unindex, task))
 
     def task_settle(self, fences: Sequence[Fence]) -> int:
         done = 0
         for fence in fences:
             task = self.t.tasks[fence.run].get(fence.number)
-            if task and task.state is RUNNING and (task.count, task.worker) == (fence.count, fence.worker):
+            if task and task.state is RUNNING and (task.count, task.worker) == (fence.attempt, fence.worker):
                 values = dict(zip(fence._fields[:8], fence[:8], strict=True))
-                self.change(task, **values, settled=fence.count)
+                self.change(task, **values, settled=fence.attempt)
                 done += 1
         return done
 
@@ -273,10 +283,13 @@ class MemoryRows:
                 done += 1
         return done
 
-    def task_hold(self, run: int, held: bool) -> None:
+    def task_hold(self, run: int, *, held: bool) -> None:
         for task in self.t.tasks[run].values():
             if not task.state.final:
                 self.change(task, held=held)
+
+    def task_open(self, run: int) -> int:
+        return sum(not task.state.final for task in self.t.tasks[run].values())
 
     def task_by_key(self, run: int, node: str, key: str) -> tuple[int, str | None] | None:
         for task in self.t.tasks[run].values():
@@ -489,7 +502,7 @@ class MemoryStore(Ledger):
 
     def task(self, run: int, number: int) -> Task | None:
         row = self.tables.tasks.get(run, {}).get(number)
-        return row and self._task(row)
+        return None if row is None else self._task(row)
 
     def tasks(
         self, run: int, state: TaskState | None = None, node: str | None = None, after: int = 0, limit: int = 1000
@@ -591,7 +604,7 @@ class MemoryStore(Ledger):
             lane_limit=lane.limit,
             lane_paused=lane.paused,
             workers=tuple(self.workers()),
-            child=child and child.public,
+            child=None if child is None else child.public,
         )
 
     def _queue(self, lane: int) -> str:
@@ -602,7 +615,11 @@ class MemoryStore(Ledger):
         names = []
         for edge in graph[row.node].edges:
             rows = [t for t in tasks.values() if t.node == edge.source]
-            if not rows or not all(t.state.final for t in rows):
+            if graph[edge.source].arity is Arity.handler:  # counts with its first
+                settled = (run, edge.source) in self.tables.firsts
+            else:
+                settled = bool(rows) and all(t.state.final for t in rows)
+            if not settled:
                 names.append(edge.source)
         return tuple(names)
 
@@ -615,7 +632,8 @@ class MemoryStore(Ledger):
         return [(queue, ready[name], running[name]) for name, queue in sorted(self.tables.queues.items())]
 
     def workers(self) -> list[WorkerInfo]:
-        return [worker for worker in self.tables.workers.values() if worker.state != "lost"]
+        holding = {task.worker for lane in self.tables.running.values() for task in lane}
+        return [w for w in self.tables.workers.values() if w.state != "lost" or w.id in holding]
 
     def upgrade(self) -> list[str]:
         """Nothing to bring up: it is born as this version needs it."""
@@ -626,9 +644,9 @@ class MemoryStore(Ledger):
 
     def prune(self, before: float, limit: int = 1000) -> int:
         with self._lock:
-            old = [
-                r.id for r in self.tables.runs.values() if r.state.final and r.open <= 0 and (r.ended_at or 0) < before
-            ]
+            ended = [r for r in self.tables.runs.values() if r.state.final and r.open <= 0]
+            ended = sorted((r for r in ended if (r.ended_at or 0) < before), key=lambda r: r.ended_at or 0)
+            old = [r.id for r in ended if not self._awaited(r)]
             for run in old[:limit]:
                 for table in (
                     self.tables.runs,
@@ -637,9 +655,16 @@ class MemoryStore(Ledger):
                     self.tables.artifacts,
                     self.tables.attempts,
                 ):
-                    table.pop(run, None)  # type: ignore[attr-defined]
-            self.tables.journal = [e for e in self.tables.journal if e.run in self.tables.runs]
+                    table.pop(run, None)
+            self.tables.journal = [
+                e for e in self.tables.journal if e.run in self.tables.runs or (e.run == SEVERAL and e.at >= before)
+            ]
             return len(old[:limit])
+
+    def _awaited(self, run: Run) -> bool:
+        """Whether a run that is not over may still read this one's end."""
+        parent = self.tables.runs.get(run.parent) if run.parent is not None else None
+        return parent is not None and (not parent.state.final or parent.open > 0)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -662,4 +687,4 @@ def _items(tasks: dict[int, TaskRow], number: int) -> list[TaskRow]:
 
 
 def _settled(row: TaskRow) -> Settled:
-    return Settled(row.state, row.result, row.width, row.block, row.reason, row.count)
+    return Settled(row.state, row.result, row.width, row.block, row.reason)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
-    from heliostat.queue import Lane, Queue
+    from heliostat.queue import Lane, Queue, WorkerInfo
     from heliostat.run import RunState
-    from heliostat.store import Reference, WorkerInfo
+    from heliostat.store import Reference
     from heliostat.task import Attempt, TaskState
 
 
@@ -34,6 +34,8 @@ class RunRow(NamedTuple):
     parent: int | None
     parent_task: int | None
     reason: str | None
+    result: str | None
+    ended_at: float | None
 
 
 class NewRun(NamedTuple):
@@ -105,7 +107,7 @@ class Fence(NamedTuple):
     ended_at: float
     run: int
     number: int
-    count: int
+    attempt: int
     worker: str
 
 
@@ -158,7 +160,7 @@ class PastAttempt(NamedTuple):
 
     run: int
     number: int
-    count: int
+    attempt: int
     state: str
     worker: str
     started_at: float
@@ -170,7 +172,7 @@ class FenceState(NamedTuple):
     """Where a task stands, for an attempt that wants to settle."""
 
     state: TaskState
-    count: int
+    attempt: int
     settled: int
     worker: str | None
 
@@ -203,7 +205,10 @@ class Rows(Protocol):
         """The run started with an idempotency key for a workflow, and its message."""
 
     def run_leftover(self, limit: int) -> list[int]:
-        """Ended runs with tasks that are not final."""
+        """Ended runs with tasks that are not final, at which no sweep has looked since they were last written."""
+
+    def run_swept(self, ids: Sequence[int]) -> None:
+        """Mark that nothing of ended runs is left but what is running or belongs after the end."""
 
     # tasks
     def task_insert(self, tasks: Sequence[NewTask]) -> None:
@@ -233,8 +238,11 @@ class Rows(Protocol):
     def task_cancel(self, run: int, reason: str, now: float, limit: int) -> int:
         """Cancel a run's tasks that have not begun; answers how many."""
 
-    def task_hold(self, run: int, held: bool) -> None:
+    def task_hold(self, run: int, *, held: bool) -> None:
         """Set the mark that takes a paused run's open tasks out of the ready index."""
+
+    def task_open(self, run: int) -> int:
+        """How many tasks of a run are not final."""
 
     def task_by_key(self, run: int, node: str, key: str) -> tuple[int, str | None] | None:
         """The task a message with an idempotency key gave birth to, and the message."""

@@ -1,0 +1,404 @@
+"""Local processes as a batch system: a job outlives the worker that submitted it, and any worker adopts it.
+
+The files in a job's directory are all that is known of it, and people may read them:
+
+- ``job.command``: what to run; ``job.sh``: the wrapper that runs it, in a session of its own
+- ``job.claim``: linked by the wrapper, which succeeds once or not at all: process, begin, machine, time-out
+- ``job.stop``: made before TERM is sent: why, when, and the grace until KILL
+- ``stdout``, ``stderr``, and at the end ``job.exit_code``
+
+Submitting may be repeated after a crash at any instruction because a wrapper is not yet a job: of all
+wrappers that are ever started in a directory, only the one that links its claim runs the command. To cancel a
+job that has not begun is to link a claim without a process before any wrapper does.
+
+Jobs inherit the worker's environment, and ``resources`` bind nothing here. Directories have to be on a file
+system with hard links, and each job is watched from the machine (and process namespace) where it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from heliostat.batch import STDERR, STDOUT, Collected, gather
+from heliostat.errors import OperatorError
+from heliostat.job import JobState, Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heliostat.job import JobRequest, JobSpec
+
+JOB, COMMAND, CLAIM, STOP, EXIT_CODE = "job.sh", "job.command", "job.claim", "job.stop", "job.exit_code"
+MARK = "HELIOSTAT_JOB"  #: in the environment of a job's processes: its directory, by which they are known
+_OWN = frozenset({JOB, COMMAND, CLAIM, STOP, EXIT_CODE, f"{EXIT_CODE}.tmp"})
+
+#: ``job.sh``. Variables would reach the command through the environment, so outside of ( ) it has none.
+WRAPPER = f"""\
+#!/bin/sh
+# Runs {COMMAND} once in this directory, however often it is started, and keeps its exit code in {EXIT_CODE}.
+# Arguments: the boot of this machine, its name, and the time-out in seconds or nothing.
+
+# Signals are for the command. This script goes on, to write down how the command took them.
+trap : HUP INT TERM
+
+# Only one claim can be linked, and it is there with all that it says. Who comes second leaves.
+(
+    if [ -r /proc/$$/stat ]; then
+        read -r stat < /proc/$$/stat
+        read -r now idle < /proc/uptime
+        boot=$1 host=$2 timeout=$3
+        set -- ${{stat##*) }} # the fields from the third on; the 22nd is the begin of the process
+        start=${{20}}
+    else
+        start=$(LC_ALL=C command -p ps -o lstart= -p $$)
+        now=$(command -p date +%s)
+        boot=$1 host=$2 timeout=$3
+    fi
+    mine=.{CLAIM}.$host.$$
+    printf '%s\\n' "pid $$" "start $start" "now $now" \\
+        "boot $boot" "host $host" "timeout $timeout" > "$mine" || exit 1
+    command -p ln "$mine" {CLAIM} && exit 0
+    command -p rm -f "$mine"
+    exit 1
+) || exit 0
+exec > {STDOUT} 2> {STDERR} # whoever submitted this reads until here, and knows now that it has begun
+command -p rm -f .{CLAIM}.* # others that are about to link theirs come too late anyway
+
+(
+    [ ! -e {STOP} ] || exit 143 # a TERM that came too early to end this ( ) came after that file
+    exec /bin/sh ./{COMMAND}
+)
+echo $? > {EXIT_CODE}.tmp && command -p mv -f {EXIT_CODE}.tmp {EXIT_CODE}
+kill -s KILL -- -$$ # nothing that the command left running outlives the job
+"""
+
+
+class LocalBatch:
+    """Jobs as processes of this machine; ``heliostat.batch.Batch`` is the contract.
+
+    ``grace`` is the time in seconds between TERM and KILL for a job that has timed out.
+    """
+
+    def __init__(self, *, grace: float = 10.0) -> None:
+        self.grace = grace
+        self._children: set[int] = set()  # wrappers that this process started and has to reap
+
+    def submit(self, request: JobRequest) -> str:
+        """Start a wrapper, and wait the few milliseconds until it has its claim or finds another's."""
+        self._reap()
+        directory = Path(request.directory).absolute()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if claim := _claim(directory):
+                return claim.handle
+            _write(directory / COMMAND, _script(request.command))
+            _write(directory / JOB, WRAPPER)
+            complaint = self._start(directory, request)
+            if claim := _claim(directory):
+                return claim.handle
+        except OSError as error:
+            raise OperatorError(f"job {request.key}: cannot start in {directory}: {error}") from error
+        raise OperatorError(f"job {request.key}: cannot start in {directory}: {complaint or 'it was killed'}")
+
+    def observe(self, directories: Sequence[Path]) -> list[Observation]:
+        """Read the files and the process table; no process is started for it."""
+        self._reap()
+        return [self._look(directory.absolute()) for directory in directories]
+
+    def cancel(self, directories: Sequence[Path], grace: float) -> None:
+        """Send TERM and note it in ``job.stop``; whoever looks when the grace is over sends KILL."""
+        self._reap()
+        for directory in directories:
+            with suppress(FileNotFoundError):  # a directory that is not there holds no job
+                _cancel(directory.absolute(), grace)
+
+    def collect(self, directory: Path, spec: JobSpec) -> Collected:
+        """Find what the job left in its directory."""
+        return gather(directory.absolute(), spec, self._look(directory.absolute()), _OWN)
+
+    def _start(self, directory: Path, request: JobRequest) -> str:
+        """Start a wrapper; answers, when it has the claim or is gone, with what it complained of."""
+        timeout = "" if request.timeout is None else str(float(request.timeout))
+        wrapper = subprocess.Popen(
+            ["/bin/sh", f"./{JOB}", _boot(), _host(), timeout],
+            cwd=directory,
+            env={**os.environ, **request.env, MARK: str(directory.resolve())},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # no signal for this process or its terminal reaches the job
+        )
+        self._children.add(wrapper.pid)
+        wrapper.returncode = 0  # reaped below; a Popen that is let go would warn of a running child
+        assert wrapper.stdout is not None
+        with wrapper.stdout as said:
+            return said.read().decode(errors="replace").strip()
+
+    def _reap(self) -> None:
+        """Take the exit status of wrappers that have ended, so that none stays a zombie."""
+        for child in tuple(self._children):
+            try:
+                ended, _ = os.waitpid(child, os.WNOHANG)
+            except ChildProcessError:  # of the process this one was forked from, or reaped by another thread
+                ended = child
+            if ended:
+                self._children.discard(child)
+
+    def _look(self, directory: Path) -> Observation:
+        try:
+            return self._seen(directory)
+        except OSError as error:
+            return Observation(JobState.unknown, reason=f"{directory} cannot be read: {error.strerror}")
+
+    def _seen(self, directory: Path) -> Observation:
+        if (code := _exit_code(directory)) is not None:
+            return _ended(directory, code)
+        claim = _claim(directory)
+        if claim is None and (directory / JOB).exists():
+            return Observation(JobState.submitted, reason="it has not begun; if it stays so, submit it again")
+        if claim is None:
+            return Observation(JobState.unknown, reason=f"there is no job in {directory}")
+        if claim.running:
+            self._keep_time(directory, claim)
+            return Observation(JobState.running)
+        if claim.elsewhere:
+            return Observation(JobState.unknown, reason=f"only a process on {claim.host} can see it")
+        if (code := _exit_code(directory)) is not None:  # it ended while it was looked for
+            return _ended(directory, code)
+        return _gone(directory, claim)
+
+    def _keep_time(self, directory: Path, claim: _Claim) -> None:
+        """Go on with what was begun to stop the job, or begin it if its time is over."""
+        if stop := _stop(directory):
+            _press(directory, claim, stop.reason, stop.grace)
+        elif claim.timeout is not None and _now() >= claim.now + claim.timeout:
+            _press(directory, claim, f"{_TIMED_OUT} after {claim.timeout:g} s", self.grace)
+
+
+_TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Who runs the job; ``pid`` is 0 if nobody ever will, and -1 if the claim cannot be read."""
+
+    pid: int
+    host: str = ""
+    boot: str = ""
+    start: str = ""
+    now: float = 0.0
+    timeout: float | None = None
+
+    @property
+    def handle(self) -> str:
+        return f"{self.pid}@{self.host}"
+
+    @property
+    def running(self) -> bool:
+        return self.pid > 0 and self.boot == _boot() and self.start == _started(self.pid)
+
+    @property
+    def elsewhere(self) -> bool:
+        return self.pid > 0 and self.boot != _boot() and self.host != _host()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Why and when (``since``, on the clock of ``_now``) the job was asked to stop."""
+
+    reason: str
+    since: float
+    grace: float
+
+    @property
+    def timed_out(self) -> bool:
+        return self.reason.startswith(_TIMED_OUT)
+
+
+# --- what is seen
+
+
+def _ended(directory: Path, code: int) -> Observation:
+    stop = _stop(directory)
+    if stop is None:
+        return Observation(JobState.ended, code)
+    return Observation(JobState.ended, code, stop.reason, timed_out=stop.timed_out)
+
+
+def _gone(directory: Path, claim: _Claim) -> Observation:
+    """A job without process and exit code: it was killed, by us or by others."""
+    _end_strays(directory, claim)
+    if stop := _stop(directory):
+        return Observation(JobState.ended, None, stop.reason, timed_out=stop.timed_out)
+    if claim.pid == 0:
+        return Observation(JobState.ended, None, "cancelled before it began")
+    if claim.pid < 0:
+        reason = f"its {CLAIM} cannot be read, as after a power cut"
+    elif claim.boot != _boot():
+        reason = "the machine was restarted while it ran"
+    else:
+        reason = f"its process {claim.pid} is gone without an exit code: killed by somebody, or out of memory"
+    return Observation(JobState.lost, reason=reason)
+
+
+# --- stopping
+
+
+def _cancel(directory: Path, grace: float) -> None:
+    if _exit_code(directory) is not None:
+        return
+    claim = _claim(directory)
+    if claim is None and not _link(directory / CLAIM, {"pid": 0, "host": _host(), "boot": _boot()}):
+        claim = _claim(directory)  # a wrapper was faster
+    if claim and claim.running:
+        _press(directory, claim, "cancelled", grace)
+
+
+def _press(directory: Path, claim: _Claim, reason: str, grace: float) -> None:
+    """One step in stopping a running job: TERM by whoever notes it first, KILL once the grace is over."""
+    if _link(directory / STOP, {"reason": reason, "since": _now(), "grace": grace}):
+        _signal(claim, signal.SIGTERM)
+    stop = _stop(directory)
+    if stop is None or _now() >= stop.since + min(grace, stop.grace):
+        _signal(claim, signal.SIGKILL)
+
+
+def _signal(claim: _Claim, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # gone, or all that is left is not ours to signal
+        os.killpg(claim.pid, number)
+
+
+def _end_strays(directory: Path, claim: _Claim) -> None:
+    """Kill what outlived its wrapper, so that another attempt never meets it.
+
+    The wrapper's number may be another group's by now, so one of its processes has to carry the job's mark.
+    """
+    mark = os.fsencode(f"{MARK}={directory.resolve()}")
+    for process in Path("/proc").glob("[0-9]*") if claim.pid > 0 else ():
+        with suppress(OSError):  # gone, or not ours
+            of_group = os.getpgid(int(process.name)) == claim.pid
+            if of_group and mark in (process / "environ").read_bytes().split(b"\0"):
+                _signal(claim, signal.SIGKILL)
+                return
+
+
+# --- files
+
+
+def _claim(directory: Path) -> _Claim | None:
+    fields = _fields(directory / CLAIM)
+    if fields is None:
+        return None
+    try:
+        timeout = float(fields["timeout"]) if fields.get("timeout") else None
+        start, now = " ".join(fields.get("start", "").split()), float(fields.get("now", 0))
+        return _Claim(int(fields["pid"]), fields["host"], fields["boot"], start, now, timeout)
+    except (KeyError, ValueError):
+        return _Claim(-1)
+
+
+def _stop(directory: Path) -> _Stop | None:
+    fields = _fields(directory / STOP) or {}
+    with suppress(KeyError, ValueError):  # none, or damaged by a power cut, which stopped the job as well
+        return _Stop(fields["reason"], float(fields["since"]), float(fields["grace"]))
+    return None
+
+
+def _exit_code(directory: Path) -> int | None:
+    with suppress(ValueError):  # empty after a power cut: the same as none
+        return int(_read(directory / EXIT_CODE) or "")
+    return None
+
+
+def _fields(path: Path) -> dict[str, str] | None:
+    text = _read(path)
+    return None if text is None else {k: v for k, _, v in (line.partition(" ") for line in text.splitlines())}
+
+
+def _read(path: Path) -> str | None:
+    """A small file's text; None if there is none. Never waits, whatever a job has put in its place."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return os.read(descriptor, 1 << 12).decode(errors="replace")
+    except IsADirectoryError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _link(path: Path, fields: dict[str, object]) -> bool:
+    """Make a file with all its content, or answer False because it is there already."""
+    mine = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        mine.write_text("".join(f"{key} {value}\n" for key, value in fields.items()))
+        os.link(mine, path)
+    except FileExistsError:
+        return False
+    finally:
+        mine.unlink(missing_ok=True)
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    """Make or replace a file at once, since a wrapper may be reading the old one."""
+    mine = path.with_name(f".{path.name}.{uuid4().hex}")
+    mine.write_text(text, "utf-8", "surrogateescape")
+    mine.replace(path)
+
+
+def _script(command: str | tuple[str, ...]) -> str:
+    return f"{command}\n" if isinstance(command, str) else f"exec {shlex.join(command)}\n"
+
+
+# --- the machine
+
+
+@lru_cache(maxsize=1)
+def _linux() -> bool:
+    return Path("/proc/self/stat").exists()
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, as the wrapper wrote it down; None for one that is gone or a zombie."""
+    if _linux():
+        fields = (_read(Path(f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
+        return fields[19] if fields and fields[0] not in ("Z", "X") else None
+    state, _, begin = _said("ps", "-o", "state=,lstart=", "-p", str(pid)).strip().partition(" ")
+    return None if state[:1] in ("", "Z") else " ".join(begin.split())
+
+
+def _now() -> float:
+    """Seconds on a clock that nobody sets and that goes on during sleep; the wrapper reads the same one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME))
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    return os.uname().nodename
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    """What is different after each start of the machine."""
+    if _linux():
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return _said("sysctl", "-n", "kern.bootsessionuuid").strip()
+
+
+def _said(*command: str) -> str:
+    """What a small program says, where there is no /proc to read."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout

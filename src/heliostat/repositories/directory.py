@@ -1,0 +1,160 @@
+"""A directory as a repository: one file per content, named after its digest, as ``ab/cdef…``.
+
+A file is written beside the others under a temporary name and renamed when it is whole and on disk, so whoever
+looks finds it complete or not at all. What crashes leave behind lies in ``tmp`` until ``sweep``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, BinaryIO
+from uuid import uuid4
+
+from heliostat.artifact import Artifact
+from heliostat.errors import ArtifactError, BadInput
+from heliostat.repository import guess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import timedelta
+
+_CHUNK = 1 << 20
+_EMPTY = "sha256:" + hashlib.sha256().hexdigest()
+
+
+class DirectoryRepository:
+    """Artifacts in a directory of this machine or of a network file system."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self._temporary = self.root / "tmp"
+
+    def keep(
+        self, path: Path, name: str | None = None, *, media_type: str | None = None, tags: Sequence[str] = ()
+    ) -> Artifact:
+        name = path.name if name is None else name
+        blank = Artifact(name, _EMPTY, 0, media_type or guess(name), tuple(tags))  # a bad name is refused first
+        if not path.is_file():
+            what = "is a directory; keep the files in it, or pack it" if path.is_dir() else "is no file"
+            raise BadInput(f"artifact {name!r}: {path} {what}")
+        if not self._temporary.is_dir():
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            _sync(self.root.parent)
+        with path.open("rb") as source, _new(self._temporary) as (temporary, target):
+            digest, size = _copy(source, target)
+            self._settle(temporary, target, self._path(digest))
+        return replace(blank, digest=digest, size=size)
+
+    def bring(self, artifact: Artifact, directory: Path) -> Path:
+        directory.mkdir(parents=True, exist_ok=True)
+        for path in _names(directory, artifact.name):
+            if not os.path.lexists(path) and self._copy_out(artifact, path):
+                return path
+            if _digest(path) == artifact.digest:
+                return path
+        raise AssertionError("there is always another number")
+
+    def open(self, artifact: Artifact) -> BinaryIO:
+        try:
+            return self._path(artifact.digest).open("rb")
+        except FileNotFoundError:
+            where = f"{artifact.digest} is not in {self.root}"
+            raise ArtifactError(f"artifact {artifact.name!r}: {where}") from None
+
+    def has(self, artifact: Artifact) -> bool:
+        return self._path(artifact.digest).is_file()
+
+    def remove(self, digest: str) -> None:
+        self._path(digest).unlink(missing_ok=True)
+
+    def sweep(self, older_than: timedelta) -> int:
+        """Remove temporary files that nobody has written to for so long; answers how many."""
+        limit, removed = time.time() - older_than.total_seconds(), 0
+        for temporary in self._temporary.glob("*"):
+            with suppress(FileNotFoundError):  # its writer, or another sweep, was faster
+                if temporary.stat().st_mtime < limit:
+                    temporary.unlink()
+                    removed += 1
+        return removed
+
+    def _settle(self, temporary: Path, target: BinaryIO, path: Path) -> None:
+        """Give a copy its name, unless its bytes are here already; on disk when it returns."""
+        target.flush()
+        path.parent.mkdir(exist_ok=True)
+        if not (path.is_file() and path.stat().st_size == os.fstat(target.fileno()).st_size):  # a cut one is mended
+            os.fchmod(target.fileno(), 0o444)
+            os.fsync(target.fileno())
+            temporary.replace(path)
+        _sync(path.parent)  # also for another's file: it may have been renamed only just now
+        _sync(self.root)
+
+    def _copy_out(self, artifact: Artifact, path: Path) -> bool:
+        """Copy and verify; False if another file got this name meanwhile."""
+        with self.open(artifact) as source, _new(path.parent) as (temporary, target):
+            digest, _ = _copy(source, target)
+            if digest != artifact.digest:
+                damaged = f"{self._path(artifact.digest)} is damaged, its digest is {digest}"
+                raise ArtifactError(f"artifact {artifact.name!r}: {damaged}")
+            target.flush()
+            try:
+                os.link(temporary, path)  # unlike a rename, never over another file
+            except FileExistsError:
+                return False
+        return True
+
+    def _path(self, digest: str) -> Path:
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+            raise BadInput(f"{digest!r} is no digest; it is sha256: and 64 hex digits")
+        hexadecimal = digest.removeprefix("sha256:")
+        return self.root / hexadecimal[:2] / hexadecimal[2:]
+
+
+@contextmanager
+def _new(directory: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A file of its own under a temporary name, which is gone at the end, whatever became of the file."""
+    path = directory / f".{uuid4().hex}"
+    try:
+        with path.open("xb") as file:
+            yield path, file
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
+    """Copy, and tell digest and size of what was written, however the source changes meanwhile."""
+    hashed, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK):
+        hashed.update(chunk)
+        size += target.write(chunk)
+    return f"sha256:{hashed.hexdigest()}", size
+
+
+def _digest(path: Path) -> str | None:
+    """The digest of an ordinary file; None for anything else."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _names(directory: Path, name: str) -> Iterator[Path]:
+    """Paths to try: ``dem.tif``, ``dem-2.tif``, ``dem-3.tif`` and so on."""
+    yield directory / name
+    for number in count(2):
+        yield directory / f"{PurePath(name).stem}-{number}{PurePath(name).suffix}"
+
+
+def _sync(directory: Path) -> None:
+    """Have the names in a directory on disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

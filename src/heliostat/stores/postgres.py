@@ -1,0 +1,382 @@
+"""The PostgreSQL store: any number of processes on any number of machines.
+
+Each process has one connection that writes and a few for reading; none is used across a fork. When a connection is
+lost, even while a commit is under way, the store reconnects, asks the server how that transaction came out, and
+repeats it only if it did not commit.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
+
+import psycopg
+from psycopg import conninfo, errors
+from psycopg.types.numeric import Int8Dumper
+
+from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnavailable
+from heliostat.store import Entry
+from heliostat.stores.forks import PerProcess
+from heliostat.stores.ledger import Ledger
+from heliostat.stores.postgresrows import STATEMENTS, TAG, PostgresRows
+from heliostat.stores.pruning import prune
+from heliostat.stores.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from heliostat.stores.reading import Fetch
+    from heliostat.stores.sqlrows import Row
+
+    Connection = psycopg.Connection[Row]
+
+T = TypeVar("T")
+
+READERS = 4  #: connections for reading that a process may have
+FIRST_PATIENCE = 5.0  #: seconds to wait for a server that has never answered
+_PAUSE = 0.005
+
+# Every statement here is meant to walk by an index. A plan that is made while a table is still small must not read
+# all of it once it has grown, so the planner is told so.
+_SETTINGS = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+    "seq_page_cost": "0.1",
+    "random_page_cost": "0.1",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+
+class Unfit(ValueError):
+    """A value that the database cannot take."""
+
+
+class _Repeat(Exception):
+    """The transaction did not happen and may be tried again; the message says why not."""
+
+
+class _Connections:
+    """What one process has open."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.writer: Connection | None = None
+        self.readers: list[Connection] = []
+        self.places = threading.BoundedSemaphore(READERS)
+        self.met = False  # the server has answered this process
+        self.checked = False
+
+
+class PostgresStore(Reading, Ledger):
+    """``store.Store`` in PostgreSQL; ``patience`` is how many seconds a lost or busy server is waited for."""
+
+    data_error = Unfit
+
+    def __init__(self, url: str, *, patience: float = 30.0) -> None:
+        super().__init__()
+        self._dsn = _dsn(url)
+        self.patience = patience
+        self._mine = PerProcess(_Connections)
+
+    # transactions
+
+    @contextmanager
+    def transaction(self) -> Iterator[PostgresRows]:
+        """One transaction; raises what ``again`` understands if it may be repeated."""
+        mine = self._mine()
+        if not mine.lock.acquire(timeout=self.patience):
+            raise StoreUnavailable(f"{self._place()} was kept busy by this process for {self.patience:g} seconds")
+        try:
+            rows = PostgresRows(self._writer(mine))
+            try:
+                rows.begin()
+                yield rows
+                rows.prepare()
+            except BaseException as error:
+                self._abandon(mine, rows, error)
+                raise self._named(error) from error
+            self._commit(mine, rows)
+        finally:
+            mine.lock.release()
+
+    def _commit(self, mine: _Connections, rows: PostgresRows) -> None:
+        try:
+            rows.commit()
+        except BaseException as error:
+            self._abandon(mine, rows, error)
+            if isinstance(named := self._named(error), _Repeat) and self._committed(mine, rows.transaction):
+                return
+            raise named from error
+
+    def _abandon(self, mine: _Connections, rows: PostgresRows, error: BaseException) -> None:
+        """Undo what a transaction began; a connection that is lost is given up."""
+        with suppress(psycopg.Error):
+            rows.abandon(error)
+            if not mine.writer or not mine.writer.closed:
+                return
+        if mine.writer is not None:
+            mine.writer.close()
+            mine.writer = None
+
+    def _committed(self, mine: _Connections, transaction: str | None) -> bool:
+        """Whether a transaction whose COMMIT was not answered happened; waits until the server knows."""
+        if transaction is None:
+            return False
+
+        def ask() -> bool:
+            try:
+                status = PostgresRows(self._writer(mine)).fetch("transaction_status", transaction=transaction)[0][0]
+            except psycopg.Error as error:
+                mine.writer = None
+                if isinstance(error, errors.InvalidParameterValue):
+                    return False  # another server has taken over, and never saw it
+                raise self._named(error) from error
+            if status == "in progress":
+                raise _Repeat("the outcome of a commit is not known yet")
+            return bool(status == "committed")
+
+        return self.again(ask)
+
+    def again(self, work: Callable[[], T]) -> T:
+        deadline, pause, clashes = time.monotonic() + self.patience, _PAUSE, 0
+        while True:
+            try:
+                return work()
+            except _Repeat as repeat:
+                if isinstance(repeat.__cause__, errors.UniqueViolation):
+                    clashes += 1  # somebody else was first; the next try sees what they wrote
+                    if clashes > 3:
+                        raise Unfit(str(repeat.__cause__)) from repeat
+                if time.monotonic() >= deadline:
+                    sentence = f"{self._place()} could not be used for {self.patience:g} seconds: {repeat}"
+                    raise StoreUnavailable(sentence) from repeat
+            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - nothing secret hangs on it
+            pause = min(pause * 2, 0.5)
+
+    # reading
+
+    def look(self, work: Callable[[Fetch], T], *, together: bool = False) -> T:
+        mine = self._mine()
+        with mine.places:
+            return self.again(lambda: self._look(mine, work, together=together))
+
+    def _look(self, mine: _Connections, work: Callable[[Fetch], T], *, together: bool) -> T:
+        try:
+            reader = mine.readers.pop()
+        except IndexError:
+            reader = self._connect(mine)
+        fetch = PostgresRows(reader).fetch
+        try:
+            if not together:
+                return work(fetch)
+            reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                return work(fetch)
+            finally:
+                with suppress(psycopg.Error):
+                    reader.execute("ROLLBACK")
+        except psycopg.Error as error:
+            raise self._named(error) from error
+        finally:
+            if not reader.closed:
+                mine.readers.append(reader)
+
+    def _stream(self, after: int, limit: int) -> list[Entry]:
+        """Entries below the first that a transaction may still be writing."""
+
+        def work(fetch: Fetch) -> list[Entry]:
+            last = fetch("journal_last")[0][0]
+            unsure = fetch("journal_open", tag=TAG)[0][0]
+            last = last if unsure is None else min(last, unsure)
+            return [Entry(*row) for row in fetch("journal", after=after, last=last, most=limit)]
+
+        return self.look(work)
+
+    def time(self) -> float:
+        """The time of the database's machine, for a clock to begin with: seconds since 1970."""
+        with self._connect(self._mine(), checked=False) as connection:
+            before = time.monotonic()
+            found: float = PostgresRows(connection).fetch("clock")[0][0]
+            return found + (time.monotonic() - before) / 2
+
+    # connections
+
+    def _writer(self, mine: _Connections) -> Connection:
+        if mine.writer is None or mine.writer.closed:
+            mine.writer = self._connect(mine)
+        return mine.writer
+
+    def _connect(self, mine: _Connections, *, checked: bool = True) -> Connection:
+        patience = self.patience if mine.met else min(self.patience, FIRST_PATIENCE)
+        deadline, pause = time.monotonic() + patience, _PAUSE
+        while True:
+            try:
+                connection = self._open()
+                break
+            except psycopg.OperationalError as error:
+                sentence = f"{self._place()} cannot be reached: {self._safely(error)}"
+                if time.monotonic() >= deadline or _hopeless(error):
+                    raise StoreUnavailable(sentence) from None
+            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - nothing secret hangs on it
+            pause = min(pause * 2, 0.5)
+        mine.met = True
+        if checked and not mine.checked:
+            try:
+                self._check(connection)
+            except BaseException:
+                connection.close()
+                raise
+            mine.checked = True
+        return connection
+
+    def _open(self) -> Connection:
+        connection: Connection = psycopg.connect(
+            self._dsn, autocommit=True, prepare_threshold=0, cursor_factory=psycopg.RawCursor
+        )
+        connection.prepared_max = 400
+        connection.adapters.register_dumper(int, Int8Dumper)
+        settings = _SETTINGS | {"lock_timeout": f"{max(1, int(self.patience * 1000))}ms"}
+        chosen = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+        connection.execute(f"SELECT {chosen}", prepare=False)
+        connection.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+            prepare=False,
+        )
+        return connection
+
+    def close(self) -> None:
+        """Give the connections of this process back; a later call opens new ones."""
+        mine = self._mine()
+        with mine.lock:
+            mine.checked = False
+            for connection in (mine.writer, *mine.readers):
+                if connection is not None:
+                    connection.close()
+            mine.writer, mine.readers = None, []
+
+    # the schema
+
+    def check(self) -> None:
+        """Open the database; raises SchemaMismatch if its schema is not this version's."""
+        self.look(lambda _: None)
+
+    def _check(self, connection: Connection) -> None:
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise SchemaMismatch(f"{self._place()} is encoded in {encoding}; create one with ENCODING 'UTF8'")
+        found, needed = _version(connection), STATEMENTS.newest
+        if found > needed:
+            raise SchemaMismatch(
+                f"{self._place()} has schema {found}, and this Heliostat knows {needed}: "
+                "it was written by a newer version; upgrade Heliostat"
+            )
+        if found < needed:
+            raise SchemaMismatch(
+                f"{self._place()} has schema {found}, and this Heliostat needs {needed}; run: heliostat db upgrade"
+            )
+
+    def upgrade(self) -> list[str]:
+        with self._connect(self._mine(), checked=False) as connection:
+            try:
+                return _migrate(connection)
+            except psycopg.Error as error:
+                raise self._named(error) from error
+
+    def status(self) -> tuple[int, int]:
+        with self._connect(self._mine(), checked=False) as connection:
+            return (_version(connection), STATEMENTS.newest)
+
+    def prune(self, before: float, limit: int = 1000) -> int:
+        return prune(self.transaction, self.again, before, limit)
+
+    # sentences
+
+    def _place(self) -> str:
+        parts = conninfo.conninfo_to_dict(self._dsn)
+        host, port = parts.get("host", "localhost"), parts.get("port", 5432)
+        return f"the PostgreSQL database {parts.get('dbname', parts.get('user', 'postgres'))!r} at {host}:{port}"
+
+    def _safely(self, error: BaseException) -> str:
+        """The first line of an error, without the password."""
+        text = (str(error).strip() or type(error).__name__).splitlines()[0]
+        secret = conninfo.conninfo_to_dict(self._dsn).get("password")
+        return text.replace(str(secret), "…") if secret else text
+
+    def _named(self, error: BaseException) -> BaseException:
+        """What a driver's error means for the caller; other errors stay what they are."""
+        if isinstance(error, HeliostatError | _Repeat | Unfit) or not isinstance(error, psycopg.Error):
+            return Unfit(str(error)) if isinstance(error, UnicodeEncodeError) else error
+        sentence = self._safely(error)
+        if isinstance(error, errors.UniqueViolation) or _passing(error):
+            return _Repeat(sentence)
+        if isinstance(error, psycopg.DataError | psycopg.IntegrityError | errors.ProgramLimitExceeded):
+            return Unfit(sentence)
+        if isinstance(error, errors.UndefinedTable):
+            return SchemaMismatch(f"{self._place()} has another schema ({sentence}); run: heliostat db upgrade")
+        if isinstance(error, psycopg.OperationalError | errors.InsufficientPrivilege):
+            return StoreUnavailable(f"{self._place()} cannot be used: {sentence}")
+        return error
+
+
+def _passing(error: psycopg.Error) -> bool:
+    """Whether the same transaction may go through later: a lost connection, a deadlock, a server that restarts."""
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError)  # the client's side: the connection is gone
+    if state == errors.DiskFull.sqlstate:
+        return False
+    return state[:2] in ("08", "40", "57") or state in ("25006", "25P03", "53300", "55P03")
+
+
+def _hopeless(error: psycopg.Error) -> bool:
+    """Whether trying again to connect has no point: who asks is not let in, or the database does not exist."""
+    text = str(error)
+    words = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "not translate")
+    return any(word in text for word in words)
+
+
+def _dsn(url: str) -> str:
+    """The connection string of a URL, with what a lost network needs; never names the password."""
+    try:
+        given = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        given = {}
+    if not given:
+        raise BadInput("database: this is no PostgreSQL URL; write postgresql://user@host:5432/name")
+    defaults = {
+        "connect_timeout": 10,
+        "application_name": "heliostat",
+        "client_encoding": "UTF8",
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+    return conninfo.make_conninfo("", **(defaults | given))
+
+
+def _version(connection: Connection) -> int:
+    rows = PostgresRows(connection)
+    return int(rows.fetch("schema_read")[0][0]) if rows.fetch("schema_exists") else 0
+
+
+def _migrate(connection: Connection) -> list[str]:
+    """Carry out what is missing, all of it or nothing; of many processes at once, the first does it."""
+    rows = PostgresRows(connection)
+    with connection.transaction():
+        rows.fetch("schema_lock", tag=TAG)
+        rows.run("schema_create")
+        found = rows.fetch("schema_read")[0][0]
+        missing = [step for step in STATEMENTS.migrations() if step[0] > found]
+        for version, name, statements in missing:
+            for statement in statements:
+                connection.execute(statement, prepare=False)
+            rows.run("schema_mark", version=version, name=name)
+    return [name for _, name, _ in missing]

@@ -1,0 +1,170 @@
+"""The rows of a ledger in PostgreSQL: set-based statements in pipeline mode.
+
+A statement that answers nothing costs no round trip: it is sent, and what it has to say comes with the next answer.
+Sets travel as JSON text, which the server takes apart; many new tasks are copied in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from heliostat.stores.rows import Arrival, Arrived, NewTask
+from heliostat.stores.sqlrows import Row, SqlRows, listed
+from heliostat.stores.statements import Statements
+from heliostat.task import Attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    import psycopg
+
+    from heliostat.queue import Lane
+
+STATEMENTS = Statements("postgres", "$")
+TAG = 26740  #: marks this schema's advisory locks: 16 bits above 48
+COPIED = 20  #: from so many new tasks on, leaving the pipeline for COPY is worth it
+
+# Statements that lock or write rows and answer at once: with their answer comes the transaction's number.
+_WRITING = frozenset(
+    "run_lock task_fences task_arrive task_gate task_lease task_lease_among queue_lock lane_lock".split()
+)
+
+
+class PostgresRows(SqlRows):
+    """A transaction in PostgreSQL; implements ``rows.Rows``. ``begin`` it, then ``commit`` it or ``abandon`` it."""
+
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self._connection = connection
+        self._pipelining: AbstractContextManager[psycopg.Pipeline] | None = None
+        self._pipeline: psycopg.Pipeline | None = None
+        self._writes = False
+        self._journals = False
+        self.transaction: str | None = None  # its number, by which its outcome can be asked for
+
+    # the transaction
+
+    def begin(self) -> None:
+        """Begin; the server hears of it with the first statement."""
+        self._enter()
+        self._connection.execute("BEGIN")
+
+    def prepare(self) -> None:
+        """All that can fail before COMMIT: whatever was sent has been carried out, and the number is known."""
+        if self._writes and self.transaction is None:
+            self.transaction = self.fetch("transaction_id")[0][0]
+
+    def commit(self) -> None:
+        """Commit; after a lost connection only ``transaction`` can tell whether it did."""
+        self._connection.execute("COMMIT")
+        self._leave()
+
+    def abandon(self, error: BaseException) -> None:
+        """Leave nothing behind."""
+        if self._pipelining is not None:
+            pipelining, self._pipelining = self._pipelining, None
+            pipelining.__exit__(type(error), error, error.__traceback__)
+        if not self._connection.closed:
+            self._connection.execute("ROLLBACK")
+
+    def _enter(self) -> None:
+        self._pipelining = self._connection.pipeline()
+        self._pipeline = self._pipelining.__enter__()
+
+    def _leave(self) -> None:
+        if self._pipelining is not None:
+            pipelining, self._pipelining = self._pipelining, None
+            pipelining.__exit__(None, None, None)
+
+    # statements
+
+    def _execute(self, name: str, values: Mapping[str, object]) -> psycopg.Cursor[Row]:
+        statement = STATEMENTS[name]
+        cursor = self._connection.cursor(binary=True)
+        return cursor.execute(statement.text, [values[n] for n in statement.names])
+
+    def run(self, name: str, /, **values: object) -> int:
+        self._writes = True
+        cursor = self._execute(name, values)
+        if self._pipeline is not None:
+            self._pipeline.sync()
+        return cursor.rowcount
+
+    def fetch(self, name: str, /, **values: object) -> list[Row]:
+        cursor = self._execute(name, values)
+        if name in _WRITING and self.transaction is None:
+            number = self._execute("transaction_id", {})
+            self.transaction = number.fetchall()[0][0]
+        return cursor.fetchall()
+
+    def later(self, name: str, /, **values: object) -> None:
+        self._writes = True
+        self._execute(name, values)
+
+    def many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
+        return self.run(name, rows=_records(fields, rows))
+
+    def many_later(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> None:
+        if STATEMENTS[name].names == ("rows",):
+            self.later(name, rows=_records(fields, rows))
+        else:
+            for row in rows:
+                self.later(name, **dict(zip(fields, row, strict=True)))
+
+    # verbs that PostgreSQL does in its own way
+
+    def task_insert(self, tasks: Sequence[NewTask]) -> None:
+        if len(tasks) < COPIED:
+            super().task_insert(tasks)
+            return
+        self._writes = True
+        self._leave()
+        with self._connection.cursor().copy(STATEMENTS["task_copy"].text) as copy:
+            for task in tasks:
+                copy.write_row(task)
+        self._enter()
+
+    def task_arrive(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
+        found = self.fetch("task_arrive", rows=_records(Arrival._fields, arrivals))
+        known = {(row[0], row[1]): Arrived(*row) for row in found}
+        targets = ((arrival.run, arrival.number) for arrival in arrivals)
+        return [known[target] for target in targets if target in known]
+
+    def task_gate(self, run: int, node: str, unmet: int) -> list[Arrived]:
+        found = [Arrived(*row) for row in self.fetch("task_gate", run=run, node=node, unmet=unmet)]
+        return sorted(found, key=lambda row: row.number)
+
+    def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
+        if queues:
+            self.later("queue_lock", names=listed(queues))
+        if lanes:
+            self.later("lane_lock", ids=listed(lanes))
+        return super().lane_running(queues, lanes)
+
+    def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
+        known = {lane.id: lane for lane, _ in lanes}
+        if len(lanes) == 1:
+            lane, most = lanes[0]
+            found = self.fetch("task_lease", lane=lane.id, most=min(most, n), worker=worker, now=now)
+        else:
+            wanted = to_json([{"lane": lane.id, "most": min(most, n)} for lane, most in lanes]).decode()
+            found = self.fetch("task_lease_among", lanes=wanted, most=n, worker=worker, now=now)
+        begun = sorted((row for row in found if row[2]), key=lambda row: (-row[0], row[1]))
+        return [_leased(row, known[row[17]], now) for row in begun]
+
+    def journal_insert(self, entries: Sequence[tuple[int, float, str, str]]) -> None:
+        if not self._journals:
+            self._journals = True
+            self.later("journal_lock", tag=TAG)
+        super().journal_insert(entries)
+
+
+def _leased(row: Row, lane: Lane, now: float) -> Attempt:
+    return Attempt(*row[3:6], lane.graph, row[6], lane.queue, *row[7:14], now, *row[14:17])
+
+
+def _records(fields: Sequence[str], rows: Sequence[Any]) -> str:
+    """Rows as a JSON list of objects."""
+    return to_json([dict(zip(fields, row, strict=True)) for row in rows]).decode()

@@ -1,0 +1,52 @@
+"""Forgetting runs: whole ones, in transactions of a bounded size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heliostat.store import SEVERAL
+from heliostat.stores.sqlrows import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from heliostat.stores.sqlrows import SqlRows
+
+TASKS_AT_ONCE = 5000  #: about as many tasks as one transaction forgets
+LINES_AT_ONCE = 1000  #: of the journal, where they tell of several runs
+TABLES = ("tasks", "gates", "records", "artifacts", "attempts", "journal", "runs")
+
+
+def prune(
+    transaction: Callable[[], AbstractContextManager[SqlRows]],
+    again: Callable[[Callable[[], int]], int],
+    before: float,
+    limit: int,
+) -> int:
+    """Forget at most ``limit`` runs that ended before a time; answers how many."""
+    done = 0
+
+    def work() -> int:
+        with transaction() as rows:
+            chosen: list[int] = []
+            tasks = 0
+            for run, last in rows.fetch("prune_find", before=before, most=limit - done):
+                if chosen and tasks + last > TASKS_AT_ONCE:
+                    break
+                chosen.append(run)
+                tasks += last
+            chosen = [run.id for run in rows.run_lock(sorted(chosen)) if run.state.final and run.open <= 0]
+            for table in TABLES if chosen else ():
+                rows.later(f"prune_{table}", ids=listed(chosen))
+            return len(chosen)
+
+    def lines() -> int:
+        with transaction() as rows:
+            return rows.run("prune_several", several=SEVERAL, most=LINES_AT_ONCE, before=before)
+
+    while done < limit and (more := again(work)):
+        done += more
+    while again(lines) == LINES_AT_ONCE:
+        pass
+    return done

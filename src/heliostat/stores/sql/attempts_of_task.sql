@@ -1,0 +1,3 @@
+-- Attempts of a task that ended otherwise than well.
+SELECT number, attempt, state, worker, started_at, ended_at, reason
+FROM attempts WHERE run_id = :run AND number = :number ORDER BY seq

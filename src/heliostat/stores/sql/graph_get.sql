@@ -1,0 +1,2 @@
+-- A registered definition.
+SELECT definition FROM graphs WHERE id = :graph

@@ -1,0 +1,2 @@
+-- Registered definitions of a name and version.
+SELECT definition FROM graphs WHERE name = :name AND version = :version

@@ -1,0 +1,3 @@
+-- Bring the running tasks of a node into its lane.
+UPDATE tasks SET lane_id = :id
+WHERE lane_id IN (SELECT id FROM lanes WHERE graph_id = :graph AND id <> :id) AND state = 'running' AND node = :node

@@ -1,0 +1,2 @@
+-- All lanes, with their queues.
+{lane} ORDER BY l.id

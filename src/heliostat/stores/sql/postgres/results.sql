@@ -1,0 +1,2 @@
+-- How tasks came out.
+SELECT t.run_id, t.number, {settled} FROM {wanted}

@@ -1,0 +1,2 @@
+-- Forget runs: their records.
+DELETE FROM records WHERE run_id IN ({ids})

@@ -1,0 +1,2 @@
+-- Forget runs.
+DELETE FROM runs WHERE id IN ({ids})

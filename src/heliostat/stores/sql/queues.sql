@@ -1,0 +1,2 @@
+-- All queues.
+SELECT name, "limit", paused FROM queues ORDER BY name

@@ -1,0 +1,2 @@
+-- One run.
+SELECT {run} FROM runs r WHERE r.id = :run

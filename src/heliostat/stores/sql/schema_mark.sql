@@ -1,0 +1,2 @@
+-- Remember a migration.
+INSERT INTO schema_version (version, name) VALUES (:version, :name)

@@ -1,0 +1,2 @@
+-- One task.
+{task} WHERE t.run_id = :run AND t.number = :number

@@ -1,0 +1,2 @@
+-- When the next waiting task's time comes.
+SELECT due_at FROM tasks WHERE state = 'waiting' AND NOT held ORDER BY due_at LIMIT 1

@@ -1,0 +1,308 @@
+"""The SQLite store: one file, any number of processes of one machine, nothing to start.
+
+Each process has one connection that writes and lends others for reading; none is used across a fork. A
+transaction begins with ``BEGIN IMMEDIATE``, so inside it nobody else writes. SQLite's own waiting starves some of
+many processes, so it is switched off, and the store asks again after short random pauses. Commits are durable
+against a power cut. Nothing newer than SQLite 3.24 is asked for.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnavailable
+from heliostat.stores.filesystem import network_file_system
+from heliostat.stores.forks import PerProcess
+from heliostat.stores.ledger import Ledger
+from heliostat.stores.pruning import prune
+from heliostat.stores.reading import Reading
+from heliostat.stores.sqliterows import STATEMENTS, SqliteRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from heliostat.stores.reading import Fetch
+
+T = TypeVar("T")
+
+SCHEME = "sqlite:///"
+IDLE_READERS = 8  #: connections for reading that are kept for the next reader
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+
+
+class Unfit(ValueError):
+    """A value that the database cannot take."""
+
+
+class _Connections:
+    """What one process has open."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.writer: sqlite3.Connection | None = None
+        self.readers: list[sqlite3.Connection] = []
+        self.checked = False
+
+
+class SqliteStore(Reading, Ledger):
+    """``store.Store`` in a SQLite file; ``patience`` is how many seconds a busy database is waited for."""
+
+    data_error = Unfit
+
+    def __init__(self, path: str | Path, *, patience: float = 30.0) -> None:
+        super().__init__()
+        self.path = _path(path)
+        self.patience = patience
+        self._mine = PerProcess(_Connections)
+
+    # transactions
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqliteRows]:
+        """One transaction, alone in the database; waits its turn."""
+        with self._writing() as connection:
+            yield SqliteRows(connection)
+
+    @contextmanager
+    def _writing(self, *, checked: bool = True) -> Iterator[sqlite3.Connection]:
+        mine, deadline = self._mine(), time.monotonic() + self.patience
+        if not mine.lock.acquire(timeout=self.patience):
+            raise StoreUnavailable(self._busy())
+        try:
+            if checked:
+                self._check(mine, deadline)
+            writer = self._writer(mine, deadline)
+            self._patiently(lambda: writer.execute("BEGIN IMMEDIATE"), deadline)
+            try:
+                yield writer
+                self._patiently(lambda: writer.execute("COMMIT"), deadline)
+            except BaseException as error:
+                self._undo(mine, writer)
+                if (named := self._named(error)) is error:
+                    raise
+                raise named from error
+        finally:
+            mine.lock.release()
+
+    def _undo(self, mine: _Connections, writer: sqlite3.Connection) -> None:
+        """Roll back; a connection that cannot is given up."""
+        try:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+        except sqlite3.Error:
+            mine.writer = None
+            with suppress(sqlite3.Error):
+                writer.close()
+
+    def _patiently(self, work: Callable[[], T], deadline: float) -> T:
+        """Do what another process may keep us from, again after short random pauses until the deadline."""
+        pause = 0.0005
+        while True:
+            try:
+                return work()
+            except sqlite3.Error as error:
+                if _code(error) not in _BUSY:
+                    raise self._named(error) from error
+                if time.monotonic() >= deadline:
+                    raise StoreUnavailable(self._busy()) from error
+            time.sleep(random.uniform(pause / 4, pause))  # noqa: S311 - nothing secret hangs on it
+            pause = min(pause * 1.5, 0.02)
+
+    # reading
+
+    def look(self, work: Callable[[Fetch], T], *, together: bool = False) -> T:
+        mine, deadline = self._mine(), time.monotonic() + self.patience
+        if not mine.checked:
+            with mine.lock:
+                self._check(mine, deadline)
+        try:
+            reader = mine.readers.pop()
+        except IndexError:
+            reader = self._connect(deadline, "PRAGMA query_only = 1")
+        try:
+            return self._patiently(lambda: self._read(reader, work, together=together), deadline)
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
+            raise self._named(error) from error
+        finally:
+            if len(mine.readers) < IDLE_READERS:
+                mine.readers.append(reader)
+            else:
+                reader.close()
+
+    def _read(self, reader: sqlite3.Connection, work: Callable[[Fetch], T], *, together: bool) -> T:
+        fetch = SqliteRows(reader).fetch
+        if not together:
+            return work(fetch)
+        reader.execute("BEGIN")
+        try:
+            return work(fetch)
+        finally:
+            if reader.in_transaction:
+                reader.execute("ROLLBACK")
+
+    # connections
+
+    def _writer(self, mine: _Connections, deadline: float) -> sqlite3.Connection:
+        if mine.writer is None:
+            mine.writer = self._connect(deadline)
+        return mine.writer
+
+    def _connect(self, deadline: float, *pragmas: str) -> sqlite3.Connection:
+        self._refuse_bad_place()
+        try:
+            connection = sqlite3.connect(
+                self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512
+            )
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+        try:
+            mode = self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0], deadline)
+            if mode != "wal":
+                raise StoreUnavailable(f"{self._named_place()} cannot keep a write-ahead log; {_ELSEWHERE}")
+            for pragma in ("PRAGMA synchronous = FULL", "PRAGMA fullfsync = 1", "PRAGMA cache_size = -16000", *pragmas):
+                connection.execute(pragma)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _refuse_bad_place(self) -> None:
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise StoreUnavailable(
+                f"{self._named_place()} cannot be opened: there is no directory {folder}; create it or name another file"
+            )
+        if self.path.is_dir():
+            raise StoreUnavailable(f"{self._named_place()} cannot be opened: it is a directory; name a file in it")
+        if kind := network_file_system(self.path):
+            raise StoreUnavailable(f"{self._named_place()} lies on a network file system ({kind}); {_ELSEWHERE}")
+
+    def close(self) -> None:
+        """Give the connections of this process back; a later call opens new ones."""
+        mine = self._mine()
+        with mine.lock:
+            mine.checked = False
+            for connection in (mine.writer, *mine.readers):
+                if connection is not None:
+                    connection.close()
+            mine.writer, mine.readers = None, []
+
+    # the schema
+
+    def check(self) -> None:
+        """Open the database, a new one with its schema; raises SchemaMismatch if it has another one."""
+        mine = self._mine()
+        with mine.lock:
+            self._check(mine, time.monotonic() + self.patience)
+
+    def _check(self, mine: _Connections, deadline: float) -> None:
+        if mine.checked:
+            return
+        writer = self._writer(mine, deadline)
+        if self._patiently(lambda: writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0], deadline) == 0:
+            self._migrate(writer, deadline)
+        found, needed = self._version(writer, deadline), STATEMENTS.newest
+        if found > needed:
+            raise SchemaMismatch(
+                f"{self._named_place()} has schema {found}, and this Heliostat knows {needed}: "
+                "it was written by a newer version; upgrade Heliostat"
+            )
+        if found < needed:
+            raise SchemaMismatch(
+                f"{self._named_place()} has schema {found}, and this Heliostat needs {needed}; run: heliostat db upgrade"
+            )
+        mine.checked = True
+
+    def _version(self, connection: sqlite3.Connection, deadline: float) -> int:
+        def work() -> int:
+            rows = SqliteRows(connection)
+            return int(rows.fetch("schema_read")[0][0]) if rows.fetch("schema_exists") else 0
+
+        return self._patiently(work, deadline)
+
+    def upgrade(self) -> list[str]:
+        mine, deadline = self._mine(), time.monotonic() + self.patience
+        with mine.lock:
+            return self._migrate(self._writer(mine, deadline), deadline)
+
+    def _migrate(self, writer: sqlite3.Connection, deadline: float) -> list[str]:
+        """Carry out what is missing, all of it or nothing; of many processes at once, the first does it."""
+        self._patiently(lambda: writer.execute("BEGIN IMMEDIATE"), deadline)
+        try:
+            rows = SqliteRows(writer)
+            rows.run("schema_create")
+            found = rows.fetch("schema_read")[0][0]
+            missing = [step for step in STATEMENTS.migrations() if step[0] > found]
+            for version, name, statements in missing:
+                for statement in statements:
+                    writer.execute(statement)
+                rows.run("schema_mark", version=version, name=name)
+            self._patiently(lambda: writer.execute("COMMIT"), deadline)
+        except BaseException as error:
+            self._undo(self._mine(), writer)
+            raise self._named(error) from error
+        return [name for _, name, _ in missing]
+
+    def status(self) -> tuple[int, int]:
+        if not self.path.exists():
+            return (0, STATEMENTS.newest)
+        mine, deadline = self._mine(), time.monotonic() + self.patience
+        with mine.lock:
+            return (self._version(self._writer(mine, deadline), deadline), STATEMENTS.newest)
+
+    def prune(self, before: float, limit: int = 1000) -> int:
+        return prune(self.transaction, self.again, before, limit)
+
+    # sentences
+
+    def _named_place(self) -> str:
+        return f"the database {self.path}"
+
+    def _busy(self) -> str:
+        return f"{self._named_place()} was kept busy by other processes for {self.patience:g} seconds; try again"
+
+    def _named(self, error: BaseException) -> BaseException:
+        """What a driver's error means, in a sentence; other errors stay what they are."""
+        if isinstance(error, HeliostatError | sqlite3.ProgrammingError):
+            return error
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError | UnicodeEncodeError):
+            return Unfit(str(error))
+        if isinstance(error, sqlite3.Error):
+            reason, remedy = _REASONS.get(_code(error), (str(error), "see that the file is whole and can be written"))
+            return StoreUnavailable(f"{self._named_place()} cannot be used: {reason}; {remedy}")
+        return error
+
+
+_ELSEWHERE = "put the file on a local disk or use PostgreSQL"
+_REASONS = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "make room and try again"),
+    sqlite3.SQLITE_READONLY: ("it cannot be written", "check the permissions of the file and its directory"),
+    sqlite3.SQLITE_CANTOPEN: ("the file cannot be opened", "check the permissions of the file and its directory"),
+    sqlite3.SQLITE_PERM: ("access was denied", "check the permissions of the file and its directory"),
+    sqlite3.SQLITE_NOTADB: ("the file is no SQLite database", "name another file"),
+    sqlite3.SQLITE_CORRUPT: ("the file is damaged", "restore it from a backup"),
+    sqlite3.SQLITE_IOERR: ("reading or writing it failed", "check the disk"),
+}
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 where Python does not tell."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _path(given: str | Path) -> Path:
+    """The file that a path or a URL names: ``sqlite:///relative.db``, ``sqlite:////absolute.db``."""
+    text = str(given)
+    if text.startswith("sqlite:"):
+        if not text.startswith(SCHEME) or text == SCHEME:
+            raise BadInput(f"database: {text!r} names no file; write sqlite:///file.db or sqlite:////full/path/file.db")
+        text = text.removeprefix(SCHEME)
+    if text in ("", ":memory:"):
+        raise BadInput(f"database: {str(given)!r} names no file; without one, use memory://")
+    return Path(text).expanduser().absolute()

@@ -1,0 +1,269 @@
+"""The rows of a ledger as SQL statements by name; a database says how to run them.
+
+``SqlRows`` is ``rows.Rows`` over three verbs: ``run`` a statement, ``fetch`` what it answers, and carry it out for
+``many`` rows at once. Statements are files; see ``statements``.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from heliostat.graph import Graph
+from heliostat.queue import Lane, Queue
+from heliostat.run import RunState
+from heliostat.stores import rows as shapes
+from heliostat.stores.rows import Arrived, Due, FenceState, RunRow
+from heliostat.task import Attempt, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from heliostat.artifact import Artifact
+    from heliostat.queue import WorkerInfo
+    from heliostat.store import Reference
+
+Row = tuple[Any, ...]
+
+RUN_STATES = {str(state): state for state in RunState}
+TASK_STATES = {str(state): state for state in TaskState}
+
+
+class SqlRows(ABC):
+    """A transaction on a database's rows; implements ``rows.Rows``."""
+
+    @abstractmethod
+    def run(self, name: str, /, **values: object) -> int:
+        """Carry out a statement; answers how many rows it changed."""
+
+    @abstractmethod
+    def fetch(self, name: str, /, **values: object) -> list[Row]:
+        """Carry out a statement; answers its rows."""
+
+    @abstractmethod
+    def many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
+        """Carry out a statement for each row; answers how many rows it changed in all."""
+
+    # Where nobody asks what a statement changed, a database need not be waited for.
+
+    def later(self, name: str, /, **values: object) -> None:
+        """Carry out a statement, at the latest before the next answer."""
+        self.run(name, **values)
+
+    def many_later(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> None:
+        """Carry out a statement for each row, at the latest before the next answer."""
+        self.many(name, fields, rows)
+
+    # runs
+
+    def run_lock(self, ids: Sequence[int]) -> list[RunRow]:
+        found = self.fetch("run_lock", ids=listed(ids))
+        return [RunRow(r[0], r[1], RUN_STATES[r[2]], bool(r[3]), bool(r[4]), *r[5:]) for r in found]
+
+    def run_insert(self, runs: Sequence[shapes.NewRun]) -> None:
+        self.many_later("run_insert", shapes.NewRun._fields, runs)
+
+    def run_change(self, changes: Sequence[shapes.RunChange]) -> None:
+        self.many_later("run_change", shapes.RunChange._fields, changes)
+
+    def run_parent(self, ids: Sequence[int]) -> list[int]:
+        return [row[0] for row in self.fetch("run_parent", ids=listed(ids))]
+
+    def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
+        found = self.fetch("run_by_key", workflow=workflow, key=key)
+        return (found[0][0], found[0][1]) if found else None
+
+    def run_leftover(self, limit: int) -> list[int]:
+        return [row[0] for row in self.fetch("run_leftover", most=limit)]
+
+    def run_swept(self, ids: Sequence[int]) -> None:
+        self.later("run_swept", ids=listed(ids))
+
+    # tasks
+
+    def task_insert(self, tasks: Sequence[shapes.NewTask]) -> None:
+        self.many_later("task_insert", shapes.NewTask._fields, tasks)
+
+    def task_settle(self, fences: Sequence[shapes.Fence]) -> int:
+        return self.many("task_settle", shapes.Fence._fields, fences)
+
+    def task_fences(self, references: Sequence[Reference]) -> dict[Reference, FenceState]:
+        found = self.fetch("task_fences", references=listed(references))
+        return {(r[0], r[1]): FenceState(TASK_STATES[r[2]], *r[3:]) for r in found}
+
+    @abstractmethod
+    def task_arrive(self, arrivals: Sequence[shapes.Arrival]) -> list[Arrived]:
+        """Count down waiting tasks; see ``rows.Rows``."""
+
+    @abstractmethod
+    def task_gate(self, run: int, node: str, unmet: int) -> list[Arrived]:
+        """The gate of a handler opens; see ``rows.Rows``."""
+
+    def task_finish(self, finishes: Sequence[shapes.Finish]) -> None:
+        self.many_later("task_finish", shapes.Finish._fields, finishes)
+
+    def task_expand(self, expansions: Sequence[shapes.Expand]) -> None:
+        self.many_later("task_expand", shapes.Expand._fields, expansions)
+
+    def task_turn(self, keys: Iterable[tuple[int, str]]) -> None:
+        if wanted := sorted(keys):
+            self.many_later("task_turn", ("run", "key"), wanted)
+
+    def task_cancel(self, run: int, reason: str, now: float, limit: int) -> int:
+        return self.run("task_cancel", run=run, reason=reason, now=now, most=limit)
+
+    def task_hold(self, run: int, *, held: bool) -> None:
+        self.later("task_hold", run=run, held=held)
+        self.later("task_hold_running", run=run, held=held)
+
+    def task_open(self, run: int) -> int:
+        count: int = self.fetch("task_open", run=run)[0][0]
+        return count
+
+    def task_by_key(self, run: int, node: str, key: str) -> tuple[int, str | None] | None:
+        found = self.fetch("task_by_key", run=run, node=node, key=key)
+        return (found[0][0], found[0][1]) if found else None
+
+    def task_failed(self, run: int, number: int) -> bool:
+        return bool(self.fetch("task_failed", run=run, number=number)[0][0])
+
+    def task_of_worker(self, worker: str) -> list[Attempt]:
+        return [attempt(row) for row in self.fetch("task_of_worker", worker=worker)]
+
+    def task_adopt(self, attempts: Sequence[Attempt], worker: str, now: float) -> list[Attempt]:
+        del now  # the work began when it began
+        wanted = [(*a.task, a.count, worker) for a in attempts]
+        self.many_later("task_adopt", ("run", "number", "attempt", "worker"), wanted)
+        references = listed([a.task for a in attempts])
+        return [attempt(row) for row in self.fetch("task_adopted", references=references, worker=worker)]
+
+    def task_due(self, now: float, limit: int) -> list[Due]:
+        return [Due(*row) for row in self.fetch("task_due", now=now, most=limit)]
+
+    def task_promote(self, due: Sequence[Due], now: float) -> None:
+        del now  # whatever was due then is due
+        self.many_later("task_promote", Due._fields, due)
+
+    def task_next_due(self) -> float | None:
+        found = self.fetch("task_next_due")
+        return found[0][0] if found else None
+
+    # gates
+
+    def gate_first(self, run: int, node: str, number: int) -> bool:
+        return self.run("gate_first", run=run, node=node, number=number) == 1
+
+    def gate_arrive(self, run: int, node: str, waits: int, by: int, unmet: int) -> tuple[int, int]:
+        self.later("gate_arrive", run=run, node=node, waits=waits, by=by, unmet=unmet)
+        return self.gate_state(run, node) or (waits, 0)
+
+    def gate_state(self, run: int, node: str) -> tuple[int, int] | None:
+        found = self.fetch("gate_state", run=run, node=node)
+        return (found[0][0], found[0][1]) if found else None
+
+    # what a run keeps
+
+    def record_put(self, records: Sequence[tuple[int, str, str | None, int, str]]) -> None:
+        newest: dict[object, Row] = {}
+        for place, row in enumerate(records):
+            name: object = row[:3] if row[2] is not None else place
+            newest.pop(name, None)
+            newest[name] = row
+        self.many_later("record_put", ("run", "node", "key", "number", "value"), list(newest.values()))
+
+    def artifact_insert(self, kept: Sequence[tuple[int, int, Artifact, float]]) -> None:
+        fields = ("run", "number", "name", "digest", "size", "media_type", "tags", "at")
+        rows = [
+            (run, number, a.name, a.digest, a.size, a.media_type, json.dumps(a.tags), at) for run, number, a, at in kept
+        ]
+        self.many_later("artifact_insert", fields, rows)
+
+    def attempt_insert(self, attempts: Sequence[shapes.PastAttempt]) -> None:
+        self.many_later("attempt_insert", shapes.PastAttempt._fields, attempts)
+
+    def journal_insert(self, entries: Sequence[tuple[int, float, str, str]]) -> None:
+        self.many_later("journal_insert", ("run", "at", "actor", "event"), entries)
+
+    # definitions, queues, lanes, leases
+
+    def graph_same(self, name: str, version: str) -> list[Graph]:
+        return [definition(row[0]) for row in self.fetch("graph_same", name=name, version=version)]
+
+    def graph_insert(self, graph: Graph, lanes: Sequence[Lane], now: float) -> None:
+        text = json.dumps(graph.to_json(), ensure_ascii=False)
+        version = graph.version
+        self.later("graph_insert", id=graph.id, name=graph.name, version=version, definition=text, now=now)
+        self.many_later("queue_insert", ("name",), [(name,) for name in sorted({lane.queue for lane in lanes})])
+        self.many_later("lane_insert", LANE, sorted(_lane_row(lane) for lane in lanes))
+
+    def graph_get(self, graph: int) -> Graph | None:
+        found = self.fetch("graph_get", graph=graph)
+        return definition(found[0][0]) if found else None
+
+    def lane_list(self, graphs: Iterable[int] | None = None) -> list[tuple[Lane, Queue]]:
+        if graphs is None:
+            return [lane_queue(row) for row in self.fetch("lane_list_all")]
+        return [lane_queue(row) for row in self.fetch("lane_list", ids=listed(sorted(graphs)))]
+
+    def lane_set(self, lane: Lane) -> None:
+        self.later("lane_set", **dict(zip(LANE, _lane_row(lane), strict=True)))
+        if lane.node is not None:
+            self.later("lane_adopt", id=lane.id, graph=lane.graph, node=lane.node)
+            self.later("lane_adopt_running", id=lane.id, graph=lane.graph, node=lane.node)
+
+    def queue_set(self, queue: Queue) -> None:
+        self.later("queue_set", name=queue.name, most=queue.limit, paused=queue.paused)
+
+    def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
+        by_queue, by_lane = dict.fromkeys(queues, 0), dict.fromkeys(lanes, 0)
+        if queues:
+            by_queue |= {row[0]: row[1] for row in self.fetch("queue_running", names=listed(queues))}
+        if lanes:
+            by_lane |= {row[0]: row[1] for row in self.fetch("lane_running", ids=listed(lanes))}
+        return by_queue, by_lane
+
+    @abstractmethod
+    def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
+        """Take ready tasks from lanes of one queue; see ``rows.Rows``."""
+
+    # workers
+
+    def worker_beat(self, worker: WorkerInfo, now: float) -> bool:
+        names = ("id", "host", "pid", "process", "queues", "offers", "started_at", "state")
+        return self.run("worker_beat", now=now, **{name: getattr(worker, name) for name in names}) == 1
+
+    def worker_stops(self, worker: str) -> list[Reference]:
+        return [(row[0], row[1]) for row in self.fetch("worker_stops", worker=worker)]
+
+    def worker_lose(self, worker: str, beat: int) -> bool:
+        return self.run("worker_lose", worker=worker, beat=beat) == 1
+
+
+LANE = ("id", "queue", "graph", "node", "most", "paused")
+
+
+def listed(values: Iterable[object]) -> str:
+    """A list as JSON text, the way in which statements take sets."""
+    return to_json(list(values)).decode()
+
+
+def attempt(row: Row) -> Attempt:
+    """An attempt from the columns of ``_attempt.sql``."""
+    return Attempt(*row[:13], row[13] or 0.0, row[14], bool(row[15]), row[16])
+
+
+def definition(text: str) -> Graph:
+    """A definition as it was registered."""
+    return Graph.from_json(json.loads(text))
+
+
+def lane_queue(row: Row) -> tuple[Lane, Queue]:
+    """A lane and its queue from the columns of ``_lane.sql``."""
+    return Lane(*row[:5], paused=bool(row[5])), Queue(row[1], row[6], bool(row[7]))
+
+
+def _lane_row(lane: Lane) -> Row:
+    return (lane.id, lane.queue, lane.graph, lane.node, lane.limit, lane.paused)
