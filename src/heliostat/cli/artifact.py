@@ -1,0 +1,74 @@
+"""List and fetch the files that runs keep."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heliostat.cli import output, shapes
+from heliostat.cli.output import AsJson
+from heliostat.cli.run import Id, artifact_table
+from heliostat.cli.session import find_run, session
+from heliostat.errors import BadInput, NotFound, nearest
+
+if TYPE_CHECKING:
+    from heliostat.artifact import Artifact
+
+NAME = "artifact"
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("list")
+def list_(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
+    """List the files that a run keeps."""
+    with session(context).engine() as engine:
+        handle = find_run(engine, run)
+        found = [shapes.artifact_shape(handle.key, kept) for kept in engine.store.artifacts(handle.key)]
+    if as_json:
+        output.document(found)
+    else:
+        output.show(artifact_table(found) if found else "no files")
+
+
+@app.command()
+def get(
+    context: typer.Context,
+    run: Id,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The file's name, or the beginning of its digest.")],
+    out: Annotated[Path | None, typer.Option(metavar="PATH", help="Write here (-: standard output).")] = None,
+) -> None:
+    """Fetch a file that a run keeps; its digest is verified."""
+    with session(context).engine() as engine:
+        handle = find_run(engine, run)
+        artifact = _chosen(name, [kept.artifact for kept in engine.store.artifacts(handle.key)])
+        repository = engine.around.repository
+        if str(out) == "-":
+            with repository.open(artifact) as source:
+                shutil.copyfileobj(source, sys.stdout.buffer)
+            return
+        target = Path(artifact.name) if out is None else out / artifact.name if out.is_dir() else out
+        if target.exists():
+            raise BadInput(f"{target} is there already; say --out with another name")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        brought = repository.bring(artifact, target.parent)
+        if brought != target:
+            brought.replace(target)
+        output.say(f"written: {target}")
+
+
+def _chosen(name: str, kept: list[Artifact]) -> Artifact:
+    """The file meant: by name, the newest of several that are the same; or by digest."""
+    digest = name.removeprefix("sha256:").lower()
+    found = {artifact.digest: artifact for artifact in kept if artifact.name == name}
+    if not found and len(digest) >= 6:
+        found = {a.digest: a for a in kept if a.digest.removeprefix("sha256:").startswith(digest)}
+    if not found:
+        raise NotFound(f"the run keeps no file {name!r}{nearest(name, {artifact.name for artifact in kept})}")
+    if len(found) > 1:
+        digests = ", ".join(digest.removeprefix("sha256:")[:12] for digest in found)
+        raise BadInput(f"the run keeps {len(found)} different files {name!r}; name one by its digest: {digests}")
+    return next(iter(found.values()))

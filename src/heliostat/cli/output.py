@@ -1,0 +1,167 @@
+"""What commands print: tables and sentences for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Write one JSON document.", show_default=False)]
+
+WIDE = 200  #: columns where no terminal says how many there are: lines in a pipe are cut by nobody
+COLOURS = {
+    "pending": "bright_black",
+    "ready": "cyan",
+    "running": "blue",
+    "active": "blue",
+    "waiting": "yellow",
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "magenta",
+    "skipped": "bright_black",
+    "stopping": "yellow",
+    "lost": "red",
+}
+GLYPHS = {
+    "pending": "◌",
+    "ready": "○",
+    "running": "▶",
+    "active": "▶",
+    "waiting": "◷",
+    "succeeded": "✓",
+    "failed": "✕",
+    "cancelled": "⊘",
+    "skipped": "»",
+    "stopping": "◷",
+    "lost": "✕",
+}
+
+
+def console(*, talk: bool = False) -> Console:
+    """A console on standard output, or on standard error for talk."""
+    from rich.console import Console
+
+    found = Console(stderr=talk, highlight=False)
+    if not found.is_terminal and "COLUMNS" not in found._environ:  # noqa: SLF001 - as Rich itself looks
+        found.width = WIDE
+    return found
+
+
+def say(words: str) -> None:
+    """Talk: a sentence on standard error."""
+    from heliostat.exporters.lettering import plain
+
+    typer.echo(plain(words), err=True)
+
+
+def document(value: object) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def show(*things: object) -> None:
+    """Print renderables for people."""
+    out = console()
+    for thing in things:
+        out.print(thing, soft_wrap=isinstance(thing, str))
+
+
+def table(*columns: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
+    """A plain table: heads, a rule, rows; columns in ``whole`` are never broken into lines."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for name in columns:
+        side: Literal["left", "right"] = "right" if name in right else "left"
+        made.add_column(name, justify=side, overflow="fold", no_wrap=name in whole)
+    return made
+
+
+def row(made: Table, *cells: object) -> None:
+    """Add a row; texts are taken as they are, whatever brackets or control characters they hold."""
+    from rich.text import Text
+
+    made.add_row(*(cell if isinstance(cell, Text) else text(cell) for cell in cells))
+
+
+def facts(pairs: Mapping[str, object]) -> Table:
+    """Names and values, one pair a line; what is None is left out."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="bright_black", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs.items():
+        if value is not None:
+            row(made, name, value)
+    return made
+
+
+def text(value: object, style: str = "") -> Text:
+    """Text that cannot do anything to a terminal."""
+    from rich.text import Text
+
+    from heliostat.exporters.lettering import plain
+
+    return Text("" if value is None else plain(str(value)), style=style)
+
+
+def state(word: str, note: str = "") -> Text:
+    """A state with its glyph, in its colour."""
+    return text(f"{GLYPHS.get(word, '·')} {word}{note}", COLOURS.get(word, ""))
+
+
+def when(at: float | None) -> str | None:
+    """A time for people, in their own zone."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def lately(at: float, now: float) -> str:
+    """A time for people, of which the time of day is enough today."""
+    there, here = (datetime.fromtimestamp(time, UTC).astimezone() for time in (at, now))
+    return there.strftime("%H:%M:%S" if there.date() == here.date() else "%Y-%m-%d %H:%M")
+
+
+def stamp(at: float | None) -> str | None:
+    """A time for programs: ISO 8601 in UTC, to the microsecond."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def span(start: float | None, end: float | None) -> str:
+    """How long it was from one time to another, for people."""
+    from heliostat.exporters.picture import duration
+
+    return "" if start is None or end is None else duration(max(0.0, end - start))
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    amount, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.1f} {unit}"
+
+
+def short(value: Any, letters: int = 60) -> str:
+    """A JSON value on one line, shortened."""
+    words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    words = " ".join(words.split())
+    return words if len(words) <= letters else words[: letters - 1] + "…"
+
+
+def is_terminal() -> bool:
+    """Whether somebody watches standard error."""
+    return sys.stderr.isatty()

@@ -1,0 +1,69 @@
+"""Look at queues, limit them, pause them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from heliostat.cli import output, shapes
+from heliostat.cli.output import AsJson
+from heliostat.cli.session import session, whoever
+from heliostat.errors import BadInput
+
+NAME = "queue"
+app = typer.Typer(no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="QUEUE", help="A queue's name.")]
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: AsJson = False) -> None:
+    """List queues, and how full they are."""
+    with session(context).engine() as engine:
+        queues = engine.store.queues()
+        if as_json:
+            output.document([shapes.queue_shape(*entry) for entry in queues])
+            return
+        found = output.table("queue", "running", "limit", "ready", "", right=["running", "limit", "ready"])
+        for queue, ready, running in queues:
+            limit = "none" if queue.limit is None else f"{queue.limit:,}"
+            mark = output.text("paused", "yellow") if queue.paused else ""
+            output.row(found, queue.name, f"{running:,}", limit, f"{ready:,}", mark)
+        output.show(found if queues else "no queues; they come with the workflows that use them")
+
+
+@app.command("set")
+def set_(
+    context: typer.Context,
+    name: Name,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many tasks may run at once.")] = None,
+    no_limit: Annotated[bool, typer.Option("--no-limit", help="As many as can.")] = False,
+) -> None:
+    """Limit how many tasks of a queue run at once, over all workers."""
+    if (limit is None) == (not no_limit):
+        raise BadInput("say either --limit N or --no-limit")
+    _set(context, name, limit=limit)
+    output.say(f"queue {name}: {'no limit' if limit is None else f'at most {limit:,} at once'}")
+
+
+@app.command()
+def pause(context: typer.Context, name: Name) -> None:
+    """Let no more tasks of a queue begin; what is running goes on."""
+    _set(context, name, paused=True)
+    output.say(f"queue {name} is paused")
+
+
+@app.command()
+def resume(context: typer.Context, name: Name) -> None:
+    """Let tasks of a paused queue begin again."""
+    _set(context, name, paused=False)
+    output.say(f"queue {name} goes on")
+
+
+def _set(context: typer.Context, name: str, **change: int | bool | None) -> None:
+    from heliostat.store import Command, SetQueue
+
+    with session(context).engine() as engine:
+        command = Command(SetQueue(name, **change), actor=whoever())  # type: ignore[arg-type]
+        engine.store.accept([command], engine.around.clock.now())

@@ -1,0 +1,283 @@
+"""Start runs, look at them, act on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heliostat.cli import output, shapes
+from heliostat.cli.message import message
+from heliostat.cli.output import AsJson
+from heliostat.cli.session import find_run, session, workflow
+from heliostat.errors import RunFailed
+from heliostat.run import RunState
+
+if TYPE_CHECKING:
+    from heliostat.engine import Engine, RunHandle
+    from heliostat.store import Answer
+
+NAME = "run"
+app = typer.Typer(no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or four of its letters from either end.")]
+Reason = Annotated[str, typer.Option(help="Why, for the journal.", show_default=False)]
+
+
+@app.command()
+def start(
+    context: typer.Context,
+    where: Annotated[
+        str, typer.Argument(metavar="WHERE", help="file.py:flow, module:flow, or a name from the configured apps.")
+    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="The message: key=value, key=@file; or one JSON word, @file, -."),
+    ] = None,
+    given: Annotated[
+        str | None, typer.Option("--message", metavar="JSON", help="The whole message: JSON, @file or -.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the run.", show_default=False)] = "",
+    to: Annotated[str | None, typer.Option(metavar="HANDLER", help="Who gets the message.")] = None,
+    priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
+    key: Annotated[str | None, typer.Option(help="The same key and message start one run only.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Work here until it has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start a run; with --wait, work on it here and show how it goes."""
+    with session(context).engine(new=True) as engine:
+        flow, content = workflow(where), message(words or [], given)
+        run = engine.start(flow, content, name=name, to=to, priority=priority, idempotency_key=key)
+        if not wait:
+            if as_json:
+                output.document(shapes.run_details(engine.store, run))
+            else:
+                typer.echo(run.id)
+                _who_works(engine, run, where)
+            return
+        _work(engine, run, where)
+        if as_json:
+            output.document(shapes.run_details(engine.store, run))
+        else:
+            show_end(engine, run)
+        if (info := run.info).state is not RunState.succeeded:
+            raise typer.Exit(RunFailed.exit_code if info.state.final else 1)
+
+
+def _work(engine: Engine, run: RunHandle, where: str) -> None:
+    from heliostat.cli.progress import Progress
+
+    try:
+        with Progress(engine, run) as progress:
+            engine.work(until=run, on_tick=progress.tick)
+    except KeyboardInterrupt:
+        output.say(f"stopped; run {run.id} goes on with: heliostat worker start {where}")
+        raise
+
+
+def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
+    """Say whether anybody will do what was started."""
+    now = engine.around.clock.now()
+    label = run.graph.label
+    offering = [
+        worker
+        for worker in engine.store.workers()
+        if worker.state == "active" and now - worker.beat_at < 60 and label in worker.offers.split(", ")
+    ]
+    if offering:
+        output.say(f"{label} has started; {len(offering)} workers offer it")
+    else:
+        output.say(f"{label} has started, and no worker offers it; one does with: heliostat worker start {where}")
+
+
+def show_end(engine: Engine, run: RunHandle) -> None:
+    """How a run that was waited for came out."""
+    details, info = shapes.run_details(engine.store, run), run.info
+    words = output.state(str(info.state))
+    took = output.span(info.created_at, info.ended_at)
+    output.show(output.text(f"run {run.id} ") + words + output.text(f" in {took}" if took else ""))
+    if info.reason:
+        output.show(output.text(info.reason, "red" if info.state is RunState.failed else ""))
+    if details["result"] is not None:
+        output.show(*_json(details["result"]))
+    if details["artifacts"]:
+        output.show("", artifact_table(details["artifacts"]))
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    flow: Annotated[str | None, typer.Option("--workflow", help="Of this workflow only.")] = None,
+    state: Annotated[RunState | None, typer.Option(help="In this state only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    with session(context).engine() as engine:
+        runs = engine.runs(flow, state, limit=limit)
+        graphs = {run.graph: engine.registry.graph(run.graph) for run in runs}
+        if as_json:
+            output.document([shapes.run_shape(run, graphs[run.graph]) for run in runs])
+            return
+        found = output.table("run", "workflow", "name", "state", "started", "took", right=["took"])
+        now = engine.around.clock.now()
+        for run in runs:
+            state_ = output.state(str(run.state), ", paused" if run.paused else "")
+            took = output.span(run.created_at, run.ended_at or now)
+            output.row(found, run.public, graphs[run.graph].label, run.name, state_, output.when(run.created_at), took)
+        output.show(found if runs else "no runs")
+
+
+@app.command()
+def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
+    """Show a run: its state, its nodes, what failed, its result and its files."""
+    with session(context).engine() as engine:
+        handle = find_run(engine, run)
+        details = shapes.run_details(engine.store, handle)
+        if as_json:
+            output.document(details)
+            return
+        info, now = handle.info, engine.around.clock.now()
+        output.show(
+            output.facts(
+                {
+                    "run": info.public,
+                    "workflow": handle.graph.label,
+                    "name": info.name or None,
+                    "state": output.state(str(info.state), ", paused" if info.paused else ""),
+                    "reason": info.reason,
+                    "priority": info.priority or None,
+                    "parent": details["parent"],
+                    "started": output.when(info.created_at),
+                    "ended": output.when(info.ended_at),
+                    "took" if info.ended_at else "for": output.span(info.created_at, info.ended_at or now),
+                    "message": None if details["message"] is None else output.short(details["message"], 100),
+                }
+            ),
+            "",
+            node_table(handle, details["nodes"]),
+        )
+        if details["failures"]:
+            failed = output.table("failed task", "node", "why")
+            for failure in details["failures"]:
+                output.row(failed, failure["task"], failure["node"], failure["reason"])
+            output.show("", failed)
+        if details["result"] is not None:
+            output.show("", output.text("result", "bright_black"), *_json(details["result"]))
+        if details["artifacts"]:
+            output.show("", artifact_table(details["artifacts"]))
+
+
+def node_table(run: RunHandle, nodes: list[shapes.NodeState]) -> object:
+    """How each node stands."""
+    from heliostat.exporters.picture import duration, headline
+    from heliostat.task import TaskState
+
+    found = output.table("node", "state", "tasks", "ran", right=["tasks", "ran"])
+    for node in nodes:
+        counts = {TaskState(state): count for state, count in node["tasks"].items()}
+        word = str(headline(counts, may_fail=run.graph[node["name"]].may_fail))
+        total, done = sum(counts.values()), counts.get(TaskState.succeeded, 0)
+        tasks = f"{done:,}/{total:,}" if total > 1 else str(total or "")
+        state = output.state(word) if word else output.text("· no task", "bright_black")
+        output.row(found, node["name"], state, tasks, duration(node["seconds"]) if node["seconds"] else "")
+    return found
+
+
+def artifact_table(artifacts: list[shapes.ArtifactShape]) -> object:
+    """The files that a run keeps."""
+    found = output.table("file", "size", "media type", "tags", "task", right=["size"])
+    for kept in artifacts:
+        number = kept["task"].partition("/")[2]
+        output.row(found, kept["name"], output.size(kept["size"]), kept["media_type"], ", ".join(kept["tags"]), number)
+    return found
+
+
+RESULT_LINES = 40
+ONE_LINE = 76  #: letters of a value that stands on one line
+
+
+def _json(value: object) -> list[object]:
+    """A value for people: JSON, or the string that it is."""
+    import json
+
+    words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, str) and len(words) > ONE_LINE:
+        words = json.dumps(value, indent=2, ensure_ascii=False)
+    lines = words.splitlines()
+    rest = [output.text(f"… {len(lines) - RESULT_LINES} lines more; --json has all", "bright_black")]
+    return [output.text("\n".join(lines[:RESULT_LINES])), *(rest if len(lines) > RESULT_LINES else [])]
+
+
+@app.command()
+def log(
+    context: typer.Context,
+    run: Id,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what happened in a run: its journal and what its functions logged, in order of time."""
+    from heliostat.cli.log import story, told
+
+    with session(context).engine() as engine:
+        lines = story(engine, find_run(engine, run))
+        if as_json:
+            output.document(lines)
+        else:
+            output.show(*told(lines))
+
+
+@app.command()
+def send(
+    context: typer.Context,
+    run: Id,
+    handler: Annotated[str, typer.Argument(metavar="HANDLER", help="Which of the run's handlers.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MESSAGE", help="JSON, @file, - or key=value words; null where there is none."),
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The same key and message are sent once only.")] = None,
+    delay: Annotated[str | None, typer.Option(help="Not before this time has passed: 90s, 10m, 1h30m.")] = None,
+) -> None:
+    """Send a message to a handler of a run; when this returns, it is kept."""
+    content = message(words or [])
+    with session(context).engine() as engine:
+        answer = find_run(engine, run).send(handler, content, idempotency_key=key, delay=delay)
+        _tell(answer, f"sent: task {answer.number}")
+
+
+@app.command()
+def complete(
+    context: typer.Context,
+    run: Id,
+    result: Annotated[str | None, typer.Option(metavar="JSON", help="The run's result: JSON, @file or -.")] = None,
+    reason: Reason = "",
+) -> None:
+    """End a run as succeeded; what has not begun is cancelled."""
+    content = message([], result)
+    with session(context).engine() as engine:
+        _tell(find_run(engine, run).complete(content, reason=reason), "completed")
+
+
+@app.command()
+def cancel(context: typer.Context, run: Id, reason: Reason = "") -> None:
+    """End a run as cancelled, and ask what is running to stop."""
+    with session(context).engine() as engine:
+        _tell(find_run(engine, run).cancel(reason), "cancelled")
+
+
+@app.command()
+def pause(context: typer.Context, run: Id, reason: Reason = "") -> None:
+    """Hold what has not begun; what is running goes on."""
+    with session(context).engine() as engine:
+        _tell(find_run(engine, run).pause(reason), "paused")
+
+
+@app.command()
+def resume(context: typer.Context, run: Id, reason: Reason = "") -> None:
+    """Let a paused run go on."""
+    with session(context).engine() as engine:
+        _tell(find_run(engine, run).resume(reason), "resumed")
+
+
+def _tell(answer: Answer, words: str) -> None:
+    output.say(words if answer.done else answer.note or "nothing to do")

@@ -1,0 +1,234 @@
+"""What commands have in common: the engine, runs and tasks by shortened ids, workflows by what people type."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliostat.errors import BadInput, DefinitionError, HeliostatError, NotFound, nearest
+from heliostat.run import parse_id, public_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import typer
+
+    from heliostat.engine import Engine, RunHandle
+    from heliostat.graph import Graph
+    from heliostat.workflow import Workflow
+
+SHORTEST = 4  #: letters of an id that are enough, if no other run has them
+LETTERS = 13
+LOOKED_AT = 10_000  #: runs among which the end of an id is looked for, newest first
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One call of the command line; ``database`` and ``files`` are None where the configuration decides."""
+
+    database: str | None = None
+    files: Path | None = None
+
+    @contextmanager
+    def engine(self, *, new: bool = False) -> Iterator[Engine]:
+        """The engine; unless ``new``, a database that is not there yet is refused rather than made."""
+        from heliostat import compose
+
+        with compose.open(self.database, files=self.files, actor=whoever()) as engine:
+            if not new and engine.store.status()[0] == 0:
+                where = self.database or _configured()
+                raise NotFound(f"there is no database {where} yet; `heliostat run start` makes it, or name another one")
+            yield engine
+
+
+def session(context: typer.Context) -> Session:
+    """The session of a command."""
+    found = context.obj
+    assert isinstance(found, Session)
+    return found
+
+
+def whoever() -> str:
+    """Who calls, for the journal."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no name for this user, as in many containers
+        return f"user {os.getuid()}"
+
+
+def _configured() -> str:
+    from heliostat import config
+
+    return config.read().database
+
+
+# runs and tasks
+
+
+def find_run(engine: Engine, text: str) -> RunHandle:
+    """The run with an id, or the only one whose id begins or ends with ``text``; raises NotFound."""
+    word = text.strip().lower()
+    if len(word) >= LETTERS or not word.isalnum():
+        key = parse_id(word)
+        if engine.store.run(key) is None:
+            raise NotFound(f"there is no run {word}{_meant(engine, word)}")
+        return engine.find(word)
+    if len(word) < SHORTEST:
+        raise BadInput(f"{text!r} is too short for a run's id; give at least {SHORTEST} of its letters")
+    found = sorted({*_beginning(engine, word), *_ending(engine, word)})
+    if not found:
+        raise NotFound(f"there is no run whose id begins or ends with {word}{_meant(engine, word)}")
+    if len(found) > 1:
+        raise BadInput(f"{word} is short for {', '.join(found[:5])}{' and more' if len(found) > 5 else ''}; which one?")
+    return engine.find(found[0])
+
+
+def _beginning(engine: Engine, word: str) -> Iterable[str]:
+    """At most two ids that begin so; ids are in order of time, so nothing is searched."""
+    try:
+        last = parse_id(word.ljust(LETTERS, "z"))
+    except NotFound:
+        return []
+    runs = engine.store.runs(before=min(last + 1, (1 << 63) - 1), limit=2)
+    return [run.public for run in runs if run.public.startswith(word)]
+
+
+def _ending(engine: Engine, word: str) -> Iterator[str]:
+    before: int | None = None
+    for _ in range(LOOKED_AT // PAGE):
+        page = engine.store.runs(before=before, limit=PAGE)
+        yield from (run.public for run in page if run.public.endswith(word))
+        if len(page) < PAGE:
+            return
+        before = page[-1].id
+
+
+def _meant(engine: Engine, word: str) -> str:
+    """A clause that offers the id of which this may be a misspelling, if there is one."""
+    ids = [run.public for run in engine.store.runs(limit=PAGE)]
+    ends = {part: whole for whole in ids for part in (whole, whole[: len(word)], whole[-len(word) :])}
+    close = get_close_matches(word, ends, n=1, cutoff=0.7)
+    return f"; did you mean {ends[close[0]]}?" if close else "; `heliostat run list` shows those there are"
+
+
+def find_task(engine: Engine, text: str) -> tuple[RunHandle, int]:
+    """The run and number of a task by its id, of which the run's part may be shortened; raises NotFound."""
+    word, slash, number = text.partition("/")
+    if not slash or not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise BadInput(f"{text!r} is no task's id; write the run's id, a slash and the task's number")
+    run = find_run(engine, word)
+    if engine.store.task(run.key, int(number)) is None:
+        raise NotFound(f"run {run.id} has no task {number}; `heliostat task list {run.id}` shows what it has")
+    return run, int(number)
+
+
+def label(engine: Engine, graph: int) -> str:
+    """A definition's name and version."""
+    return engine.registry.graph(graph).label
+
+
+def link(run: int | None) -> str | None:
+    """The public id of another run."""
+    return None if run is None else public_id(run)
+
+
+# workflows
+
+
+def workflow(where: str) -> Workflow:
+    """The one workflow that ``file.py:flow``, ``module:flow`` or a name from the configured apps stands for."""
+    found = _found(where)
+    if len(found) > 1:
+        names = ", ".join(sorted(flow.name for flow in found))
+        raise BadInput(f"{where} defines several workflows ({names}); say which: {where.partition(':')[0]}:VARIABLE")
+    return found[0]
+
+
+def workflows(places: Sequence[str]) -> list[Workflow]:
+    """All workflows of some places, or of the configured apps where none is given."""
+    if not places:
+        return [flow for app in _apps() for flow in load(app)]
+    return [flow for where in places for flow in _found(where)]
+
+
+def graph(context: typer.Context, where: str) -> Graph:
+    """A workflow's graph: from where it is defined, or else the newest of that name in the database."""
+    try:
+        return workflow(where).graph
+    except NotFound as error:
+        if not _is_name(where):
+            raise
+        try:
+            with session(context).engine() as engine:
+                known = {graph.name: graph for graph in engine.store.graphs()}
+        except HeliostatError:
+            raise error from None
+        if where in known:
+            return known[where]
+        raise NotFound(f"{error}{nearest(where, known)}") from None
+
+
+def load(where: str) -> list[Workflow]:
+    """The workflows of a file or module; what goes wrong while it is imported is said in one sentence."""
+    import sys
+
+    from heliostat import compose
+
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # what lies in the current directory can be imported, as with python -m
+    try:
+        return compose.load(where)
+    except DefinitionError as error:
+        raise DefinitionError(f"{error}{_line(error)}") from None
+    except HeliostatError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's code may raise anything
+        raise DefinitionError(f"{where} cannot be loaded: {_cause(error)}") from None
+
+
+def _cause(error: BaseException) -> str:
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return said if isinstance(error, SyntaxError) else said + _line(error)
+
+
+def _line(error: BaseException) -> str:
+    """The author's line at which it happened."""
+    import traceback
+
+    ours = str(Path(__file__).parent.parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in frames if not frame.filename.startswith((ours, "<frozen"))]  # type: ignore[assignment]
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+
+
+def _is_name(where: str) -> bool:
+    return not (":" in where or "/" in where or where.endswith(".py"))
+
+
+def _apps() -> tuple[str, ...]:
+    from heliostat import config
+
+    return config.read().apps
+
+
+def _found(where: str) -> list[Workflow]:
+    """The workflow of the configured apps that is called so, else what a file or module defines."""
+    if not _is_name(where):
+        return load(where)
+    offered = [flow for app in _apps() for flow in load(app)]
+    if named := [flow for flow in offered if flow.name == where]:
+        return named
+    try:
+        return load(where)
+    except NotFound as error:
+        if Path(f"{where}.py").is_file():
+            raise NotFound(f"{error}; did you mean {where}.py?") from None
+        near = nearest(where, {flow.name for flow in offered})
+        raise NotFound(f"{error}, and no workflow {where!r} in the configured apps{near}") from None

@@ -1,0 +1,403 @@
+"""The shapes of what ``--json`` writes. They are a promise: keys are added, never renamed or dropped.
+
+Times are ISO 8601 in UTC, durations are seconds, ids are those that commands take; what is not there is null.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from heliostat.cli.output import stamp
+from heliostat.run import RunState, public_id, task_id
+from heliostat.task import TaskState
+
+if TYPE_CHECKING:
+    from heliostat.engine import RunHandle
+    from heliostat.graph import Graph, Node
+    from heliostat.queue import Queue, WorkerInfo
+    from heliostat.run import Run
+    from heliostat.store import AttemptRecord, Kept, Store
+    from heliostat.task import Task
+
+FAILURES = 20  #: tasks that failed, of which a run's details tell
+
+
+class RunShape(TypedDict):
+    """``run list`` writes a list of these."""
+
+    id: str
+    workflow: str
+    version: str
+    name: str
+    state: str  # pending, active, succeeded, failed, cancelled
+    paused: bool
+    priority: int
+    reason: str | None  # why it failed or was cancelled
+    parent: str | None  # the run that started it and waits for its end
+    created_at: str | None
+    ended_at: str | None
+
+
+class NodeState(TypedDict):
+    """How a node stands in a run."""
+
+    name: str
+    tasks: dict[str, int]  # how many are in each state
+    seconds: float  # how long they ran, added up
+
+
+class ArtifactShape(TypedDict):
+    """``artifact list`` writes a list of these."""
+
+    name: str
+    digest: str
+    size: int  # bytes
+    media_type: str
+    tags: list[str]
+    task: str
+    kept_at: str | None
+
+
+class FailureShape(TypedDict):
+    """A task that failed for good."""
+
+    task: str
+    node: str
+    reason: str | None
+
+
+class RunDetails(RunShape):
+    """``run show``, and ``run start``, which waits for its end if asked to."""
+
+    message: Any
+    result: Any
+    nodes: list[NodeState]
+    failures: list[FailureShape]  # the first of them
+    artifacts: list[ArtifactShape]
+
+
+class AttemptShape(TypedDict):
+    """An attempt that ended otherwise than well."""
+
+    attempt: int
+    state: str  # failed, timed_out, snoozed, rescued, released, stopped
+    worker: str | None
+    started_at: str | None
+    ended_at: str | None
+    reason: str | None
+
+
+class TaskShape(TypedDict):
+    """``task list`` writes a list of these."""
+
+    id: str
+    node: str
+    item: int | None  # which item of a mapped list it is for
+    state: str  # pending, ready, running, waiting, succeeded, failed, cancelled, skipped
+    queue: str
+    attempts: int
+    worker: str | None
+    reason: str | None
+    due_at: str | None
+    created_at: str | None
+    started_at: str | None
+    ended_at: str | None
+
+
+class TaskDetails(TaskShape):
+    """``task show``."""
+
+    cause: str | None  # the task that gave birth to it
+    message: Any
+    result: Any
+    failures: int
+    rescues: int
+    explanation: str
+    history: list[AttemptShape]
+
+
+class Explanation(TypedDict):
+    """``task explain`` writes a list of these: one per task that is not final, or the one asked about."""
+
+    task: str
+    node: str
+    state: str
+    explanation: str
+
+
+class LogLine(TypedDict):
+    """``run log`` writes a list of these, in order of time."""
+
+    at: str | None
+    kind: str  # run, task, attempt, log, progress
+    task: str | None
+    node: str | None
+    by: str | None  # the worker or person
+    text: str
+    fields: dict[str, Any]
+
+
+class WorkerShape(TypedDict):
+    """``worker list`` writes a list of these."""
+
+    id: str
+    host: str
+    pid: int
+    state: str  # active, stopping, lost
+    queues: list[str] | None  # null: all
+    offers: list[str]
+    started_at: str | None
+    beat_at: str | None
+
+
+class QueueShape(TypedDict):
+    """``queue list`` writes a list of these."""
+
+    name: str
+    limit: int | None
+    paused: bool
+    ready: int
+    running: int
+
+
+class EdgeShape(TypedDict):
+    """What leads to a node."""
+
+    source: str
+    parameter: str | None
+    on: str  # succeeded, failed, ended
+    choice: str | None
+    optional: bool
+
+
+class NodeShape(TypedDict):
+    """A node of a workflow."""
+
+    name: str
+    kind: str  # function, job
+    arity: str  # once, each, handler
+    queue: str
+    epilogue: str | None  # runs after the run's end: failed, ended
+    edges: list[EdgeShape]
+
+
+class WorkflowShape(TypedDict):
+    """``workflow list`` and ``workflow check`` write lists of these, ``workflow show`` one with its nodes."""
+
+    name: str
+    version: str
+    fingerprint: str
+    stays_open: bool
+    nodes: list[str]
+
+
+class WorkflowDetails(TypedDict):
+    """``workflow show``."""
+
+    name: str
+    version: str
+    fingerprint: str
+    stays_open: bool
+    nodes: list[NodeShape]
+
+
+class ConfigShape(TypedDict):
+    """``config show``: each value, and where it comes from."""
+
+    database: str
+    database_from: str
+    files: str
+    files_from: str
+    apps: list[str]
+    apps_from: str
+
+
+class DatabaseShape(TypedDict):
+    """``db status``."""
+
+    database: str
+    schema: int  # 0: none yet
+    needed: int
+
+
+def version(graph: Graph) -> str:
+    """A definition's version, as people see it."""
+    return graph.label.removeprefix(graph.name).strip()
+
+
+def run_shape(run: Run, graph: Graph) -> RunShape:
+    """A run in short."""
+    return {
+        "id": run.public,
+        "workflow": graph.name,
+        "version": version(graph),
+        "name": run.name,
+        "state": str(run.state),
+        "paused": run.paused,
+        "priority": run.priority,
+        "reason": run.reason,
+        "parent": None if run.parent is None else public_id(run.parent),
+        "created_at": stamp(run.created_at),
+        "ended_at": stamp(run.ended_at),
+    }
+
+
+def run_details(store: Store, handle: RunHandle) -> RunDetails:
+    """A run with all that belongs to it."""
+    from heliostat.inputs import result_of
+
+    run, graph = handle.info, handle.graph
+    states, seconds = store.states(run.id), node_seconds(store.traffic(run.id))
+    failed = store.tasks(run.id, state=TaskState.failed, limit=FAILURES)
+    return {
+        **run_shape(run, graph),
+        "message": decoded(run.message),
+        "result": decoded(result_of(store, run, graph)) if run.state is RunState.succeeded else None,
+        "nodes": [
+            {
+                "name": node.name,
+                "tasks": {str(state): count for state, count in states.get(node.name, {}).items()},
+                "seconds": round(seconds.get(node.name, 0.0), 6),
+            }
+            for node in graph
+        ],
+        "failures": [
+            {"task": task_id(run.id, task.number), "node": task.node, "reason": task.reason} for task in failed
+        ],
+        "artifacts": [artifact_shape(run.id, kept) for kept in store.artifacts(run.id)],
+    }
+
+
+def node_seconds(traffic: list[tuple[str | None, str, int, float]]) -> dict[str, float]:
+    """How long the tasks of each node ran, added up."""
+    found: dict[str, float] = {}
+    for _, receiver, _, seconds in traffic:
+        found[receiver] = found.get(receiver, 0.0) + seconds
+    return found
+
+
+def decoded(text: str | None) -> Any:
+    """JSON text as a value."""
+    from heliostat.codec import decode
+
+    return None if text is None else decode(text)
+
+
+def artifact_shape(run: int, kept: Kept) -> ArtifactShape:
+    """A file that a run keeps."""
+    artifact = kept.artifact
+    return {
+        "name": artifact.name,
+        "digest": artifact.digest,
+        "size": artifact.size,
+        "media_type": artifact.media_type,
+        "tags": list(artifact.tags),
+        "task": task_id(run, kept.number),
+        "kept_at": stamp(kept.at),
+    }
+
+
+def task_shape(task: Task) -> TaskShape:
+    """A task in short."""
+    return {
+        "id": task_id(task.run, task.number),
+        "node": task.node,
+        "item": task.item,
+        "state": str(task.state),
+        "queue": task.queue,
+        "attempts": task.count,
+        "worker": task.worker,
+        "reason": task.reason,
+        "due_at": stamp(task.due_at),
+        "created_at": stamp(task.created_at),
+        "started_at": stamp(task.started_at),
+        "ended_at": stamp(task.ended_at),
+    }
+
+
+def task_details(task: Task, explanation: str, history: list[AttemptRecord]) -> TaskDetails:
+    """A task with its past attempts."""
+    return {
+        **task_shape(task),
+        "cause": None if task.cause is None else task_id(task.run, task.cause),
+        "message": decoded(task.message),
+        "result": decoded(task.result),
+        "failures": task.failures,
+        "rescues": task.rescues,
+        "explanation": explanation,
+        "history": [attempt_shape(past) for past in history],
+    }
+
+
+def attempt_shape(past: AttemptRecord) -> AttemptShape:
+    """An attempt that ended otherwise than well."""
+    return {
+        "attempt": past.count,
+        "state": past.state,
+        "worker": past.worker,
+        "started_at": stamp(past.started_at),
+        "ended_at": stamp(past.ended_at),
+        "reason": past.reason,
+    }
+
+
+def worker_shape(worker: WorkerInfo) -> WorkerShape:
+    """A worker."""
+    return {
+        "id": worker.id,
+        "host": worker.host,
+        "pid": worker.pid,
+        "state": worker.state,
+        "queues": worker.queues.split(",") if worker.queues else None,
+        "offers": worker.offers.split(", ") if worker.offers else [],
+        "started_at": stamp(worker.started_at),
+        "beat_at": stamp(worker.beat_at),
+    }
+
+
+def queue_shape(queue: Queue, ready: int, running: int) -> QueueShape:
+    """A queue and how full it is."""
+    return {"name": queue.name, "limit": queue.limit, "paused": queue.paused, "ready": ready, "running": running}
+
+
+def workflow_shape(graph: Graph) -> WorkflowShape:
+    """A workflow in short."""
+    return {
+        "name": graph.name,
+        "version": version(graph),
+        "fingerprint": graph.fingerprint,
+        "stays_open": graph.stays_open,
+        "nodes": [node.name for node in graph],
+    }
+
+
+def workflow_details(graph: Graph) -> WorkflowDetails:
+    """A workflow with its nodes."""
+    return {
+        "name": graph.name,
+        "version": version(graph),
+        "fingerprint": graph.fingerprint,
+        "stays_open": graph.stays_open,
+        "nodes": [node_shape(node) for node in graph],
+    }
+
+
+def node_shape(node: Node) -> NodeShape:
+    """A node and what leads to it."""
+    return {
+        "name": node.name,
+        "kind": str(node.kind),
+        "arity": str(node.arity),
+        "queue": node.queue,
+        "epilogue": None if node.epilogue is None else str(node.epilogue),
+        "edges": [
+            {
+                "source": edge.source,
+                "parameter": edge.parameter,
+                "on": str(edge.on),
+                "choice": edge.choice,
+                "optional": edge.optional,
+            }
+            for edge in node.edges
+        ],
+    }

@@ -1,0 +1,135 @@
+"""Look at tasks, and ask why one does not run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heliostat.cli import output, shapes
+from heliostat.cli.output import AsJson
+from heliostat.cli.run import Id
+from heliostat.cli.session import find_run, find_task, session
+from heliostat.run import task_id
+from heliostat.task import TaskState
+
+if TYPE_CHECKING:
+    from heliostat.engine import Engine, RunHandle
+
+NAME = "task"
+app = typer.Typer(no_args_is_help=True)
+
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="A task's id: a run's id, a slash, a number.")]
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    run: Id,
+    state: Annotated[TaskState | None, typer.Option(help="In this state only.")] = None,
+    node: Annotated[str | None, typer.Option(help="Of this node only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, by number.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List the tasks of a run."""
+    with session(context).engine() as engine:
+        handle = find_run(engine, run)
+        if node is not None:
+            node = handle.graph[node].name
+        tasks = engine.store.tasks(handle.key, state, node, limit=limit + 1)
+        shown = tasks[:limit]
+        if as_json:
+            output.document([shapes.task_shape(task) for task in shown])
+            return
+        found = output.table("task", "node", "state", "tries", "ran", "why", right=["task", "tries", "ran"])
+        for task in shown:
+            name = task.node if task.item is None else f"{task.node}[{task.item}]"
+            ran = output.span(task.started_at, task.ended_at)
+            output.row(found, task.number, name, output.state(str(task.state)), task.count or "", ran, task.reason)
+        output.show(found if shown else "no tasks")
+        if len(tasks) > limit:
+            output.say(f"there are more than {limit}; see --limit, --state and --node")
+
+
+@app.command()
+def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
+    """Show a task: its state, its message and result, and the attempts that did not succeed."""
+    with session(context).engine() as engine:
+        run, number = find_task(engine, task)
+        found = engine.store.task(run.key, number)
+        assert found is not None
+        details = shapes.task_details(found, run.explain(number), engine.store.attempts(run.key, number))
+        if as_json:
+            output.document(details)
+            return
+        output.show(
+            output.facts(
+                {
+                    "task": details["id"],
+                    "node": found.node if found.item is None else f"{found.node}, item {found.item}",
+                    "state": output.state(str(found.state)),
+                    "why": details["explanation"],
+                    "queue": found.queue,
+                    "worker": found.worker,
+                    "attempts": found.count or None,
+                    "caused by": details["cause"],
+                    "born": output.when(found.created_at),
+                    "due": output.when(found.due_at),
+                    "started": output.when(found.started_at),
+                    "ended": output.when(found.ended_at),
+                    "ran": output.span(found.started_at, found.ended_at) or None,
+                    "message": None if found.message is None else output.short(found.message, 2000),
+                    "result": None if found.result is None else output.short(found.result, 2000),
+                }
+            )
+        )
+        if details["history"]:
+            past = output.table("attempt", "ended", "at", "worker", "why", right=["attempt"])
+            for attempt in engine.store.attempts(run.key, number):
+                ended = attempt.state.replace("_", " ")
+                output.row(past, attempt.count, ended, output.when(attempt.ended_at), attempt.worker, attempt.reason)
+            output.show("", past)
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="TASK|RUN", help="A task's id, or a run's for all its open tasks.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many tasks of a run, by number.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a task is not running: what it waits for, or how it ended."""
+    with session(context).engine() as engine:
+        if "/" in what:
+            run, number = find_task(engine, what)
+            numbers, more = [number], False
+        else:
+            run = find_run(engine, what)
+            numbers, more = _open(run, limit)
+        found = [_explained(engine, run, number) for number in numbers]
+        if as_json:
+            output.document(found)
+        elif not found:
+            output.show(output.text(run.explain()))
+        for each in () if as_json else found:
+            words = output.text(f"{each['task'].partition('/')[2]:>5} {each['node']}: ", "bold")
+            output.show(words + output.text(each["explanation"]))
+        if more:
+            output.say(f"there are more than {limit} open tasks; see --limit")
+
+
+def _open(run: RunHandle, limit: int) -> tuple[list[int], bool]:
+    """Tasks that are not final, and whether there are more of them than asked for."""
+    numbers = sorted(task.number for state in TaskState if not state.final for task in run.tasks(state))
+    return numbers[:limit], len(numbers) > limit
+
+
+def _explained(engine: Engine, run: RunHandle, number: int) -> shapes.Explanation:
+    task = engine.store.task(run.key, number)
+    assert task is not None
+    return {
+        "task": task_id(run.key, number),
+        "node": task.node,
+        "state": str(task.state),
+        "explanation": run.explain(number),
+    }

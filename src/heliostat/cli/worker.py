@@ -1,0 +1,132 @@
+"""Run workers, and see which there are."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from heliostat.cli import output, shapes
+from heliostat.cli.output import AsJson
+from heliostat.cli.session import Session, session, workflows
+from heliostat.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heliostat.cli.signals import Stops
+    from heliostat.engine import Engine
+    from heliostat.worker import Worker
+
+NAME = "worker"
+app = typer.Typer(no_args_is_help=True)
+
+EXHAUSTED = 7  #: exit code of a worker that wants to be started afresh
+LONG_AGO = 60.0  #: seconds without a heartbeat after which a worker is shown as silent
+
+
+@app.command()
+def start(
+    context: typer.Context,
+    where: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WHERE", help="What to offer: file.py, file.py:flow, module; else the configured apps."),
+    ] = None,
+    queues: Annotated[str | None, typer.Option(metavar="A,B", help="Take from these queues only.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="How many functions run at once.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="So many workers, each a process.")] = 1,
+    until: Annotated[
+        Literal["idle"] | None, typer.Option(help="End when nothing can happen without a person or a message.")
+    ] = None,
+    grace: Annotated[str, typer.Option(help="How long what runs may go on after a signal to stop.")] = "30s",
+    name: Annotated[str, typer.Option(help="What to call the worker.", show_default=False)] = "",
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Work: run what is ready, until a signal says stop.
+
+    The first SIGTERM or SIGINT lets what runs finish within --grace and hands the rest back, a second hands all
+    back at once. Batch jobs go on and are adopted by the next worker.
+    """
+    from heliostat.codec import seconds
+
+    patience = seconds(grace, "--grace")
+    flows = workflows(where or [])
+    if not flows:
+        raise BadInput("there is nothing to offer: name a file or module, or list apps in heliostat.toml")
+    if processes > 1:
+        from heliostat.cli.supervisor import supervise
+
+        options = ["--grace", f"{patience}s", *(["--until", until] if until else [])]
+        options += [*(["--queues", queues] if queues else []), *(["--slots", str(slots)] if slots else [])]
+        options += ["--name", name] if name else []
+        raise typer.Exit(supervise(_command(session(context), [*options, *(where or [])]), processes, patience))
+    with session(context).engine(new=True) as engine:
+        for flow in flows:
+            engine.add(flow)
+        worker = _worker(engine, queues, slots, name)
+        labels = ", ".join(sorted(flow.graph.label for flow in flows))
+        output.say(f"worker {worker.id} offers {labels}" + (f" on {queues}" if queues else ""))
+        raise typer.Exit(_serve(engine, worker, patience, until, parent))
+
+
+def _worker(engine: Engine, queues: str | None, slots: int | None, name: str) -> Worker:
+    names = None if queues is None else [queue.strip() for queue in queues.split(",") if queue.strip()]
+    options = {"slots": slots} if slots else {}
+    return engine.worker(name=name, queues=names, **options)
+
+
+def _command(given: Session, options: list[str]) -> list[str]:
+    """How a worker process is started that does the same."""
+    import sys
+
+    where = ["--database", given.database] if given.database else []
+    where += ["--files", str(given.files)] if given.files else []
+    return [sys.executable, "-m", "heliostat.cli", *where, "worker", "start", *options, "--parent", str(os.getpid())]
+
+
+def _serve(engine: Engine, worker: Worker, grace: float, until: str | None, parent: int | None) -> int:
+    from heliostat.cli.signals import Stops
+
+    with Stops(worker.bell.set) as stops:
+        worker.serve(_over(engine, worker, stops, until, parent))
+        if stops.asked:
+            output.say(f"worker {worker.id} stops: what runs has {grace:g} s; a second signal hands it back at once")
+        worker.stop(grace, hurry=lambda: stops.asked > 1)
+    if worker.exhausted:
+        output.say(f"worker {worker.id} has too many threads that do not end; start it afresh")
+        return EXHAUSTED
+    return 0
+
+
+def _over(engine: Engine, worker: Worker, stops: Stops, until: str | None, parent: int | None) -> Callable[[], bool]:
+    def over() -> bool:
+        if stops.asked or worker.exhausted:
+            return True
+        if parent is not None and os.getppid() != parent:
+            return True
+        return until == "idle" and worker.idle and not any(running for *_, running in engine.store.queues())
+
+    return over
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the workers that are there."""
+    from heliostat.exporters.picture import duration
+
+    with session(context).engine() as engine:
+        workers = [worker for worker in engine.store.workers() if worker.state != "stopped"]
+        if as_json:
+            output.document([shapes.worker_shape(worker) for worker in workers])
+            return
+        now = engine.around.clock.now()
+        found = output.table("worker", "state", "offers", "queues", "since", "last seen", right=["last seen"])
+        for worker in workers:
+            silent = ", silent" if now - worker.beat_at > LONG_AGO else ""
+            seen = f"{duration(max(0.0, now - worker.beat_at))} ago"
+            state = output.state(worker.state, silent)
+            output.row(
+                found, worker.id, state, worker.offers, worker.queues or "all", output.when(worker.started_at), seen
+            )
+        output.show(found if workers else "no workers; start one with: heliostat worker start WHERE")

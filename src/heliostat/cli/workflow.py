@@ -1,0 +1,170 @@
+"""Look at workflows, check them, draw their graphs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heliostat.cli import output, shapes
+from heliostat.cli import session as sessions
+from heliostat.cli.output import AsJson
+from heliostat.cli.session import session
+from heliostat.errors import BadInput
+
+if TYPE_CHECKING:
+    from heliostat.engine import Engine, RunHandle
+    from heliostat.graph import Graph, Node
+
+NAME = "workflow"
+app = typer.Typer(no_args_is_help=True)
+
+Where = Annotated[
+    str, typer.Argument(metavar="WHERE", help="file.py:flow, module:flow, or a name from the apps or the database.")
+]
+
+
+class Format(StrEnum):
+    """How a graph is written."""
+
+    svg = "svg"
+    mermaid = "mermaid"
+    dot = "dot"
+
+
+_ENDINGS = {
+    ".svg": Format.svg,
+    ".mmd": Format.mermaid,
+    ".mermaid": Format.mermaid,
+    ".dot": Format.dot,
+    ".gv": Format.dot,
+}
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the definitions that the database knows."""
+    with session(context).engine() as engine:
+        graphs = engine.store.graphs()
+    if as_json:
+        output.document([shapes.workflow_shape(graph) for graph in graphs])
+        return
+    found = output.table("workflow", "version", "nodes", right=["nodes"])
+    for graph in graphs:
+        output.row(found, graph.name, shapes.version(graph), len(graph.nodes))
+    output.show(found if graphs else "no workflows")
+
+
+@app.command()
+def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
+    """Show a workflow's nodes and what each waits for."""
+    graph = sessions.graph(context, where)
+    if as_json:
+        output.document(shapes.workflow_details(graph))
+        return
+    kind = "stays open until it is completed" if graph.stays_open else None
+    facts = {"workflow": graph.name, "version": shapes.version(graph), "runs": kind}
+    found = output.table("node", "is", "waits for", "policy")
+    for node in graph:
+        output.row(found, node.name, _is(node), _waits_for(node), _policy(node))
+    output.show(output.facts(facts), "", found)
+
+
+def _is(node: Node) -> str:
+    words = [str(node.kind) if str(node.arity) != "handler" else "handler"]
+    words += ["per item"] if str(node.arity) == "each" else []
+    words += ["entry"] if node.entry else []
+    words += ["serial" if node.serial is True else f"serial by {node.serial}"] if node.serial else []
+    words += [{"failed": "if the run failed", "ended": "after the run"}.get(node.epilogue, "")] if node.epilogue else []
+    return ", ".join(words)
+
+
+def _waits_for(node: Node) -> str:
+    words = []
+    for edge in node.edges:
+        word = f'{edge.source}["{edge.choice}"]' if edge.choice is not None else edge.source
+        word += f" {edge.on}" if str(edge.on) != "succeeded" else ""
+        words.append(f"{word}?" if edge.optional else f"each of {word}" if edge.each else word)
+    return ", ".join(words)
+
+
+def _policy(node: Node) -> str:
+    words = [f"queue {node.queue}"] if node.queue != "default" else []
+    words += [f"limit {node.limit}"] if node.limit is not None else []
+    words += [f"retry {node.retry.limit}×"] if node.retry.limit else []
+    words += [f"timeout {node.timeout:g} s"] if node.timeout is not None else []
+    words += ["may fail"] if node.may_fail else []
+    return ", ".join(words)
+
+
+@app.command()
+def graph(
+    context: typer.Context,
+    where: Annotated[str | None, typer.Argument(metavar="WHERE", help="As for `show`; not needed with --run.")] = None,
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="Draw what became of this run.")] = None,
+    form: Annotated[Format | None, typer.Option("--format", help="Else as --out ends; else svg.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here, not to standard output.")] = None,
+) -> None:
+    """Draw a graph, before a run or with what became of one."""
+    chosen = form or (_ENDINGS.get(out.suffix.lower()) if out else None) or Format.svg
+    if run is not None:
+        with session(context).engine() as engine:
+            handle = sessions.find_run(engine, run)
+            if where is not None and sessions.graph(context, where).name != handle.graph.name:
+                raise BadInput(f"run {handle.id} is one of {handle.graph.name}, not of {where}")
+            text = drawn_run(engine, handle, chosen)
+    elif where is not None:
+        text = drawn(sessions.graph(context, where), chosen)
+    else:
+        raise BadInput("name a workflow, or a run with --run")
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, "utf-8")
+        output.say(f"written: {out}")
+
+
+def drawn(graph: Graph, form: Format) -> str:
+    """A graph as text in a format."""
+    from heliostat.exporters.dot import dot
+    from heliostat.exporters.mermaid import mermaid
+    from heliostat.exporters.svg import svg
+
+    return {Format.svg: svg, Format.mermaid: mermaid, Format.dot: dot}[form](graph)
+
+
+def drawn_run(engine: Engine, run: RunHandle, form: Format) -> str:
+    """A run's graph, with what became of it."""
+    from heliostat.exporters.dot import dot
+    from heliostat.exporters.mermaid import mermaid
+    from heliostat.exporters.svg import svg
+
+    states, traffic = engine.store.states(run.key), engine.store.traffic(run.key)
+    if form is not Format.svg:
+        return (mermaid if form is Format.mermaid else dot)(run.graph, states, traffic)
+    info = run.info
+    took = output.span(info.created_at, info.ended_at or engine.around.clock.now())
+    words = [f"run {run.id}", info.name, f"{info.state}{', paused' if info.paused else ''}", took, info.reason or ""]
+    return svg(run.graph, states, traffic, caption=" · ".join(filter(None, words)))
+
+
+@app.command()
+def check(
+    where: Annotated[list[str] | None, typer.Argument(metavar="WHERE", help="Else the configured apps.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that workflows can be loaded and planned, and that what their functions want can be checked."""
+    flows = sessions.workflows(where or [])
+    for flow in flows:
+        for signature in flow.signatures.values():
+            signature.warm()
+    if as_json:
+        output.document([shapes.workflow_shape(flow.graph) for flow in flows])
+        return
+    for flow in flows:
+        nodes = f": {len(flow.graph.nodes)} nodes"
+        output.show(output.text("✓ ", "green") + output.text(flow.graph.label, "bold") + output.text(nodes))
+    if not flows:
+        raise BadInput("there is nothing to check: name a file or module, or list apps in heliostat.toml")
