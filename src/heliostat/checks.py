@@ -56,7 +56,7 @@ def _paused(why: Why) -> str | None:
 def _waiting(why: Why, now: float) -> str:
     task = why.task
     due = _ago((task.due_at or now) - now)
-    if task.failures:
+    if task.reason is not None:
         return f"retried in {due} after: {task.reason}"
     word = "asked to be asked again" if task.count else "a delayed message"
     return f"{word}, due in {due}"

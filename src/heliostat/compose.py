@@ -36,16 +36,18 @@ def open(
     slots: int = SLOTS,
     lease_seconds: float = 15.0,
     seed: int | None = None,
+    actor: str = "python",
 ) -> Engine:
     """An engine on a database: as configured, or ``sqlite:///file.db``, ``postgresql://…``, ``memory://``.
 
     ``files`` is the directory for artifacts, logs and attempts, ``slots`` how many functions run at once in a
-    worker. Raises BadInput for an address that is none, and OperatorError if the database cannot be used.
+    worker, ``actor`` whom the journal names. Raises BadInput for an address that is none, and OperatorError if the
+    database cannot be used.
     """
     settings = config.read()
     settings = replace(settings, database=database or settings.database, files=Path(files or settings.files))
     store, clock = open_store(settings.database)
-    return engine_on(store, clock, settings.files, slots=slots, lease_seconds=lease_seconds, seed=seed)
+    return engine_on(store, clock, settings.files, slots=slots, lease_seconds=lease_seconds, seed=seed, actor=actor)
 
 
 def engine_on(
@@ -56,6 +58,7 @@ def engine_on(
     slots: int = SLOTS,
     lease_seconds: float = 15.0,
     seed: int | None = None,
+    actor: str = "python",
 ) -> Engine:
     """An engine on a store, with the families of one machine: threads, local jobs, a directory for files."""
     from heliostat.batches.local import LocalBatch
@@ -83,7 +86,7 @@ def engine_on(
         worker.loops = [Promote(store), rescue, Sweep(store)]
         return worker
 
-    return Engine(store, registry, around, new_worker)
+    return Engine(store, registry, around, new_worker, actor=actor)
 
 
 def open_store(database: str) -> tuple[Store, Clock]:
@@ -143,6 +146,6 @@ def _module(place: str) -> Any:
         raise DefinitionError(f"{place} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.absolute().parent))
+    sys.path[:0] = [place for place in (str(path.absolute().parent), "") if place not in sys.path]
     spec.loader.exec_module(module)
     return module

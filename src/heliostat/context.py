@@ -82,6 +82,7 @@ class Context:
         self._work, self._graph, self._node, self._around = work, graph, node, around
         self._effects: list[Effect] = []
         self._directory: Path | None = None
+        self._inputs: Path | None = None
         self._ended = False
 
     # what it is
@@ -284,7 +285,11 @@ class Context:
 
     def bring(self, artifact: Artifact) -> Path:
         """The file of an artifact, brought to this attempt's directory and verified."""
-        return local(self._around.repository.bring(artifact, self.dir / "inputs"), artifact)
+        return local(self._around.repository.bring(artifact, self._inputs or self.dir / "inputs"), artifact)
+
+    def bring_to(self, directory: Path) -> None:
+        """Have files brought to a directory that outlives the attempt's own: a job's."""
+        self._inputs = directory
 
     def _locate(self, path: Path) -> Path:
         if not path.is_absolute() and self._directory is not None and (self._directory / path).exists():

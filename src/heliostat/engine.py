@@ -95,7 +95,7 @@ class Engine:
         """
         graph = self.add(workflow)
         start = self._start(workflow, graph, message, name, to, priority, idempotency_key)
-        answer = self._accept(Command(start))
+        answer = self._accept(Command(start, actor=self._actor))
         return RunHandle(self, int(answer.run or start.run), graph)
 
     def start_many(self, workflow: Workflow, messages: Iterable[object]) -> list[RunHandle]:

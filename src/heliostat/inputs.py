@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from heliostat import codec
 from heliostat.executor import Work
 from heliostat.graph import Arity, Edge, Graph, Kind, Node
+from heliostat.outcome import Succeeded
 from heliostat.store import Settled
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from heliostat.codec import Json
     from heliostat.registry import Registry
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 
 REMEMBERED = 8  #: lists that each nodes go over, kept between batches: a long one lasts for many
+RECENT = 1024  #: results that this worker has just settled, for the steps that come next
+SHORT = 4096  #: characters of a result worth remembering
 
 
 class Inputs:
@@ -29,6 +32,14 @@ class Inputs:
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store, self._registry = store, registry
         self._wholes: dict[Reference, Json] = {}
+        self._recent: dict[Reference, Settled] = {}
+
+    def remember(self, attempt: Attempt, outcome: Succeeded) -> None:
+        """Keep a result that was just committed: it never changes, and the next step may well run here."""
+        graph = self._registry.graph(attempt.graph)
+        if len(outcome.result) <= SHORT and graph.downstream(attempt.node):
+            if graph[attempt.node].arity is Arity.once:
+                self._recent[attempt.task] = Settled(TaskState.succeeded, outcome.result)
 
     def read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works with all that their functions are called with, in the order of the attempts."""
@@ -44,11 +55,13 @@ class Inputs:
             for edge in node.edges:
                 if edge.parameter is not None:
                     reference = (attempt.run, graph.number(edge.source))
-                    if not (edge.each and reference in self._wholes):
+                    if not (edge.each and reference in self._wholes) and reference not in self._recent:
                         wanted[reference] = None
         while len(self._wholes) > REMEMBERED:
             del self._wholes[next(iter(self._wholes))]
-        batch = _Batch(self._store, started, wanted, self._wholes)
+        while len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        batch = _Batch(self._store, started, wanted, self._wholes, self._recent)
         batch.find_items(planned)
         return [self._work(attempt, graph, node, batch) for attempt, graph, node in planned]
 
@@ -72,7 +85,7 @@ class Inputs:
         elif edge.each:
             found = batch.item(reference, work.attempt.item or 0, arity)
         else:
-            found = batch.settled.get(reference)
+            found = batch.settled.get(reference) or self._recent.get(reference)
             if arity is Arity.each and found is not None:
                 work.lists[edge.source] = batch.list(reference)
         if found is not None:
@@ -93,9 +106,14 @@ class _Batch:
     """What was read for a batch, each thing once."""
 
     def __init__(
-        self, store: Store, started: Iterable[int], wanted: Iterable[Reference], wholes: dict[Reference, Json]
+        self,
+        store: Store,
+        started: Iterable[int],
+        wanted: Iterable[Reference],
+        wholes: dict[Reference, Json],
+        recent: Mapping[Reference, Settled],
     ) -> None:
-        self._store, self._wholes = store, wholes
+        self._store, self._wholes, self._recent = store, wholes, recent
         self.messages = store.messages(started) if started else {}
         self.settled = store.results(wanted) if wanted else {}
         self._lists: dict[Reference, list[Settled]] = {}
@@ -115,7 +133,7 @@ class _Batch:
     def item(self, reference: Reference, item: int, arity: Arity) -> Settled | None:
         """One item of a node's list: of an each node a task of its own, else a part of its result."""
         if (values := self._wholes.get(reference)) is None:
-            whole = self.settled.get(reference)
+            whole = self.settled.get(reference) or self._recent.get(reference)
             if whole is None or arity is Arity.each:
                 if whole is None or item == 0 or whole.block is None:
                     return whole

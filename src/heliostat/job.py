@@ -6,8 +6,9 @@ shell command each placeholder becomes one quoted word (a list, one word per ite
 syntax; a place in a command that cannot be proven to keep that promise is refused at definition.
 
 Two things no quoting can change. A value that begins with ``-`` is read as an option by the program that gets
-it: write ``--`` before such placeholders, or ``--name={value}``. And a program that takes an argument as code
-(``eval``, ``sh -c``, ``ssh host``) takes a value as code: give it a script, and the value as its argument.
+it: write ``--`` before such placeholders, or ``--name={value}``. And what takes an argument as code takes a value
+as code: ``eval``, ``sh -c``, ``ssh host``, or the name of a variable after ``export``. Give them a script, and the
+value as its argument.
 """
 
 from __future__ import annotations
@@ -259,7 +260,7 @@ _QUOTING = r"""
 """
 _WORDS = re.compile(
     rf"""(?xs) {_QUOTING}
-  | (?P<plain> [<>]&[0-9-]+(?![^ \t\n;&|<>()]) | (?<=\w)\[[^\]'"\\`$(){{}}\0\s]*\] )  # 2>&1, tile[0-9].tif
+  | (?P<plain> [<>]&[0-9-]+(?![^ \t\n;&|<>()]) | (?<=\w)\[[^\[\]'"\\`$(){{}}\0\s]*\] )  # 2>&1, tile[0-9].tif
   | (?P<doubt> << | [<>]& | \$\{{ | \$?\(\( | \$\[ | \$' | \[\[(?=\s) | (?<=\w)\[ | =\( )
   | (?P<dollar> \$\0 )
   | (?P<quotes> '[^']*'? )

@@ -13,6 +13,7 @@ from heliostat import codec
 from heliostat.context import Context
 from heliostat.errors import BadInput, HeliostatError, StoreUnavailable
 from heliostat.graph import Arity, Edge, Graph, Kind, Node
+from heliostat.job import FILES
 from heliostat.outcome import Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
 from heliostat.signature import revive
 from heliostat.task import TaskState
@@ -50,7 +51,7 @@ class Performer:
                 return self._job(work, graph, node, signature, context)
             if signature is None:
                 return Failed(f"this worker has no function for node {node.name}", final=True)
-            answer = _call(signature, arguments(signature, graph, node, work, context))
+            answer = _call(signature, arguments(signature, graph, node, work, context), work.attempt.count)
             return self._outcome(answer, graph, node, context)
         except StoreUnavailable as error:  # nothing that the function did: it will be called again
             return Released(str(error))
@@ -64,6 +65,7 @@ class Performer:
             return Failed("this worker has no batch system for jobs", final=True)
         if work.job is not None:
             return self._jobs.collect(work, node, context)
+        context.bring_to(self._jobs.directory(work) / FILES)
         given = arguments(signature, graph, node, work, context) if signature is not None else {}
         return self._jobs.submit(work, graph, node, signature, given, context)
 
@@ -137,14 +139,20 @@ def _fitted(parameter: Parameter, text: str, context: Context) -> object:
 _COMPLETE = frozenset({type(None), bool, int, float, str, list, dict})
 
 
-def _call(signature: Signature, given: dict[str, Any]) -> object:
-    """Call a function or a class's ``run``; await what is awaitable, gather what a generator yields."""
+def _call(signature: Signature, given: dict[str, Any], attempt: int) -> object:
+    """Call a function or a class's ``run``; await what is awaitable, gather what a generator yields.
+
+    Before another attempt a class's ``rollback`` undoes what the one before may have left outside.
+    """
     if not signature.is_class:
         answer = signature.function(**given)
         return answer if type(answer) in _COMPLETE else _complete(answer)
     made = signature.function()
     with made if hasattr(made, "__enter__") else contextlib.nullcontext(made) as entered:
-        return _complete((entered if hasattr(entered, "run") else made).run(**given))
+        acting = entered if hasattr(entered, "run") else made
+        if attempt > 1 and hasattr(acting, "rollback"):
+            acting.rollback()
+        return _complete(acting.run(**given))
 
 
 def _complete(answer: object) -> object:

@@ -62,10 +62,10 @@ class Arrive:
 
 @dataclass(slots=True)
 class Launch:
-    """Another run begins; if ``awaited``, the task created just before waits for its end."""
+    """Another run begins; if it is new, ``told`` is born with it: the task whose message its end will be."""
 
     start: Start
-    awaited: bool
+    told: Create | None = None
 
 
 Change: TypeAlias = Create | Arrive | Launch | End
@@ -132,8 +132,8 @@ def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState
         case Skipped(effects=effects):
             changes = _effects(graph, attempt, effects) if effects else []
             return TaskState.skipped, changes + after(graph, node, TaskState.skipped, attempt.item)
-        case Snoozed(effects=effects):
-            return TaskState.waiting, _effects(graph, attempt, effects)
+        case Snoozed(effects=effects):  # it keeps its place in a join: it will answer once more
+            return TaskState.waiting, _effects(graph, attempt._replace(join=None, place=None), effects)
         case Released() | Rescued():
             return TaskState.ready, []
         case Failed(retry_at=None):
@@ -207,10 +207,10 @@ def _effects(graph: Graph, attempt: Attempt, effects: tuple[Effect, ...]) -> lis
             case Map():
                 changes += _mapped(graph, attempt, effect)
             case Start(then=None):
-                changes.append(Launch(effect, awaited=False))
+                changes.append(Launch(effect))
             case Start(then=then):
-                changes.append(Create(graph[str(then)], TaskState.pending, key=_plain_key(graph, str(then)), missing=1))
-                changes.append(Launch(effect, awaited=True))
+                told = Create(graph[str(then)], TaskState.pending, key=_plain_key(graph, str(then)), missing=1)
+                changes.append(Launch(effect, told))
             case End():
                 changes.append(effect)
             case _:  # records and artifacts lead nowhere

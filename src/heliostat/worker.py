@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from heliostat import retry
+from heliostat.effects import Send
 from heliostat.errors import StoreUnavailable
 from heliostat.executor import Submitted
 from heliostat.inputs import Inputs
-from heliostat.outcome import Failed, Outcome, Released
+from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Snoozed, Succeeded
 from heliostat.queue import WorkerInfo
 from heliostat.store import Ask
 from heliostat.task import AttemptState
@@ -143,12 +144,12 @@ class Worker:
         """Whether so many of its threads do not end that the process should be started afresh."""
         return self.executor.written_off >= WRITTEN_OFF
 
-    def stop(self, grace: float) -> None:
-        """Lease nothing more; finish within ``grace`` seconds what has begun, hand the rest back."""
+    def stop(self, grace: float, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Lease nothing more; finish what has begun within ``grace`` seconds or until ``hurry``; hand the rest back."""
         self.stopping = True
         self._hand_back([*self.executor.take_back(), *([self._suspect] if self._suspect else [])])
         until = self.clock.now() + grace
-        self.serve(lambda: not self._functions() or self.clock.now() >= until)
+        self.serve(lambda: not self._functions() or hurry() or self.clock.now() >= until)
         for work in self._functions():
             work.stop = "its worker stops"
             self.executor.write_off(work)
@@ -215,6 +216,8 @@ class Worker:
         outcomes += self._overdue(now)
         if self.watch is not None and self.watch.jobs and now >= self.watch.due:
             ended = self.watch.tick(now)
+            if ended:
+                self._progress_at = now  # what a long job left to collect has not waited in line
             self.executor.submit([work for work, over in ended if not over])
             outcomes += [(work.attempt, Released()) for work, over in ended if over]
         if now - self._progress_at > STUCK_SECONDS and self.executor.waiting():
@@ -266,12 +269,18 @@ class Worker:
                 self._outcomes.append((attempt, Failed(verdict.reason, final=True)))
             else:
                 self._works.pop(attempt.task, None)
+                if type(outcome) is Succeeded and verdict is COMMITTED:
+                    self._inputs.remember(attempt, outcome)
+        special = [outcome for _, outcome in outcomes if type(outcome) is not Succeeded or outcome.effects]
+        if later := [due for outcome in special for due in _later(outcome)]:  # duties are wanted then
+            self._dues = {position: min(due, *later) for position, due in self._dues.items()}
         self._take(batch.leased, now)
         if ask is not None:
             self._unheard = False
             self._found_nothing = not batch.leased
             self._idle = IDLE_SECONDS[0] if batch.leased else min(self._idle * 2, IDLE_SECONDS[1])
-            self._poll_at = now if batch.leased else now + self._idle
+            full = len(batch.leased) >= ask.n + ask.ahead  # else there was no more, for the moment
+            self._poll_at = now if full else now + self._idle
 
     def adopt(self, attempts: tuple[Attempt, ...]) -> None:
         """Take over jobs whose worker was lost: submitting again finds them."""
@@ -318,6 +327,16 @@ class Worker:
         elif work.begun_at is None and not self.executor.waiting() and len(self._functions()) == 1:
             work.begun_at = self.clock.now()
             self.executor.submit([work])
+
+
+def _later(outcome: Outcome) -> list[float]:
+    """The times for which an outcome asks."""
+    if isinstance(outcome, Failed):
+        return [] if outcome.retry_at is None else [outcome.retry_at]
+    if isinstance(outcome, Snoozed):
+        return [outcome.until]
+    effects = getattr(outcome, "effects", ())
+    return [effect.due_at for effect in effects if isinstance(effect, Send) and effect.due_at is not None]
 
 
 def birth(pid: int) -> str:

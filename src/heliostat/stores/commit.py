@@ -78,30 +78,40 @@ class OpenRun:
         return (self.state, self.paused, self.closing, self.open, self.last, self.result, self.reason, self.ended_at)
 
 
+class Unlocked(Exception):
+    """An end reaches a run that this commit has not locked: it is to be done again, with that run locked too."""
+
+    def __init__(self, run: int) -> None:
+        super().__init__(run)
+        self.run = run
+
+
 class Commit:
     """The changes of one transaction. ``lock`` first, then ``apply`` per event, then ``write``."""
 
     def __init__(self, rows: Rows, known: Known, now: float, actor: str) -> None:
         self.rows, self.known, self.now, self.actor = rows, known, now, actor
         self.runs: dict[int, OpenRun] = {}
+        self.asked: set[int] = set()
         self.new_runs: list[NewRun] = []
         self.started: dict[tuple[str, str], tuple[int, str]] = {}
         self.inserts: list[NewTask] = []
         self.arrivals: dict[tuple[int, str], Arrive] = {}
         self.joins: dict[tuple[int, int], int] = {}
-        self.causes: dict[int, int] = {}
+        self.causes: dict[tuple[int, str], int] = {}
         self.turns: dict[tuple[int, str], None] = {}
         self.ends: list[tuple[OpenRun, End]] = []
         self.records: list[tuple[int, str, str | None, int, str]] = []
         self.artifacts: list[tuple[int, int, object, float]] = []
         self.firsts: dict[tuple[int, str], int] = {}
-        self.keys: dict[tuple[int, str, str], str | None] = {}
+        self.keys: dict[tuple[int, str, str], tuple[int, str | None]] = {}
 
     # locking
 
     def lock(self, ids: Iterable[int]) -> None:
         """Lock runs, all that this commit will touch, in the order of their ids."""
-        for row in self.rows.run_lock(sorted(set(ids))):
+        self.asked = set(ids)
+        for row in self.rows.run_lock(sorted(self.asked)):
             run = self.runs[row.id] = OpenRun(row[0], self.known.graph(self.rows, row[1]), *row[2:])
             run.was = run.change
 
@@ -132,7 +142,7 @@ class Commit:
                 if change.leads:  # type: ignore[union-attr]
                     leader = number
             elif kind is Launch:
-                self.launch(change.start, run, number if change.awaited else None)  # type: ignore[union-attr]
+                self.launch(change.start, run, change.told, cause)  # type: ignore[union-attr]
             else:
                 self.ends.append((run, change))  # type: ignore[arg-type]
         return number
@@ -148,7 +158,7 @@ class Commit:
             known.unmet += change.unmet
             known.width = change.width if change.width is not None else known.width
         if cause is not None:
-            self.causes[run.id] = cause
+            self.causes.setdefault(key, cause)
 
     def _first(self, run: int, handler: str, number: int) -> bool:
         """Whether this is the first task that a handler settled: it counts, for all that wait for the handler."""
@@ -172,6 +182,8 @@ class Commit:
         if number is None:
             run.last += 1
             number = run.last
+        if change.idempotency_key is not None:
+            self.keys[run.id, node.name, change.idempotency_key] = (number, change.message)
         missing, unmet, state = change.missing, 0, change.state
         if node.edges and node.arity is Arity.handler:
             gate = self.rows.gate_state(run.id, node.name)
@@ -179,12 +191,21 @@ class Commit:
             unmet = 1 if gate is not None and gate[0] == 0 and gate[1] else 0
             if missing and state is TaskState.ready:
                 state = TaskState.pending
+        join = leader if change.join == -1 else change.join
         if unmet and not missing:
-            state = TaskState.skipped
-        elif change.key is not None and state is TaskState.pending and not missing:
+            self._insert(run, node, number, TaskState.skipped, change, cause, 0, unmet, join, reason=UNMET)
+            self._skip(run, node, number, join)
+            return number
+        if change.key is not None and state is TaskState.pending and not missing:
             self.turns[run.id, change.key] = None
-        self._insert(run, node, number, state, change, cause, missing, unmet, leader)
+        self._insert(run, node, number, state, change, cause, missing, unmet, join)
         return number
+
+    def _skip(self, run: OpenRun, node: Node, number: int, join: int | None) -> None:
+        """A message will not be handled: whoever waits for its handler or for its place in a join hears of it."""
+        self._follow(run, planner.after(run.graph, node, TaskState.skipped), number)
+        if join is not None:
+            self.joined(run.id, join)
 
     def _insert(
         self,
@@ -196,7 +217,7 @@ class Commit:
         cause: int | None,
         missing: int = 0,
         unmet: int = 0,
-        leader: int | None = None,
+        join: int | None = None,
         width: int | None = None,
         block: int | None = None,
         reason: str | None = None,
@@ -221,7 +242,7 @@ class Commit:
                 unmet,
                 width,
                 block,
-                leader if change.join == -1 else change.join,
+                join,
                 change.place,
                 cause,
                 change.message,
@@ -236,12 +257,9 @@ class Commit:
 
     def _known(self, run: int, node: str, key: str, message: str | None) -> int | None:
         """The task that the same idempotency key gave birth to before; another message is a conflict."""
-        found = self.rows.task_by_key(run, node, key)
+        found = self.keys.get((run, node, key)) or self.rows.task_by_key(run, node, key)
         if found is None:
-            if (run, node, key) not in self.keys:
-                self.keys[run, node, key] = message
-                return None
-            found = (0, self.keys[run, node, key])
+            return None
         if found[1] != message:
             raise Conflict(f"node {node}: the idempotency key {key!r} came before with another message")
         return found[0]
@@ -253,12 +271,16 @@ class Commit:
             if known is not None:
                 return known
         run.last += 1
+        if change.idempotency_key is not None:
+            self.keys[run.id, change.node.name, change.idempotency_key] = (run.last, change.message)
         change.key = change.due_at = None
         self._insert(run, change.node, run.last, TaskState.cancelled, change, None, reason=reason)
         return run.last
 
-    def launch(self, start: Start, parent: OpenRun | None = None, then: int | None = None) -> tuple[int, bool]:
-        """Begin a run; answers its key, and whether it is new."""
+    def launch(
+        self, start: Start, parent: OpenRun | None = None, told: Create | None = None, cause: int | None = None
+    ) -> tuple[int, bool]:
+        """Begin a run, and with it the task of its parent that is told of its end; answers its key, and if it is new."""
         graph = start.graph
         if start.idempotency_key is not None:
             named = (graph.name, start.idempotency_key)
@@ -269,11 +291,14 @@ class Commit:
                         f"workflow {graph.name}: the idempotency key {start.idempotency_key!r} "
                         "came before with another message"
                     )
+                if parent is not None and told is not None:
+                    self._see_told(start, known[0], parent)
                 return known[0], False
             self.started[named] = (start.run, start.message)
         if start.run in self.runs:
             return start.run, False  # the same call again, after a commit whose answer was lost
         self.known.need(self.rows, graph, self.now)
+        then = self.create(parent, told, cause) if parent is not None and told is not None else None
         run = OpenRun(
             start.run,
             graph,
@@ -307,10 +332,29 @@ class Commit:
         self.apply(run, planner.begun(graph, start.message, start.to))
         return run.id, True
 
+    def _see_told(self, start: Start, known: int, parent: OpenRun) -> None:
+        """A run that was started before tells its end to whoever started it, and to nobody else."""
+        mine = [self.runs[known].parent] if known in self.runs else self.rows.run_parent([known])
+        if parent.id not in mine:
+            raise Conflict(
+                f"workflow {start.graph.name}: a run was started with the idempotency key {start.idempotency_key!r} "
+                "before, and tells its end to whoever started it; leave then= or the key out"
+            )
+
     # carrying out
 
     def write(self) -> None:
         """Settle all arrivals and ends, then write what this commit has become."""
+        self._settle_all()
+        while quiet := [run for run in self.runs.values() if run.open <= 0 and run.state is RunState.active]:
+            for run in quiet:
+                self._end_quietly(run)
+            self._settle_all()
+        self._flush()
+        self._write_runs()
+
+    def _settle_all(self) -> None:
+        """Arrivals, then ends, then what these bring, until nothing more follows."""
         while self.arrivals or self.joins or self.ends:
             while self.arrivals or self.joins:
                 arrivals, self.arrivals = self.arrivals, {}
@@ -319,15 +363,6 @@ class Commit:
             ends, self.ends = self.ends, []
             for run, end in ends:
                 self._end(run, end)
-        self._flush()
-        for run in list(self.runs.values()):
-            if run.open <= 0 and run.state is RunState.active:
-                self._end_quietly(run)
-        while self.joins:
-            joins, self.joins = self.joins, {}
-            self._settle_arrivals({}, joins)
-        self._flush()
-        self._write_runs()
 
     def _settle_arrivals(self, arrivals: dict[tuple[int, str], Arrive], joins: dict[tuple[int, int], int]) -> None:
         counted: list[Arrival] = [Arrival(by, 0, None, False, *target) for target, by in joins.items()]
@@ -376,7 +411,7 @@ class Commit:
             number,
             TaskState.pending,
             birth,
-            self.causes.get(run.id),
+            self.causes.get((run.id, node.name)),
             missing,
             arrive.unmet,
             width=arrive.width,
@@ -392,15 +427,17 @@ class Commit:
                 unmet = sum(not self.rows.task_failed(run.id, graph.number(source)) for source in failed)
         if unmet:
             self._finish(run, node, number, TaskState.skipped, None, UNMET, born=born)
-            self._follow(run, planner.after(graph, node, TaskState.skipped))
+            self._follow(run, planner.after(graph, node, TaskState.skipped), number)
         elif node.arity is Arity.each:
             self._expand(run, node, number, width or 0, born=born)
         elif not born:
-            self._insert(run, node, number, TaskState.ready, Create(node, number=number), self.causes.get(run.id))
+            self._insert(
+                run, node, number, TaskState.ready, Create(node, number=number), self.causes.get((run.id, node.name))
+            )
         elif _decides(graph, node):
             self.rows.task_expand([Expand(None, None, run.id, number)])
 
-    def _follow(self, run: OpenRun, changes: list[Change], cause: int | None = None) -> None:
+    def _follow(self, run: OpenRun, changes: list[Change], cause: int) -> None:
         for change in changes:
             self._arrive(run, change, cause)  # type: ignore[arg-type]
 
@@ -413,13 +450,15 @@ class Commit:
             self.rows.task_finish([Finish(state, reason, width, self.now, run.id, number)])
         else:
             birth = Create(node, state, number)
-            self._insert(run, node, number, state, birth, self.causes.get(run.id), width=width, reason=reason)
+            self._insert(
+                run, node, number, state, birth, self.causes.get((run.id, node.name)), width=width, reason=reason
+            )
 
     def _expand(self, run: OpenRun, node: Node, number: int, width: int, *, born: bool) -> None:
         if width == 0:
             self._finish(run, node, number, TaskState.succeeded, 0, "the list was empty", born=born)
         else:
-            block, cause = run.last + 1, self.causes.get(run.id)
+            block, cause = run.last + 1, self.causes.get((run.id, node.name))
             run.last += width - 1
             if born:
                 self.rows.task_expand([Expand(width, block, run.id, number)])
@@ -429,7 +468,7 @@ class Commit:
             for item in range(1, width):
                 birth = Create(node, item=item)
                 self._insert(run, node, block + item - 1, TaskState.ready, birth, cause)
-        self._follow(run, planner.expanded(run.graph, node, width))
+        self._follow(run, planner.expanded(run.graph, node, width), number)
 
     def _gate(self, run: OpenRun, node: Node, arrive: Arrive) -> None:
         """Something that a handler waits for, besides its messages, has settled."""
@@ -444,12 +483,8 @@ class Commit:
         """A handler's message has all it waits for: it is ready, takes its turn, or is skipped."""
         if row.unmet:
             node = run.graph[row.node]
-            self._finish(
-                run, node, row.number, TaskState.skipped, None, UNMET, born=True
-            )
-            self._follow(run, planner.after(run.graph, node, TaskState.skipped), row.number)
-            if row.join is not None:
-                self.joined(run.id, row.join)
+            self._finish(run, node, row.number, TaskState.skipped, None, UNMET, born=True)
+            self._skip(run, node, row.number, row.join)
         elif row.key is not None:
             self.turns[run.id, row.key] = None
 
@@ -461,7 +496,7 @@ class Commit:
         self._end(run, End(state, reason=run.reason))
 
     def _end(self, run: OpenRun, end: End) -> None:
-        if run.state is not RunState.active:
+        if run.state is not RunState.active or (run.closing and end.state is RunState.succeeded):
             return
         self._flush_tasks()
         if end.state is RunState.failed and run.graph.on_failure == "finish" and run.open > 0 and not run.closing:
@@ -473,13 +508,17 @@ class Commit:
         if run.open > 0:
             run.open -= self.rows.task_cancel(run.id, WHY_CANCELLED[end.state], self.now, CANCEL_AT_ONCE)
         run.state, run.result, run.reason, run.ended_at = end.state, end.result, end.reason, self.now
+        run.paused = False  # nobody can resume what is over, and what runs after the end is to run
         run.facts["ended"] = end.state
         if end.reason:
             run.facts["reason"] = end.reason
         for change in planner.epilogue(run.graph, end.state):
             self.create(run, change, None)  # type: ignore[arg-type]
-        if run.parent is not None and run.parent_task is not None and run.parent in self.runs:
-            self.joined(run.parent, run.parent_task)
+        if run.parent is not None and run.parent_task is not None:
+            if run.parent not in self.asked and run.parent not in self.runs:
+                raise Unlocked(run.parent)
+            if run.parent in self.runs:
+                self.joined(run.parent, run.parent_task)
 
     # writing
 

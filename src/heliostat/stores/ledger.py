@@ -32,7 +32,7 @@ from heliostat.outcome import (
 from heliostat.queue import Lane, Queue, lane_id
 from heliostat.run import RunState, public_id
 from heliostat.store import KEEP, Answer, Ask, Batch, Command, Pause, Register, SetNode, SetQueue
-from heliostat.stores.commit import CANCEL_AT_ONCE, Commit
+from heliostat.stores.commit import CANCEL_AT_ONCE, Commit, Unlocked
 from heliostat.stores.known import Known
 from heliostat.stores.rows import Fence, PastAttempt
 from heliostat.task import FINAL, AttemptState, TaskState
@@ -72,6 +72,15 @@ class Ledger(ABC):
         """Do a transaction, again where the database asks for patience; every one here may be repeated."""
         return work()
 
+    def _locking(self, work: Callable[[frozenset[int]], T]) -> T:
+        """Do a transaction on runs, again with those locked too that an end turned out to reach."""
+        also: frozenset[int] = frozenset()
+        while True:
+            try:
+                return self.again(partial(work, also))
+            except Unlocked as end:
+                also |= {end.run}
+
     # settling
 
     def settle(
@@ -80,20 +89,27 @@ class Ledger(ABC):
         """Record outcomes and lease what is next, in one commit; see ``store.Store``."""
         tries = count()
         try:
-            return self.again(lambda: self._settle(worker, outcomes, now, _again(ask, next(tries))))
+            return self._locking(lambda also: self._settle(worker, outcomes, now, _again(ask, next(tries)), also))
         except (Stale, Refused, self.data_error):
             pass
-        verdicts = [self.again(partial(self._settle_closely, worker, pair, now)) for pair in outcomes]
+        verdicts = [self._locking(partial(self._settle_closely, worker, pair, now)) for pair in outcomes]
         return Batch(tuple(verdicts), self._leased(_again(ask, next(tries) - 1), now))
 
     #: What the database raises for a value that it cannot take.
     data_error: type[Exception] = ValueError
 
-    def _settle(self, worker: str, outcomes: Sequence[tuple[Attempt, Outcome]], now: float, ask: Ask | None) -> Batch:
+    def _settle(
+        self,
+        worker: str,
+        outcomes: Sequence[tuple[Attempt, Outcome]],
+        now: float,
+        ask: Ask | None,
+        also: frozenset[int],
+    ) -> Batch:
         with self.transaction() as rows:
             if outcomes:
                 commit = Commit(rows, self.known, now, worker)
-                commit.lock(_runs_of(outcomes))
+                commit.lock(_runs_of(outcomes) | also)
                 for attempt, _ in outcomes:
                     run = commit.runs.get(attempt.run)
                     if run is None or not (run.state is RunState.active or attempt.epilogue):
@@ -102,13 +118,13 @@ class Ledger(ABC):
             leased = self._lease(rows, ask, now)
         return Batch((COMMITTED,) * len(outcomes), leased)
 
-    def _settle_closely(self, worker: str, pair: tuple[Attempt, Outcome], now: float) -> Verdict:
+    def _settle_closely(self, worker: str, pair: tuple[Attempt, Outcome], now: float, also: frozenset[int]) -> Verdict:
         """One outcome by itself, with its verdict."""
         attempt, _ = pair
         try:
             with self.transaction() as rows:
                 commit = Commit(rows, self.known, now, worker)
-                commit.lock(_runs_of([pair]))
+                commit.lock(_runs_of([pair]) | also)
                 run = commit.runs.get(attempt.run)
                 fence = rows.task_fences([attempt.task]).get(attempt.task)
                 if run is None or fence is None:
@@ -128,11 +144,13 @@ class Ledger(ABC):
             return Verdict("refused", f"the database refused it: {error}")
         return COMMITTED
 
-    def _carry_out(self, commit: Commit, worker: str, outcomes: Sequence[tuple[Attempt, Outcome]]) -> None:
-        """Fence first, then apply what follows."""
+    def _carry_out(
+        self, commit: Commit, worker: str, outcomes: Sequence[tuple[Attempt, Outcome]], *, own: bool = True
+    ) -> None:
+        """Fence first, then apply what follows. ``own``: the attempts say so themselves."""
         rows, now = commit.rows, commit.now
         planned = [(a, o, *planner.settled(commit.runs[a.run].graph, a, o)) for a, o in outcomes]
-        fences = [_fence(attempt, outcome, state, worker, now) for attempt, outcome, state, _ in planned]
+        fences = [_fence(attempt, outcome, state, worker, now, own=own) for attempt, outcome, state, _ in planned]
         if rows.task_settle(fences) != len(fences):
             raise Stale
         past = []
@@ -201,9 +219,9 @@ class Ledger(ABC):
 
     def accept(self, commands: Sequence[Command], now: float) -> list[Answer]:
         """Carry out commands, all or none; see ``store.Store``."""
-        return self.again(lambda: self._accept(commands, now))
+        return self._locking(partial(self._accept, commands, now))
 
-    def _accept(self, commands: Sequence[Command], now: float) -> list[Answer]:
+    def _accept(self, commands: Sequence[Command], now: float, also: frozenset[int]) -> list[Answer]:
         with self.transaction() as rows:
             ids = {c.run for c in commands if c.run is not None}
             ids |= {c.verb.run for c in commands if isinstance(c.verb, Start)}
@@ -211,7 +229,7 @@ class Ledger(ABC):
             actor = commands[0].actor if commands else ""
             commit = Commit(rows, self.known, now, actor)
             if ids:
-                commit.lock(ids | set(parents))
+                commit.lock(ids | set(parents) | also)
             answers = [self._command(commit, command) for command in commands]
             commit.write()
         for command in commands:
@@ -255,13 +273,15 @@ class Ledger(ABC):
             number = commit.create(run, change, None)
             commit.keep_mentioned(run, number, send.message)
             return Answer(run.id, number, done=run.last > before)
-        word = run.state if run.state.final else "failing"
-        reason = f"not handled: the run had {word} before this message arrived"
+        word = f"had {run.state}" if run.state.final else "was failing"
+        reason = f"not handled: the run {word} before this message arrived"
         return Answer(run.id, commit.late(run, change, reason), done=False, note=reason)
 
     def _end(self, commit: Commit, run: OpenRun, end: End, command: Command) -> Answer:
         if run.state.final:
             return Answer(run.id, done=False, note=f"nothing to do: the run had {run.state} already")
+        if run.closing and end.state is RunState.succeeded:
+            return Answer(run.id, done=False, note="nothing to do: the run is failing")
         run.facts["by"] = command.actor
         commit.apply(run, [end if end.reason or not command.reason else replace(end, reason=command.reason)])
         return Answer(run.id)
@@ -321,19 +341,19 @@ class Ledger(ABC):
         taken = 0
         adopted: tuple[Attempt, ...] = ()
         for worker, beat in lost:
-            more, jobs = self.again(partial(self._rescue, worker, beat, now, adopter, count()))
+            more, jobs = self._locking(partial(self._rescue, worker, beat, now, adopter, count()))
             taken, adopted = taken + more, adopted + jobs
         return taken, adopted
 
     def _rescue(
-        self, worker: str, beat: int, now: float, adopter: str | None, tries: Iterator[int]
+        self, worker: str, beat: int, now: float, adopter: str | None, tries: Iterator[int], also: frozenset[int]
     ) -> tuple[int, tuple[Attempt, ...]]:
         with self.transaction() as rows:
             if not rows.worker_lose(worker, beat):
                 return 0, ()
             attempts = rows.task_of_worker(worker)
             commit = Commit(rows, self.known, now, "rescue")
-            commit.lock(_runs_of([(a, Released()) for a in attempts]))
+            commit.lock(_runs_of([(a, Released()) for a in attempts]) | also)
             outcomes: list[tuple[Attempt, Outcome]] = []
             jobs: list[Attempt] = []
             for attempt in attempts:
@@ -348,7 +368,7 @@ class Ledger(ABC):
                     outcomes.append((attempt, Failed(error, how=AttemptState.rescued)))
                 else:
                     outcomes.append((attempt, Rescued()))
-            self._carry_out(commit, worker, outcomes)
+            self._carry_out(commit, worker, outcomes, own=False)
             adopted = rows.task_adopt(jobs, adopter, now) if adopter and jobs else []
             if next(tries) > 0 and adopter:  # what was adopted may have been so by a call before
                 adopted = rows.task_of_worker(adopter)
@@ -398,9 +418,7 @@ def _again(ask: Ask | None, tries: int) -> Ask | None:
     return replace(ask, again=True) if ask is not None and tries > 0 else ask
 
 
-def _running(
-    rows: Rows, found: Iterable[tuple[Queue, Sequence[Lane]]]
-) -> tuple[dict[str, int], dict[int, int]]:
+def _running(rows: Rows, found: Iterable[tuple[Queue, Sequence[Lane]]]) -> tuple[dict[str, int], dict[int, int]]:
     """What runs in limited queues and lanes. All are locked here, in order, before any task is."""
     queues = [queue.name for queue, _ in found if queue.limit is not None]
     limited = [lane.id for _, lanes in found for lane in lanes if lane.limit is not None]
@@ -433,10 +451,11 @@ def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
     return ids
 
 
-def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, now: float) -> Fence:
+def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, now: float, *, own: bool) -> Fence:
+    settled = attempt.count if own else 0
     if type(outcome) is Succeeded:
         succeeded = (state, outcome.result, None, None, False, attempt.failures, attempt.rescues, now)
-        return Fence(*succeeded, attempt.run, attempt.number, attempt.count, worker)
+        return Fence(*succeeded, settled, attempt.run, attempt.number, attempt.count, worker)
     result = reason = due_at = None
     failures, rescues = attempt.failures, attempt.rescues
     holds = False
@@ -450,7 +469,8 @@ def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, no
     else:
         holds = attempt.key is not None
         rescues += isinstance(outcome, Rescued)
-    return Fence(state, result, reason, due_at, holds, failures, rescues, now, *attempt.task, attempt.count, worker)
+    changed = (state, result, reason, due_at, holds, failures, rescues, now, settled)
+    return Fence(*changed, *attempt.task, attempt.count, worker)
 
 
 #: How an attempt that did not simply succeed is remembered.
@@ -473,6 +493,7 @@ def _stop(rows: Rows, run: OpenRun, attempt: Attempt, worker: str, now: float) -
         attempt.failures,
         attempt.rescues,
         now,
+        0,
         *attempt.task,
         attempt.count,
         worker,

@@ -224,8 +224,7 @@ class MemoryRows:
         for fence in fences:
             task = self.t.tasks[fence.run].get(fence.number)
             if task and task.state is RUNNING and (task.count, task.worker) == (fence.attempt, fence.worker):
-                values = dict(zip(fence._fields[:8], fence[:8], strict=True))
-                self.change(task, **values, settled=fence.attempt)
+                self.change(task, **dict(zip(fence._fields[:9], fence[:9], strict=True)))
                 done += 1
         return done
 
@@ -398,7 +397,7 @@ class MemoryRows:
     def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
         by_queue = dict.fromkeys(queues, 0)
         for lane_id, tasks in self.t.running.items():
-            if (name := self.t.lanes[lane_id].queue) in by_queue:
+            if tasks and (name := self.t.lanes[lane_id].queue) in by_queue:
                 by_queue[name] += len(tasks)
         return by_queue, {lane: len(self.t.running[lane]) for lane in lanes}
 
@@ -625,10 +624,10 @@ class MemoryStore(Ledger):
 
     def queues(self) -> list[tuple[Queue, int, int]]:
         ready, running = dict.fromkeys(self.tables.queues, 0), dict.fromkeys(self.tables.queues, 0)
-        for lane, rows in self.tables.ready.items():
-            ready[self._queue(lane)] += len(rows)
-        for lane, tasks in self.tables.running.items():
-            running[self._queue(lane)] += len(tasks)
+        for counts, lanes in ((ready, self.tables.ready), (running, self.tables.running)):
+            for lane, rows in lanes.items():
+                if rows:  # of a lane whose registration was undone, an empty entry may be left
+                    counts[self._queue(lane)] += len(rows)
         return [(queue, ready[name], running[name]) for name, queue in sorted(self.tables.queues.items())]
 
     def workers(self) -> list[WorkerInfo]:

@@ -100,7 +100,7 @@ class PostgresStore(Reading, Ledger):
                 yield rows
                 rows.prepare()
             except BaseException as error:
-                self._abandon(mine, rows, error)
+                self._abandon(mine, rows)
                 raise self._named(error) from error
             self._commit(mine, rows)
         finally:
@@ -110,15 +110,15 @@ class PostgresStore(Reading, Ledger):
         try:
             rows.commit()
         except BaseException as error:
-            self._abandon(mine, rows, error)
+            self._abandon(mine, rows)
             if isinstance(named := self._named(error), _Repeat) and self._committed(mine, rows.transaction):
                 return
             raise named from error
 
-    def _abandon(self, mine: _Connections, rows: PostgresRows, error: BaseException) -> None:
+    def _abandon(self, mine: _Connections, rows: PostgresRows) -> None:
         """Undo what a transaction began; a connection that is lost is given up."""
         with suppress(psycopg.Error):
-            rows.abandon(error)
+            rows.abandon()
             if not mine.writer or not mine.writer.closed:
                 return
         if mine.writer is not None:
@@ -348,7 +348,8 @@ def _dsn(url: str) -> str:
         given = conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         given = {}
-    if not given:
+    ports = str(given.get("port") or 5432).split(",")
+    if not given or not all(port.isdecimal() for port in ports):
         raise BadInput("database: this is no PostgreSQL URL; write postgresql://user@host:5432/name")
     defaults = {
         "connect_timeout": 10,

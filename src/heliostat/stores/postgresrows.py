@@ -6,8 +6,10 @@ Sets travel as JSON text, which the server takes apart; many new tasks are copie
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from pydantic_core import to_json
 
 from heliostat.stores.rows import Arrival, Arrived, NewTask
@@ -19,13 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    import psycopg
-
     from heliostat.queue import Lane
 
 STATEMENTS = Statements("postgres", "$")
 TAG = 26740  #: marks this schema's advisory locks: 16 bits above 48
-COPIED = 20  #: from so many new tasks on, leaving the pipeline for COPY is worth it
+COPIED = 50  #: from so many new tasks on, leaving the pipeline for COPY is worth it
 
 # Statements that lock or write rows and answer at once: with their answer comes the transaction's number.
 _WRITING = frozenset(
@@ -61,11 +61,10 @@ class PostgresRows(SqlRows):
         self._connection.execute("COMMIT")
         self._leave()
 
-    def abandon(self, error: BaseException) -> None:
+    def abandon(self) -> None:
         """Leave nothing behind."""
-        if self._pipelining is not None:
-            pipelining, self._pipelining = self._pipelining, None
-            pipelining.__exit__(type(error), error, error.__traceback__)
+        with suppress(psycopg.Error):  # what went wrong is known already
+            self._leave()
         if not self._connection.closed:
             self._connection.execute("ROLLBACK")
 

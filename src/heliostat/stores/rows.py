@@ -95,7 +95,10 @@ class NewTask(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """The settling of an attempt: applied only where ``worker`` still holds attempt ``count`` of the task."""
+    """The settling of an attempt: applied only where ``worker`` still holds this attempt of the task.
+
+    ``settled`` is the attempt if this is its own outcome, and 0 where a rescue or the run's end decides for it.
+    """
 
     state: TaskState
     result: str | None
@@ -105,6 +108,7 @@ class Fence(NamedTuple):
     failures: int
     rescues: int
     ended_at: float
+    settled: int
     run: int
     number: int
     attempt: int

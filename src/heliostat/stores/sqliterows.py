@@ -12,7 +12,7 @@ from heliostat.run import RunState
 from heliostat.stores.rows import Arrival, Arrived
 from heliostat.stores.sqlrows import Row, SqlRows, listed
 from heliostat.stores.statements import Statements, fill
-from heliostat.task import Attempt, TaskState
+from heliostat.task import Attempt
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from heliostat.queue import Lane
 
 STATEMENTS = Statements("sqlite", "?")
-_ENDLESS = (1 << 63) - 1
 
 
 class SqliteRows(SqlRows):
@@ -61,9 +60,6 @@ class SqliteRows(SqlRows):
         return [row._replace(missing=row.missing - 1, unmet=row.unmet + unmet) for row in found]
 
     def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
-        if len(lanes) == 1:
-            lane, most = lanes[0]
-            return self._lease(lane, min(most, n), worker, now)
         heads = self._heads(lanes, n)
         begun = [(lane, row) for lane, row in heads if row[2] == RunState.active or row[15]]
         if begun:
@@ -76,18 +72,8 @@ class SqliteRows(SqlRows):
             for lane, row in begun
         ]
 
-    def _lease(self, lane: Lane, n: int, worker: str, now: float) -> list[Attempt]:
-        """From one lane, in one statement; its answers come in no order of their own."""
-        found = self.fetch("task_lease", lane=lane.id, most=n, worker=worker, now=now)
-        found.sort()
-        return [
-            Attempt(*row[3:6], lane.graph, row[6], lane.queue, *row[7:14], now, row[14], bool(row[15]), row[16])
-            for row in found
-            if row[2] == TaskState.running
-        ]
-
     def _heads(self, lanes: Sequence[tuple[Lane, int]], n: int) -> list[tuple[Lane, Row]]:
-        """The best tasks over all lanes: each lane's own best, merged."""
+        """The best tasks over all lanes: each lane's own best, merged. (One UPDATE … RETURNING takes a fifth longer.)"""
         if len(lanes) > 1:
             offering = {row[0] for row in self.fetch("lane_offering", ids=listed([lane.id for lane, _ in lanes]))}
             lanes = [(lane, most) for lane, most in lanes if lane.id in offering]

@@ -109,9 +109,7 @@ class Stage:
     def rested(self) -> bool:
         """Whether all runs are over and nobody sleeps who might come back; then the play is over too."""
         awake = all(actor.role != "caller" and not actor.asleep for actor in self.actors)
-        self.over = self.over or (
-            awake and all(run.state.final and run.open <= 0 for run in self.tables.runs.values())
-        )
+        self.over = self.over or (awake and all(run.state.final and run.open <= 0 for run in self.tables.runs.values()))
         return self.over
 
     # what goes wrong

@@ -1,0 +1,20 @@
+"""The promises, as tests that every store must pass.
+
+A store's author writes a fixture ``open_store`` (see ``fixtures``) and one module of tests that says
+``from heliostat.testing.conformance import *``.
+"""
+
+# ruff: noqa: E402, F403 - a module of tests takes in all of them at once, and first pytest is to know of them
+
+from pkgutil import iter_modules
+
+import pytest
+
+pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
+
+from heliostat.testing.conformance.fixtures import *
+from heliostat.testing.conformance.hand import *
+from heliostat.testing.conformance.p01_one_transaction import *
+from heliostat.testing.conformance.p02_once_in_effect import *
+from heliostat.testing.conformance.p03_accepted_is_kept import *
+from heliostat.testing.conformance.p04_nothing_stuck_in_silence import *

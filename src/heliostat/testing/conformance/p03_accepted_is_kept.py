@@ -1,0 +1,74 @@
+"""P3: what was accepted is there for everybody, and stays when whoever accepted it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from heliostat.effects import Send, Start
+from heliostat.graph import Arity, Graph, Node
+from heliostat.store import Command, Store
+from heliostat.testing.conformance.hand import Hand, gives, sends
+
+TALK = Graph("talk", (Node("ask", Arity.handler, entry=True), Node("hear", Arity.handler)), stays_open=True)
+
+
+def test_p03_what_was_accepted_is_seen_by_every_process(hand: Hand, other: Hand) -> None:
+    """At once, without the one that accepted it doing anything further."""
+    run = hand.start(TALK, "first", name="Monte Pisano", priority=5)
+    hand.send(run, "hear", "second")
+    assert other.run(run) == hand.run(run)
+    assert other.store.tasks(run) == hand.store.tasks(run)
+    assert [attempt.message for attempt in other.lease(2)] == ['"first"', '"second"']
+
+
+def test_p03_a_process_that_is_gone_takes_nothing_with_it(hand: Hand, open_store: Callable[[], Store]) -> None:
+    """Its definitions, runs, messages and results are read by one that comes later."""
+    run = hand.start(TALK, "first")
+    [attempt] = hand.lease()
+    hand.settle(attempt, gives({"answer": 42}, sends("hear", "third")))
+    hand.store.close()
+    later = Hand(open_store(), "later")
+    assert later.store.graph(TALK.id) == TALK
+    later.offers = {TALK.id}
+    assert later.tasks(run) == ["ask succeeded", "hear ready"]
+    assert later.task(run, attempt.number).result == '{"answer":42}'
+    assert later.work() == ["hear"]
+
+
+def test_p03_the_payload_comes_back_as_it_was_given(hand: Hand) -> None:
+    """Text is text: every letter that JSON can carry, however long the message."""
+    values = [
+        "",
+        "quotes \" ' \\ and \n lines",
+        "räksmörgås 日本 🔭 \u2028 \x7f",
+        "x" * 1_000_000,
+        {"": [None, 1.5, -0.0]},
+    ]
+    run = hand.start(TALK)
+    for value in values:
+        hand.send(run, "hear", value)
+    hand.lease()
+    texts = [attempt.message for attempt in hand.lease(len(values))]
+    assert texts == [sends("hear", value).message for value in values]
+
+
+def test_p03_the_same_key_and_message_is_the_same_run(hand: Hand, other: Hand) -> None:
+    """A caller that did not hear the answer starts once more, and gets the run of then."""
+    first = hand.start(TALK, "first", idempotency_key="k")
+    again = other.do(Start(99, TALK, '"first"', idempotency_key="k"))
+    assert (again.run, again.done, again.note) == (first, False, "this run was started before")
+    assert len(hand.store.runs()) == 1
+
+
+def test_p03_the_same_key_and_message_is_the_same_task(hand: Hand, other: Hand) -> None:
+    """Also within one call, and also when the task has long settled."""
+    run = hand.start(TALK)
+    first = hand.send(run, "hear", 1, idempotency_key="k")
+    again = other.send(run, "hear", 1, idempotency_key="k")
+    assert (first.number, first.done) == (4, True)
+    assert (again.number, again.done) == (4, False)
+    commands = [Command(Send("hear", "2", idempotency_key="l"), run)] * 2
+    assert [(a.number, a.done) for a in hand.store.accept(commands, hand.now)] == [(5, True), (5, False)]
+    hand.work()
+    assert other.send(run, "hear", 1, idempotency_key="k").number == 4
+    assert len(hand.tasks(run)) == 3
