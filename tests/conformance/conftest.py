@@ -1,0 +1,62 @@
+"""One empty database of each kind for each test of the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from heliostat.store import Store
+from heliostat.stores.memory import MemoryStore
+from heliostat.stores.postgres import PostgresStore
+from heliostat.stores.sqlite import SqliteStore
+from tests.postgres_server import drop_database, fresh_database
+
+TABLES = "runs, tasks, graphs, lanes, queues, gates, records, artifacts, attempts, journal, workers"
+
+Open = Callable[[], Store]
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Give what opens the same database again and again, as further processes would."""
+    if request.param == "memory":
+        store = MemoryStore()
+        yield lambda: store
+        return
+    if request.param == "sqlite":
+        path = tmp_path / "heliostat.db"
+        opened: Open = lambda: SqliteStore(path)  # noqa: E731
+    else:
+        url = request.getfixturevalue("emptied")
+        opened = lambda: PostgresStore(url)  # noqa: E731
+    with ExitStack() as stores:
+
+        def open_one() -> Store:
+            store = opened()
+            stores.callback(store.close)
+            return store
+
+        yield open_one
+
+
+@pytest.fixture(scope="session")
+def upgraded(postgres_url: str) -> Iterator[str]:
+    """One PostgreSQL database with the schema, for the session."""
+    url = fresh_database(postgres_url)
+    store = PostgresStore(url)
+    store.upgrade()
+    store.close()
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture
+def emptied(upgraded: str) -> str:
+    """The database of the session with nothing in it."""
+    with psycopg.connect(upgraded) as connection:
+        connection.execute(f"TRUNCATE {TABLES}")
+    return upgraded

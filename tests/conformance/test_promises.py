@@ -1,0 +1,3 @@
+"""The promises, on every store."""
+
+from heliostat.testing.conformance import *  # noqa: F403 - all of them

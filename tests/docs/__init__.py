@@ -1,0 +1,1 @@
+"""The pages that people read, held against the code that they describe."""

@@ -1,0 +1,331 @@
+"""The PostgreSQL store in the world: lost connections, forks, many processes, wrong addresses."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from heliostat.effects import Send, Start
+from heliostat.errors import BadInput, SchemaMismatch, StoreUnavailable
+from heliostat.outcome import Failed, Succeeded
+from heliostat.run import RunState
+from heliostat.store import Ask, Command, Pause, SetNode, SetQueue
+from heliostat.stores import postgres
+from heliostat.stores.postgres import PostgresStore
+from heliostat.stores.postgresrows import PostgresRows
+from heliostat.task import TaskState
+from tests.integration.stores import JOIN, RUN, TALK, begin, send, states, work
+
+
+@pytest.fixture
+def store(postgres_database: str) -> Iterator[PostgresStore]:
+    store = PostgresStore(postgres_database)
+    store.upgrade()
+    yield store
+    store.close()
+
+
+def terminate(url: str, *, but: psycopg.Connection[Any] | None = None) -> None:
+    """End all connections of the stores to this database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> %s",
+            [but.info.backend_pid if but else 0],
+        )
+
+
+# the schema and the address
+
+
+def test_a_database_without_schema_says_what_to_run(postgres_database: str) -> None:
+    """Nothing is created unasked in a database that others may use."""
+    store = PostgresStore(postgres_database)
+    assert store.status() == (0, 1)
+    with pytest.raises(SchemaMismatch, match="has schema 0, and this Heliostat needs 1; run: heliostat db upgrade"):
+        store.check()
+    assert store.upgrade() == ["0001_initial"]
+    assert store.upgrade() == []
+    assert store.status() == (1, 1)
+    assert store.runs() == []
+    store.close()
+
+
+def test_a_newer_schema_is_refused(store: PostgresStore, postgres_database: str) -> None:
+    """A database of a newer Heliostat is left alone."""
+    with store.transaction() as rows:
+        rows.run("schema_mark", version=99, name="0099_future")
+    with pytest.raises(SchemaMismatch, match="has schema 99, and this Heliostat knows 1: .* upgrade Heliostat"):
+        PostgresStore(postgres_database).check()
+
+
+def test_processes_that_upgrade_at_once_do_it_once(postgres_database: str) -> None:
+    """Of many first users one creates the tables, and none fails."""
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        done = pool.map(_upgrade, [postgres_database] * 8)
+    assert sorted(done) == [[]] * 7 + [["0001_initial"]]
+
+
+def _upgrade(url: str) -> list[str]:
+    return PostgresStore(url).upgrade()
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:secret@[h/x", "postgres", "postgresql://u:secret@h:port/x", ""])
+def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
+    """The sentence shows the form of an address and nothing of what was typed."""
+    with pytest.raises(BadInput, match="write postgresql://user@host:5432/name") as caught:
+        PostgresStore(url).check()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name, host and port are said, the password never."""
+    monkeypatch.setattr(postgres, "FIRST_PATIENCE", 0.1)
+    with pytest.raises(StoreUnavailable, match=r"'x' at 127\.0\.0\.1:1 cannot be reached: .*refused") as caught:
+        PostgresStore("postgresql://u:secret@127.0.0.1:1/x").runs()
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_database_that_does_not_exist_is_not_waited_for(postgres_url: str) -> None:
+    """Trying again would not help."""
+    url = postgres_url.rsplit("/", 1)[0] + "/nowhere"
+    with pytest.raises(StoreUnavailable, match='database "nowhere" does not exist'):
+        PostgresStore(url, patience=1000.0).runs()
+
+
+def test_the_clock_is_the_servers(store: PostgresStore) -> None:
+    """A clock can begin with the time of the database's machine."""
+    import time
+
+    assert abs(store.time() - time.time()) < 5.0
+
+
+# lost connections
+
+
+def test_a_connection_that_was_lost_is_opened_again(store: PostgresStore, postgres_database: str) -> None:
+    """Between two calls nobody notices a restart of the server."""
+    begin(store)
+    for _ in range(3):
+        terminate(postgres_database)
+        send(store)
+        terminate(postgres_database)
+        assert states(store)[TaskState.ready] > 1
+    assert states(store) == {TaskState.ready: 4}
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_whose_answer_is_lost_happens_once(
+    store: PostgresStore, postgres_database: str, monkeypatch: pytest.MonkeyPatch, *, committed: bool
+) -> None:
+    """The server is asked how the transaction came out; only what did not happen is repeated."""
+    begin(store)
+    losing = _Losing(postgres_database, committed=committed)
+    monkeypatch.setattr(PostgresRows, "commit", losing.commit)
+    losing.armed = 1
+    send(store)
+    assert losing.armed == 0
+    assert states(store) == {TaskState.ready: 2}
+    losing.armed = 1
+    first = store.lease(Ask("w", frozenset({TALK.id}), 1), 3.0)
+    assert len(first) == 1
+    losing.armed = 1
+    batch = store.settle("w", [(first[0], Succeeded("1", (Send("one", "2"),)))], 4.0, Ask("w", frozenset({TALK.id}), 9))
+    assert [verdict.word for verdict in batch.verdicts] == ["committed"]
+    assert sorted(attempt.node for attempt in batch.leased) == ["hear", "one"]
+    assert states(store) == {TaskState.succeeded: 1, TaskState.running: 2}
+
+
+class _Losing:
+    """A commit that loses its connection, after or before the server has carried it out."""
+
+    def __init__(self, url: str, *, committed: bool) -> None:
+        self.url, self.committed, self.armed = url, committed, 0
+        self.real = PostgresRows.commit
+
+    @property
+    def commit(self) -> Any:
+        def commit(rows: PostgresRows) -> None:
+            if self.armed:
+                self.armed -= 1
+                if self.committed:
+                    self.real(rows)
+                rows._connection.close()
+                raise psycopg.OperationalError("server closed the connection unexpectedly")
+            self.real(rows)
+
+        return commit
+
+
+def test_connections_lost_at_any_moment_lose_and_repeat_nothing(store: PostgresStore, postgres_database: str) -> None:
+    """While connections are cut at random, every message is accepted once and every task settled once."""
+    begin(store)
+    stop = threading.Event()
+
+    def cut() -> None:
+        chance = random.Random(1)
+        while not stop.wait(chance.uniform(0.005, 0.05)):
+            terminate(postgres_database)
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    try:
+        for _ in range(40):
+            send(store, n=2)
+        done = work(store, TALK, "w", n=3)
+    finally:
+        stop.set()
+        cutter.join()
+    assert done == 81
+    assert states(store) == {TaskState.succeeded: 81}
+    assert store.journal(after=0)
+
+
+def test_patience_ends_in_a_sentence(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that stays away is waited for so long, and no longer."""
+    begin(store)
+    store.patience = 0.2
+    mine = store._mine()
+    assert mine.writer is not None
+    mine.writer.close()
+
+    def refuse() -> Any:
+        raise psycopg.OperationalError("connection refused")
+
+    monkeypatch.setattr(store, "_open", refuse)
+    with pytest.raises(StoreUnavailable, match="cannot be reached: connection refused"):
+        send(store)
+
+
+def test_a_lock_that_is_never_given_back_ends_in_a_sentence(postgres_database: str) -> None:
+    """Somebody else's forgotten transaction does not hang a worker for ever."""
+    store = PostgresStore(postgres_database, patience=0.3)
+    store.upgrade()
+    begin(store)
+    with psycopg.connect(postgres_database) as other:
+        other.execute("SELECT * FROM runs FOR UPDATE")
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            send(store)
+        other.rollback()
+    send(store)
+    store.close()
+
+
+# values
+
+
+def test_an_unstorable_value_is_refused_alone(store: PostgresStore) -> None:
+    """A NUL in an error's text harms no other attempt of the batch."""
+    begin(store)
+    send(store, n=2)
+    leased = store.lease(Ask("w", frozenset({TALK.id}), 10), 3.0)
+    outcomes = [(leased[0], Succeeded("1")), (leased[1], Failed("\0", retry_at=9.0)), (leased[2], Succeeded("2"))]
+    words = [verdict.word for verdict in store.settle("w", outcomes, 4.0).verdicts]
+    assert words == ["committed", "refused", "committed"]
+    assert store.run(RUN).state == "active"  # type: ignore[union-attr]
+
+
+# processes
+
+
+def test_a_forked_child_opens_its_own_connections(store: PostgresStore) -> None:
+    """A connection is never used across a fork, and the child's end does not close the parent's."""
+    begin(store)
+    states(store)
+    if (child := os.fork()) == 0:
+        try:
+            send(store)
+            os._exit(0 if states(store)[TaskState.ready] == 2 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    send(store)
+    assert states(store)[TaskState.ready] == 3
+
+
+def test_processes_that_share_runs_do_each_task_once_and_never_deadlock(
+    store: PostgresStore, postgres_database: str
+) -> None:
+    """Four workers on the same runs, with joins, limits, pauses and an operator: no deadlock, nothing twice."""
+    runs = begin(store, JOIN, 20)
+    store.accept([Command(SetQueue("default", limit=40))], 1.0)
+    store.accept([Command(SetNode(JOIN.id, "item", limit=20))], 1.0)
+    with multiprocessing.get_context("spawn").Pool(5) as pool:
+        operator = pool.apply_async(_operate, (postgres_database, runs))
+        done = pool.starmap(_work, [(postgres_database, f"w{number}") for number in range(4)])
+        operator.get()
+        done += pool.starmap(_work, [(postgres_database, "w9")])
+    assert sum(done) == 20 * 7
+    assert {store.run(run).state for run in runs} == {RunState.succeeded}  # type: ignore[union-attr]
+    with psycopg.connect(postgres_database) as connection:
+        counted = connection.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        assert counted.fetchone() == (0,)
+
+
+def _work(url: str, worker: str) -> int:
+    store = PostgresStore(url)
+    done = work(store, JOIN, worker, idle=150)
+    store.close()
+    return done
+
+
+def _operate(url: str, runs: list[int]) -> None:
+    """Pause and resume every run, and look after what is due and left over, while others work."""
+    store = PostgresStore(url)
+    for run in runs:
+        for on in (True, False):
+            try:
+                store.accept([Command(Pause(on), run)], 2.0)
+            except Exception as error:  # noqa: BLE001 - the run may have ended
+                assert "nothing to" in str(error)
+            store.promote(3.0)
+            store.sweep(3.0)
+    store.close()
+
+
+def test_two_who_start_with_one_key_start_one_run(store: PostgresStore, postgres_database: str) -> None:
+    """The second of two at once gets the first's answer."""
+    begin(store, JOIN)
+    others = [PostgresStore(postgres_database) for _ in range(4)]
+    meeting, answers = threading.Barrier(4), []
+
+    def start(number: int) -> None:
+        meeting.wait()
+        verb = Start(RUN + 100 + number, JOIN, "1", idempotency_key="same")
+        answers.append(others[number].accept([Command(verb)], 2.0)[0])
+
+    threads = [threading.Thread(target=start, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({answer.run for answer in answers}) == 1
+    assert sorted(answer.done for answer in answers) == [False, False, False, True]
+    assert len(store.runs()) == 2
+    for other in others:
+        other.close()
+
+
+def test_the_stream_of_all_runs_never_passes_what_is_still_being_written(
+    store: PostgresStore, postgres_database: str
+) -> None:
+    """A line that commits late is not behind a reader's place."""
+    begin(store, TALK, 2)
+    place = store.journal(limit=100)[-1].seq
+    slow = PostgresStore(postgres_database)
+    with slow.transaction() as rows:
+        rows.journal_insert([(RUN, 5.0, "slow", "{}")])
+        rows.run_lock([RUN])  # an answer, so that the line has been written
+        store.accept([Command(Pause(), RUN + 1)], 6.0)
+        assert store.journal(after=place) == []
+        assert [entry.actor for entry in store.journal(RUN + 1)][-1] == "caller"
+    assert [entry.actor for entry in store.journal(after=place)] == ["slow", "caller"]
+    slow.close()

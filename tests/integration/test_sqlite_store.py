@@ -1,0 +1,280 @@
+"""The SQLite store in the world: many processes, forks, bad places, full disks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliostat.errors import BadInput, SchemaMismatch, StoreUnavailable
+from heliostat.stores import sqlite
+from heliostat.stores.filesystem import network_file_system
+from heliostat.stores.sqlite import SqliteStore
+from heliostat.task import TaskState
+from tests.integration.stores import JOIN, RUN, TALK, begin, send, states, work
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "heliostat.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(path)
+    yield store
+    store.close()
+
+
+def test_a_new_file_gets_the_schema_by_itself(path: Path) -> None:
+    """Nothing has to be done before the first use of a file that is not there."""
+    store = SqliteStore(path)
+    assert store.status() == (0, 1)
+    assert not path.exists()
+    assert store.runs() == []
+    assert store.status() == (1, 1)
+    assert store.upgrade() == []
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("sqlite:///a/b.db", "a/b.db"), ("sqlite:////tmp/b.db", "/tmp/b.db"), ("b.db", "b.db"), (Path("/x/b.db"), "/x/b.db")],
+)
+def test_a_path_or_a_url_names_the_file(given: str | Path, meant: str) -> None:
+    """Three slashes begin a relative path and four an absolute one."""
+    assert SqliteStore(given).path == Path(meant).absolute()
+
+
+@pytest.mark.parametrize("given", ["sqlite://", "sqlite:///", "sqlite://host/x.db", "", ":memory:"])
+def test_what_names_no_file_is_refused(given: str) -> None:
+    """The sentence says what to write instead."""
+    with pytest.raises(BadInput, match="names no file; "):
+        SqliteStore(given)
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    """One sentence says which directory is missing and what to do."""
+    with pytest.raises(StoreUnavailable, match=r"there is no directory .*/nowhere; create it"):
+        SqliteStore(tmp_path / "nowhere" / "x.db").runs()
+    with pytest.raises(StoreUnavailable, match="it is a directory"):
+        SqliteStore(tmp_path).runs()
+
+
+def test_a_file_of_another_kind_is_refused(path: Path) -> None:
+    """A text file is no database, and stays what it is."""
+    path.write_text("these are notes, and not a few of them\n" * 100)
+    with pytest.raises(StoreUnavailable, match="is no SQLite database; name another file"):
+        SqliteStore(path).runs()
+    assert path.read_text().startswith("these are notes")
+
+
+def test_a_database_of_another_program_is_refused(path: Path) -> None:
+    """Tables of others are not taken for an old schema."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE birds (name TEXT)")
+    connection.close()
+    with pytest.raises(SchemaMismatch, match="run: heliostat db upgrade"):
+        SqliteStore(path).runs()
+
+
+def test_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
+    """A database of a newer Heliostat is left alone."""
+    store.check()
+    with store.transaction() as rows:
+        rows.run("schema_mark", version=99, name="0099_future")
+    with pytest.raises(SchemaMismatch, match="has schema 99, and this Heliostat knows 1: .* upgrade Heliostat"):
+        SqliteStore(path).runs()
+
+
+def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence names the kind and the ways out."""
+    monkeypatch.setattr(sqlite, "network_file_system", lambda _: "nfs4")
+    with pytest.raises(StoreUnavailable, match=r"network file system \(nfs4\); put the file on a local disk or use Post"):
+        SqliteStore(path).runs()
+
+
+def test_the_deepest_mount_counts(tmp_path: Path) -> None:
+    """A local disk inside a network mount is local, and blanks in names are understood."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/a / ext4 rw 0 0\nhost:/home /home nfs4 rw 0 0\n/dev/b /home/me/local\\040disk xfs rw 0 0\nx /s fuse.sshfs rw 0 0\n"
+    )
+    assert network_file_system(Path("/home/me/x.db"), mounts) == "nfs4"
+    assert network_file_system(Path("/home/me/local disk/x.db"), mounts) is None
+    assert network_file_system(Path("/s/x.db"), mounts) == "fuse.sshfs"
+    assert network_file_system(Path("/homes/x.db"), mounts) is None
+    assert network_file_system(Path("/x.db"), tmp_path / "none") is None
+
+
+def test_a_full_disk_is_a_sentence_and_changes_nothing(store: SqliteStore) -> None:
+    """What did not fit did not happen, and the store can be used again when there is room."""
+    begin(store)
+    writer = store._mine().writer
+    assert writer is not None
+    pages = writer.execute("PRAGMA page_count").fetchone()[0]
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreUnavailable, match="the disk is full; make room"):
+        send(store, n=10_000)
+    writer.execute("PRAGMA max_page_count = 1000000")
+    assert states(store) == {TaskState.ready: 1}
+    send(store)
+    assert states(store) == {TaskState.ready: 2}
+
+
+def test_another_process_that_writes_is_waited_for(store: SqliteStore, path: Path) -> None:
+    """A locked database is no error while there is patience, and one sentence after."""
+    begin(store)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.2, other.execute, ["COMMIT"])
+    timer.start()
+    send(store)
+    timer.join()
+    other.execute("BEGIN IMMEDIATE")
+    store.patience = 0.1
+    with pytest.raises(StoreUnavailable, match=r"was kept busy by other processes for 0\.1 seconds; try again"):
+        send(store)
+    assert states(store)[TaskState.ready] == 2  # reading needs nobody's leave
+    other.execute("COMMIT")
+    other.close()
+
+
+def test_a_commit_that_meets_a_lock_is_repeated(store: SqliteStore) -> None:
+    """COMMIT too can find the database busy."""
+    begin(store)
+    mine = store._mine()
+    mine.writer = _BusyOnce(mine.writer)  # type: ignore[assignment]
+    send(store)
+    assert mine.writer.met == 1  # type: ignore[attr-defined]
+    mine.writer = mine.writer.connection  # type: ignore[attr-defined]
+    assert states(store)[TaskState.ready] == 2
+
+
+class _BusyOnce:
+    """A connection whose first COMMIT finds the database locked."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection, self.met = connection, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def execute(self, text: str, *given: Any) -> Any:
+        if text == "COMMIT" and not self.met:
+            self.met += 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        return self.connection.execute(text, *given)
+
+
+def test_a_forked_child_opens_its_own_connections(store: SqliteStore) -> None:
+    """A connection is never used across a fork, not even if a thread holds the lock while it forks."""
+    begin(store)
+    states(store)
+    store._mine().lock.acquire()
+    if (child := os.fork()) == 0:
+        try:
+            send(store)
+            os._exit(0 if states(store)[TaskState.ready] == 2 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    store._mine().lock.release()
+    send(store)
+    assert states(store)[TaskState.ready] == 3
+
+
+def test_threads_of_a_process_take_turns(store: SqliteStore) -> None:
+    """One writer connection serves all threads, and readers do not disturb them."""
+    begin(store)
+    threads = [threading.Thread(target=send, args=(store,), kwargs={"n": 5}) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert states(store)[TaskState.ready] % 5 == 1
+    for thread in threads:
+        thread.join()
+    assert states(store)[TaskState.ready] == 41
+
+
+def test_processes_that_open_a_new_file_at_once_make_one_schema(path: Path) -> None:
+    """Of many first users one creates the tables, and none fails."""
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        assert pool.map(_first_use, [path] * 8) == [(1, 1)] * 8
+
+
+def _first_use(path: Path) -> tuple[int, int]:
+    store = SqliteStore(path)
+    store.check()
+    status = store.status()
+    store.close()
+    return status
+
+
+@pytest.mark.slow
+def test_of_eight_writing_processes_none_starves(path: Path) -> None:
+    """Each of eight processes that write as fast as they can gets through, without an error."""
+    store = SqliteStore(path)
+    begin(store)
+    store.close()
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(8)
+    with spawn.Pool(8, _meet, (barrier,)) as pool:
+        commits = pool.map(_write_for_a_while, [path] * 8, chunksize=1)
+    assert min(commits) > 0.2 * sum(commits) / 8, commits
+    assert states(SqliteStore(path))[TaskState.ready] == 1 + sum(commits)
+
+
+def _meet(barrier: Any) -> None:
+    """Begin when all others do."""
+    barrier.wait()
+
+
+def _write_for_a_while(path: Path) -> int:
+    store, commits, until = SqliteStore(path), 0, time.monotonic() + 2.0
+    while time.monotonic() < until:
+        send(store)
+        commits += 1
+    store.close()
+    return commits
+
+
+def test_processes_that_share_runs_do_each_task_once(path: Path) -> None:
+    """Four workers on the same runs with joins: every task is settled once, and every run ends."""
+    store = SqliteStore(path)
+    runs = begin(store, JOIN, 20)
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        done = pool.starmap(_work, [(path, f"w{number}") for number in range(4)])
+    assert sum(done) == 20 * 7
+    assert {store.run(run).state for run in runs} == {"succeeded"}  # type: ignore[union-attr]
+    store.close()
+
+
+def _work(path: Path, worker: str) -> int:
+    store = SqliteStore(path)
+    done = work(store, JOIN, worker, idle=200)
+    store.close()
+    return done
+
+
+def test_an_unstorable_value_is_refused_alone(store: SqliteStore) -> None:
+    """A lone surrogate in an error's text harms no other attempt of the batch."""
+    from heliostat.outcome import Failed, Succeeded
+    from heliostat.store import Ask
+
+    begin(store)
+    send(store, n=2)
+    leased = store.lease(Ask("w", frozenset({TALK.id}), 10), 3.0)
+    outcomes = [(leased[0], Succeeded("1")), (leased[1], Failed("\ud800", retry_at=9.0)), (leased[2], Succeeded("2"))]
+    words = [verdict.word for verdict in store.settle("w", outcomes, 4.0).verdicts]
+    assert words == ["committed", "refused", "committed"]
+    assert store.run(RUN).state == "active"  # type: ignore[union-attr]
