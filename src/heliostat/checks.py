@@ -65,7 +65,7 @@ def _waiting(why: Why, now: float) -> str:
 def _ready(why: Why) -> str:
     task, queue = why.task, why.queue
     if why.run.state is not RunState.active and why.graph[task.node].epilogue is None:
-        return f"run {public_id(why.run.id)} has {why.run.state}; it will be cancelled"
+        return f"run {public_id(why.run.id)} {why.run.state.over}; it will be cancelled"
     if paused := _paused(why):
         return paused
     if queue is not None and queue.paused:

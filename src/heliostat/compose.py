@@ -82,7 +82,7 @@ def engine_on(
         perform = Performer(registry, around, Jobs(batch, around))
         worker.executor = ThreadExecutor(perform, clock, worker.bell, slots)
         worker.watch = Watch(batch)
-        rescue = Rescue(store, lease_seconds, lambda: worker.id, worker.adopt, gone)
+        rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
         worker.loops = [Promote(store), rescue, Sweep(store)]
         return worker
 

@@ -333,10 +333,13 @@ class Context:
             log.write(json.dumps(head | fields, default=str) + "\n")
 
     def finish(self) -> tuple[Effect, ...]:
-        """What was asked for, when the function has returned; the attempt's directory has served."""
+        """What was asked for, when the function has returned."""
+        return tuple(self._effects)
+
+    def clear(self) -> None:
+        """The attempt's directory has served."""
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
-        return tuple(self._effects)
 
 
 def _word(value: object, where: str) -> str:

@@ -17,6 +17,7 @@ from heliostat.inputs import node_result, result_of
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_start, revive
 from heliostat.store import Answer, Command, Pause, Register
+from heliostat.task import TaskState
 from heliostat.workflow import NodeHandle, Workflow
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from heliostat.codec import Json
     from heliostat.registry import Registry
     from heliostat.store import Entry, Record, Store
-    from heliostat.task import Task, TaskState
+    from heliostat.task import Task
     from heliostat.worker import Worker
 
 R = TypeVar("R")
@@ -307,6 +308,8 @@ class RunHandle:
 
     def tasks(self, state: TaskState | None = None, node: str | None = None) -> list[Task]:
         """Its tasks, by number."""
+        if state is not None and state not in tuple(TaskState):
+            raise BadInput(f"there is no task state {state!r}; a task is {', '.join(TaskState)}")
         found: list[Task] = []
         while page := self._engine.store.tasks(self.key, state, node, found[-1].number if found else 0, PAGE):
             found += page

@@ -37,9 +37,9 @@ class Inputs:
     def remember(self, attempt: Attempt, outcome: Succeeded) -> None:
         """Keep a result that was just committed: it never changes, and the next step may well run here."""
         graph = self._registry.graph(attempt.graph)
-        if len(outcome.result) <= SHORT and graph.downstream(attempt.node):
-            if graph[attempt.node].arity is Arity.once:
-                self._recent[attempt.task] = Settled(TaskState.succeeded, outcome.result)
+        once = graph[attempt.node].arity is Arity.once
+        if once and len(outcome.result) <= SHORT and graph.downstream(attempt.node):
+            self._recent[attempt.task] = Settled(TaskState.succeeded, outcome.result)
 
     def read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works with all that their functions are called with, in the order of the attempts."""

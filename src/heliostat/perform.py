@@ -42,11 +42,20 @@ class Performer:
 
     def __call__(self, work: Work) -> Answered:
         """Run the attempt."""
-        graph = self._registry.graph(work.attempt.graph)
-        node = graph[work.attempt.node]
-        signature = self._registry.signature(work.attempt.graph, node.name)
-        context = Context(work, graph, node, self._around)
         try:
+            graph = self._registry.graph(work.attempt.graph)
+            context = Context(work, graph, graph[work.attempt.node], self._around)
+        except HeliostatError as error:
+            return Failed(str(error), final=True)
+        try:
+            return self._performed(work, graph, context)
+        finally:
+            context.clear()
+
+    def _performed(self, work: Work, graph: Graph, context: Context) -> Answered:
+        node = graph[work.attempt.node]
+        try:
+            signature = self._registry.signature(work.attempt.graph, node.name)
             if node.kind is Kind.job:
                 return self._job(work, graph, node, signature, context)
             if signature is None:

@@ -23,6 +23,11 @@ class RunState(StrEnum):
         """Whether the run is over."""
         return self in (RunState.succeeded, RunState.failed, RunState.cancelled)
 
+    @property
+    def over(self) -> str:
+        """The clause that says so: ``had succeeded``, ``had failed``, ``was cancelled``."""
+        return f"was {self}" if self is RunState.cancelled else f"had {self}"
+
 
 _R = RunState
 #: From each state, the states a run may move to.

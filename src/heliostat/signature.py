@@ -73,9 +73,9 @@ class Parameter:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join((self.name, *map(str, first["loc"])))
-            raise BadInput(
-                f"{where}: {first['msg'][0].lower()}{first['msg'][1:]} (got {_short(first['input'])})"
-            ) from None
+            said = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+            said = said if said != first["msg"] else said[:1].lower() + said[1:]  # an author's words stay as they are
+            raise BadInput(f"{where}: {said} (got {_short(first['input'])})") from None
 
 
 class Signature:

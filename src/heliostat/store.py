@@ -185,9 +185,12 @@ class Store(Protocol):
         """Show life; answers the worker's attempts that should stop, or None if the worker was declared lost."""
 
     def rescue(
-        self, lost: Sequence[tuple[str, int]], now: float, adopter: str | None = None
+        self, lost: Sequence[tuple[str, int]], now: float, adopter: Ask | None = None
     ) -> tuple[int, tuple[Attempt, ...]]:
-        """Take the attempts of lost workers (id and last beat seen) back; answers how many, and the adopted jobs."""
+        """Take the attempts of lost workers (id and last beat seen) back; answers how many, and the adopted jobs.
+
+        Jobs go on without their worker: they pass to the adopter if it offers them, else they stay as they are.
+        """
 
     def promote(self, now: float) -> float | None:
         """Make ready whatever waited for a time that has come; answers when the next will come."""

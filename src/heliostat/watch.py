@@ -106,7 +106,6 @@ class Jobs:
             command = command if isinstance(command, str) else tuple(command)
         else:
             command = jobs.render(node.job, values)
-        context.finish()
         request = JobRequest(
             task_id(*work.attempt.task), str(directory), command, node.job.env, node.resources, node.timeout
         )

@@ -73,7 +73,7 @@ class Worker:
         self.loops: list[Loop] = []
         self.queues = None if queues is None else frozenset(queues)
         self.lease_seconds = lease_seconds
-        self.settled = 0
+        self.settled, self.started_at = 0, clock.now()
         self.stopping = False
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.id = self._new_id()
@@ -147,7 +147,8 @@ class Worker:
     def stop(self, grace: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """Lease nothing more; finish what has begun within ``grace`` seconds or until ``hurry``; hand the rest back."""
         self.stopping = True
-        self._hand_back([*self.executor.take_back(), *([self._suspect] if self._suspect else [])])
+        held = [self._suspect] if self._suspect is not None and self._suspect.begun_at is None else []
+        self._hand_back([*self.executor.take_back(), *held])
         until = self.clock.now() + grace
         self.serve(lambda: not self._functions() or hurry() or self.clock.now() >= until)
         for work in self._functions():
@@ -176,7 +177,7 @@ class Worker:
             birth(os.getpid()),
             ",".join(sorted(self.queues)) if self.queues is not None else "",
             ", ".join(sorted(graph.label for graph in self.registry.graphs)),
-            started_at=self.clock.now(),
+            started_at=self.started_at,
             state=state,
         )
 
@@ -281,6 +282,10 @@ class Worker:
             self._idle = IDLE_SECONDS[0] if batch.leased else min(self._idle * 2, IDLE_SECONDS[1])
             full = len(batch.leased) >= ask.n + ask.ahead  # else there was no more, for the moment
             self._poll_at = now if full else now + self._idle
+
+    def offer(self) -> Ask:
+        """What it could take over, as an asking for nothing."""
+        return Ask(self.id, self.registry.offers, 0, self.queues)
 
     def adopt(self, attempts: tuple[Attempt, ...]) -> None:
         """Take over jobs whose worker was lost: submitting again finds them."""

@@ -105,14 +105,16 @@ class Crew:
     def kill(self, *pids: int) -> None:
         """Kill members (all of them, where none is named) with SIGKILL, and see them gone."""
         for pid in pids or self.alive:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not set(pids or self.alive) & set(self.alive), "the killed to be gone")
 
     def stop(self, grace: float = 10.0) -> None:
         """Ask all members to end, and kill those that do not in time."""
         for pid in self.alive:
-            os.kill(pid, signal.SIGTERM)
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended just now
+                os.kill(pid, signal.SIGTERM)
+                os.kill(pid, signal.SIGCONT)
         for member in self.members:
             member.process.join(grace)
             member.process.kill()

@@ -46,6 +46,31 @@ def listen(ctx: Context, message: int) -> None:
     """Never called."""
 
 
+# a handler that asks for what cannot be
+
+mistaken = Workflow("mistaken", stays_open=True)
+
+
+@mistaken.node
+def once() -> None:
+    """Take no messages."""
+
+
+@mistaken.handler
+def ask(ctx: Context, message: str) -> None:
+    """Put a record, then send what cannot be sent."""
+    ctx.put(message)
+    match message:
+        case "unknown":
+            ctx.send("aks", 1)
+        case "no handler":
+            ctx.send(once, 1)
+        case "NaN":
+            ctx.send(ask, {"wind": float("nan")})
+        case _:
+            ctx.send(ask, "x" * (2 << 20))
+
+
 # a run that waits for a mark to go on
 
 patient = Workflow("patient", stays_open=True)

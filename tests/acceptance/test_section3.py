@@ -61,6 +61,7 @@ def test_the_incident_of_the_design_simulates_when_all_is_there(
         run.send(incidents.look)
     hall.engine.work(until="idle")
     assert run.state is RunState.active
+    assert run.explain() == f"run {run.id} is active and stays open: it waits for a message, or to be completed"
     assert run.result(terrain).name == "dem.tif"
     assert [task.state for task in run.tasks(node="update")] == [TaskState.succeeded]
     run.send(incidents.update, {"weather": tmp_path / "forecast.grib"})

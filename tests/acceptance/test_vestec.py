@@ -153,6 +153,26 @@ def test_v04_a_message_to_an_unknown_node_is_refused(hall: Hall) -> None:
     assert (run.tasks(), joined.tasks(), hall.engine.runs()) == before
 
 
+MISTAKES = {
+    "unknown": "workflow mistaken has no node 'aks'; did you mean 'ask'?",
+    "no handler": "cannot send to once, which acts once, when its inputs are there; only handlers take messages",
+    "NaN": "message to ask.wind: nan is not JSON; use None or a string",
+    "2 MiB": "message to ask: 2,097,154 bytes of JSON; the limit is 1,048,576, return a Path for more",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_v04_what_a_handler_cannot_send_fails_its_run(staff: Hall, mistake: str) -> None:
+    """The same sentences as at the door; nothing else that the handler asked for is done."""
+    run = staff.engine.start(messages.mistaken, mistake, to=messages.ask)
+    ended(run)
+    assert run.info.reason is not None
+    assert run.info.reason.startswith("ask: ")
+    assert MISTAKES[mistake] in run.info.reason
+    assert run.records() == []
+    assert len(run.tasks(node="ask")) == 1
+
+
 def test_v05_a_handler_that_raises_sends_nothing_and_fails_its_run(staff: Hall, tmp_path: Path) -> None:
     """None of its three messages, its record and its run exist; the error says node and cause; other runs go on."""
     other = staff.engine.start(messages.patient, str(tmp_path))
@@ -207,7 +227,7 @@ def test_v07_a_second_end_is_a_no_op_that_says_so(hall: Hall) -> None:
     stopped = hall.engine.start(messages.patient, "first", to=messages.note)
     assert stopped.cancel("the fire is out").done
     again = stopped.complete("no")
-    assert (again.done, again.note) == (False, "nothing to do: the run had cancelled already")
+    assert (again.done, again.note) == (False, "nothing to do: the run was cancelled already")
     assert (stopped.state, stopped.info.reason) == (RunState.cancelled, "the fire is out")
 
 

@@ -24,8 +24,8 @@ from heliostat.errors import Refused
 from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, check
 from heliostat.outcome import Failed, Outcome, Released, Skipped, Snoozed, Succeeded
 from heliostat.planner import counts_failures
-from heliostat.run import RunState
 from heliostat.queue import WorkerInfo
+from heliostat.run import RunState
 from heliostat.store import KEEP, Ask, Command, Pause, Register, SetNode, SetQueue, Store
 from heliostat.stores.known import Known
 from heliostat.stores.memory import MemoryStore
@@ -148,7 +148,9 @@ class History:
         key = self.random.choice((None, None, None, "k1", "k2"))
         to = self.random.choice((None, None, "one", "gated")) if graph is TALK else None
         message = self.random.choice(('{"k":1}', '{"k":2}', "7"))
-        return Start((1 << 50) + self.names, graph, message, f"n{self.names}", self.random.randint(-1, 1), then, key, to)
+        return Start(
+            (1 << 50) + self.names, graph, message, f"n{self.names}", self.random.randint(-1, 1), then, key, to
+        )
 
     def send(self) -> None:
         if self.runs:
@@ -243,7 +245,9 @@ class History:
 
     def _kept(self) -> tuple[Effect, ...]:
         r = self.random
-        found: list[Effect] = [Put(str(r.randint(0, 9)), r.choice((None, "a", "b"))) for _ in range(r.choice((0, 0, 1, 3)))]
+        found: list[Effect] = [
+            Put(str(r.randint(0, 9)), r.choice((None, "a", "b"))) for _ in range(r.choice((0, 0, 1, 3)))
+        ]
         if r.random() < 0.1:
             found.append(Keep(Artifact("map.png", "sha256:" + "0" * 64, 12, "image/png", ("map", "é"))))
         return tuple(found)
@@ -283,7 +287,8 @@ class History:
         worker, now = self._worker(), self.now
         beat = self.beats[worker] - (self.random.random() < 0.1)
         adopter = self.random.choice((None, *WORKERS))
-        _, adopted = self.all(f"rescue {worker}", lambda store: store.rescue([(worker, beat)], now, adopter))
+        ask = adopter and Ask(adopter, frozenset(graph.id for graph in GRAPHS), 0)
+        _, adopted = self.all(f"rescue {worker}", lambda store: store.rescue([(worker, beat)], now, ask))
         self.held += [(adopter, attempt) for attempt in adopted]
 
     # what can be seen

@@ -10,7 +10,9 @@ from heliostat.outcome import Succeeded
 from heliostat.store import Ask, Command, Register, Store
 from heliostat.task import TaskState
 
-TALK = Graph("talk", (Node("hear", Arity.handler, entry=True), Node("one", Arity.handler, serial=True)), stays_open=True)
+TALK = Graph(
+    "talk", (Node("hear", Arity.handler, entry=True), Node("one", Arity.handler, serial=True)), stays_open=True
+)
 JOIN = Graph(
     "join",
     (

@@ -23,11 +23,13 @@ from tests.integration.stores import JOIN, RUN, TALK, begin, send, states, work
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """A file that is not there yet."""
     return tmp_path / "heliostat.db"
 
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
+    """A store on a new file."""
     store = SqliteStore(path)
     yield store
     store.close()
@@ -46,7 +48,12 @@ def test_a_new_file_gets_the_schema_by_itself(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "meant"),
-    [("sqlite:///a/b.db", "a/b.db"), ("sqlite:////tmp/b.db", "/tmp/b.db"), ("b.db", "b.db"), (Path("/x/b.db"), "/x/b.db")],
+    [
+        ("sqlite:///a/b.db", "a/b.db"),
+        ("sqlite:////tmp/b.db", "/tmp/b.db"),
+        ("b.db", "b.db"),
+        (Path("/x/b.db"), "/x/b.db"),
+    ],
 )
 def test_a_path_or_a_url_names_the_file(given: str | Path, meant: str) -> None:
     """Three slashes begin a relative path and four an absolute one."""
@@ -90,14 +97,14 @@ def test_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
     store.check()
     with store.transaction() as rows:
         rows.run("schema_mark", version=99, name="0099_future")
-    with pytest.raises(SchemaMismatch, match="has schema 99, and this Heliostat knows 1: .* upgrade Heliostat"):
+    with pytest.raises(SchemaMismatch, match=r"has schema 99, and this Heliostat knows 1: .* upgrade Heliostat"):
         SqliteStore(path).runs()
 
 
 def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence names the kind and the ways out."""
     monkeypatch.setattr(sqlite, "network_file_system", lambda _: "nfs4")
-    with pytest.raises(StoreUnavailable, match=r"network file system \(nfs4\); put the file on a local disk or use Post"):
+    with pytest.raises(StoreUnavailable, match=r"\(nfs4\); put the file on a local disk or use Post"):
         SqliteStore(path).runs()
 
 
@@ -105,7 +112,8 @@ def test_the_deepest_mount_counts(tmp_path: Path) -> None:
     """A local disk inside a network mount is local, and blanks in names are understood."""
     mounts = tmp_path / "mounts"
     mounts.write_text(
-        "/dev/a / ext4 rw 0 0\nhost:/home /home nfs4 rw 0 0\n/dev/b /home/me/local\\040disk xfs rw 0 0\nx /s fuse.sshfs rw 0 0\n"
+        "/dev/a / ext4 rw 0 0\nhost:/home /home nfs4 rw 0 0\n/dev/b /home/me/local\\040disk xfs rw 0 0\n"
+        "x /s fuse.sshfs rw 0 0\n"
     )
     assert network_file_system(Path("/home/me/x.db"), mounts) == "nfs4"
     assert network_file_system(Path("/home/me/local disk/x.db"), mounts) is None

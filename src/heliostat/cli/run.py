@@ -119,12 +119,14 @@ def list_(
         if as_json:
             output.document([shapes.run_shape(run, graphs[run.graph]) for run in runs])
             return
-        found = output.table("run", "workflow", "name", "state", "started", "took", right=["took"])
+        whole = ["run", "state", "started", "took"]
+        found = output.table("run", "workflow", "name", "state", "started", "took", right=["took"], whole=whole)
         now = engine.around.clock.now()
         for run in runs:
             state_ = output.state(str(run.state), ", paused" if run.paused else "")
             took = output.span(run.created_at, run.ended_at or now)
-            output.row(found, run.public, graphs[run.graph].label, run.name, state_, output.when(run.created_at), took)
+            began = output.lately(run.created_at, now)
+            output.row(found, run.public, graphs[run.graph].label, run.name, state_, began, took)
         output.show(found if runs else "no runs")
 
 

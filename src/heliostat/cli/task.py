@@ -41,7 +41,8 @@ def list_(
         if as_json:
             output.document([shapes.task_shape(task) for task in shown])
             return
-        found = output.table("task", "node", "state", "tries", "ran", "why", right=["task", "tries", "ran"])
+        right = ["task", "tries", "ran"]
+        found = output.table("task", "node", "state", "tries", "ran", "why", right=right, whole=["state", *right])
         for task in shown:
             name = task.node if task.item is None else f"{task.node}[{task.item}]"
             ran = output.span(task.started_at, task.ended_at)

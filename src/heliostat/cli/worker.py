@@ -121,12 +121,13 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
             output.document([shapes.worker_shape(worker) for worker in workers])
             return
         now = engine.around.clock.now()
-        found = output.table("worker", "state", "offers", "queues", "since", "last seen", right=["last seen"])
+        found = output.table(
+            "worker", "state", "offers", "queues", "for", "seen", right=["for", "seen"], whole=["worker"]
+        )
         for worker in workers:
             silent = ", silent" if now - worker.beat_at > LONG_AGO else ""
             seen = f"{duration(max(0.0, now - worker.beat_at))} ago"
+            there = output.span(worker.started_at, now)
             state = output.state(worker.state, silent)
-            output.row(
-                found, worker.id, state, worker.offers, worker.queues or "all", output.when(worker.started_at), seen
-            )
+            output.row(found, worker.id, state, worker.offers, worker.queues or "all", there, seen)
         output.show(found if workers else "no workers; start one with: heliostat worker start WHERE")

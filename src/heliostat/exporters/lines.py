@@ -134,9 +134,9 @@ class Lines:
         """All labels, each on a plate."""
         for at, words, line in self._labels:
             half = _half(words)
-            yield f"<g><title>{escaped(words)}</title>{rect('hs-paper', at.x - half, at.y - 8, 2 * half, 16, 8)}"
-            yield f'<text class="hs-k hs-{line}" text-anchor="middle" x="{num(at.x)}" y="{num(at.y + 3.7)}">'
-            yield f"{escaped(shown(words))}</text></g>"
+            plate = rect("hs-paper", at.x - half, at.y - 8, 2 * half, 16, 8)
+            look = f'class="hs-k hs-{line}" text-anchor="middle" x="{num(at.x)}" y="{num(at.y + 3.7)}"'
+            yield f"<g><title>{escaped(words)}</title>{plate}<text {look}>{escaped(shown(words))}</text></g>"
 
 
 def room_above(node: NodeView, loops: Mapping[str, EdgeView], entered: set[str]) -> float:

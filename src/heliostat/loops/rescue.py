@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heliostat.queue import WorkerInfo
-    from heliostat.store import Store
+    from heliostat.store import Ask, Store
     from heliostat.task import Attempt
 
 
@@ -27,7 +27,7 @@ class Rescue:
         self,
         store: Store,
         lease_seconds: float,
-        worker: Callable[[], str],
+        worker: Callable[[], Ask],
         adopt: Callable[[tuple[Attempt, ...]], None],
         gone: Callable[[WorkerInfo], bool],
     ) -> None:
@@ -37,14 +37,17 @@ class Rescue:
     def tick(self, now: float) -> float:
         """Compare heartbeats with those seen before, and rescue where one stands still."""
         me = self._worker()
+        workers = self._store.workers()
+        host = next((worker.host for worker in workers if worker.id == me.worker), None)
         seen = {}
-        for other in self._store.workers():
-            if other.id == me:
+        for other in workers:
+            if other.id == me.worker:
                 continue
             beat, since = self._seen.get(other.id, (-1, now))
             since = since if beat == other.beat else now
             if now - since >= self._lease or other.state in OVER or self._gone(other):
-                _, adopted = self._store.rescue([(other.id, other.beat)], now, me)
+                adopter = me if other.host == host else None  # a local job can be watched only where it runs
+                _, adopted = self._store.rescue([(other.id, other.beat)], now, adopter)
                 self._adopt(adopted)
             else:
                 seen[other.id] = (other.beat, since)

@@ -280,7 +280,7 @@ class Commit:
     def launch(
         self, start: Start, parent: OpenRun | None = None, told: Create | None = None, cause: int | None = None
     ) -> tuple[int, bool]:
-        """Begin a run, and with it the task of its parent that is told of its end; answers its key, and if it is new."""
+        """Begin a run, and with it the task that is to be told of its end; answers its key, and whether it is new."""
         graph = start.graph
         if start.idempotency_key is not None:
             named = (graph.name, start.idempotency_key)
@@ -340,6 +340,10 @@ class Commit:
                 f"workflow {start.graph.name}: a run was started with the idempotency key {start.idempotency_key!r} "
                 "before, and tells its end to whoever started it; leave then= or the key out"
             )
+
+    def told(self, event: dict[str, object]) -> None:
+        """An operator's action that is about no single run goes to the journal."""
+        self.rows.journal_insert([(SEVERAL, self.now, self.actor, to_json(event).decode())])
 
     # carrying out
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: What the kernel calls file systems that other machines serve.
-NETWORK = frozenset(
-    ["acfs", "afs", "afpfs", "beegfs", "ceph", "cifs", "coda", "fhgfs", "fuse.ceph", "fuse.davfs", "fuse.glusterfs", "fuse.juicefs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs3", "nfs4", "ocfs2", "orangefs", "panfs", "prl_fs", "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "wekafs"]
+# What the kernel calls file systems that other machines serve.
+_NAMES = (
+    "acfs afs afpfs beegfs ceph cifs coda fhgfs fuse.ceph fuse.davfs fuse.glusterfs fuse.juicefs "
+    "fuse.rclone fuse.s3fs fuse.sshfs gfs gfs2 glusterfs gpfs lustre ncpfs nfs nfs3 nfs4 ocfs2 "
+    "orangefs panfs prl_fs pvfs2 smb2 smb3 smbfs vboxsf wekafs"
 )
+NETWORK = frozenset(_NAMES.split())
 MOUNTS = Path("/proc/self/mounts")
 
 

@@ -246,9 +246,9 @@ class Ledger(ABC):
                 self.known.register(commit.rows, graph, commit.now)
                 return Answer()
             case SetQueue() as change:
-                return self._set_queue(commit.rows, change)
+                return self._set_queue(commit, change, command)
             case SetNode() as change:
-                return self._set_node(commit.rows, change)
+                return self._set_node(commit, change, command)
             case _:
                 return self._run_command(commit, command)
 
@@ -273,13 +273,13 @@ class Ledger(ABC):
             number = commit.create(run, change, None)
             commit.keep_mentioned(run, number, send.message)
             return Answer(run.id, number, done=run.last > before)
-        word = f"had {run.state}" if run.state.final else "was failing"
+        word = run.state.over if run.state.final else "was failing"
         reason = f"not handled: the run {word} before this message arrived"
         return Answer(run.id, commit.late(run, change, reason), done=False, note=reason)
 
     def _end(self, commit: Commit, run: OpenRun, end: End, command: Command) -> Answer:
         if run.state.final:
-            return Answer(run.id, done=False, note=f"nothing to do: the run had {run.state} already")
+            return Answer(run.id, done=False, note=f"nothing to do: the run {run.state.over} already")
         if run.closing and end.state is RunState.succeeded:
             return Answer(run.id, done=False, note="nothing to do: the run is failing")
         run.facts["by"] = command.actor
@@ -296,7 +296,8 @@ class Ledger(ABC):
         commit.rows.task_hold(run.id, held=on)
         return Answer(run.id)
 
-    def _set_queue(self, rows: Rows, change: SetQueue) -> Answer:
+    def _set_queue(self, commit: Commit, change: SetQueue, command: Command) -> Answer:
+        rows = commit.rows
         queues = {queue.name: queue for _, queue in rows.lane_list()}
         queue = queues.get(change.name)
         if queue is None:
@@ -306,9 +307,11 @@ class Ledger(ABC):
         if limit is not None and limit < 1:
             raise BadInput(f"queue {queue.name}: the limit must be at least 1; pause the queue to stop it")
         rows.queue_set(Queue(queue.name, limit, paused))
+        commit.told({"queue": queue.name, "limit": limit, "paused": paused, "reason": command.reason})
         return Answer()
 
-    def _set_node(self, rows: Rows, change: SetNode) -> Answer:
+    def _set_node(self, commit: Commit, change: SetNode, command: Command) -> Answer:
+        rows = commit.rows
         node = self.known.graph(rows, change.graph)[change.node]
         lanes = {lane.node: lane for lane, _ in rows.lane_list([change.graph])}
         new = Lane(lane_id(change.graph, node.queue, node.name), node.queue, change.graph, node.name)
@@ -318,6 +321,7 @@ class Ledger(ABC):
             raise BadInput(f"node {node.name}: the limit must be at least 1; pause the node to stop it")
         lane = replace(lane, limit=limit, paused=lane.paused if change.paused is None else change.paused)
         rows.lane_set(lane)
+        commit.told({"node": node.name, "limit": limit, "paused": lane.paused, "reason": command.reason})
         self.known.refresh([lane])
         return Answer()
 
@@ -335,7 +339,7 @@ class Ledger(ABC):
         return self.again(work)
 
     def rescue(
-        self, lost: Sequence[tuple[str, int]], now: float, adopter: str | None = None
+        self, lost: Sequence[tuple[str, int]], now: float, adopter: Ask | None = None
     ) -> tuple[int, tuple[Attempt, ...]]:
         """Take back what lost workers held; see ``store.Store``."""
         taken = 0
@@ -346,7 +350,7 @@ class Ledger(ABC):
         return taken, adopted
 
     def _rescue(
-        self, worker: str, beat: int, now: float, adopter: str | None, tries: Iterator[int], also: frozenset[int]
+        self, worker: str, beat: int, now: float, adopter: Ask | None, tries: Iterator[int], also: frozenset[int]
     ) -> tuple[int, tuple[Attempt, ...]]:
         with self.transaction() as rows:
             if not rows.worker_lose(worker, beat):
@@ -362,16 +366,17 @@ class Ledger(ABC):
                 if run.state.final and not attempt.epilogue:
                     _stop(rows, run, attempt, worker, now)
                 elif node.kind is Kind.job:
-                    jobs.append(attempt)
-                elif attempt.rescues >= node.rescues:
+                    if adopter is not None and _offers(adopter, attempt):
+                        jobs.append(attempt)  # else it stays with its job until somebody comes who can watch it
+                elif attempt.rescues + 1 >= node.rescues:
                     error = f"lost with its worker {attempt.rescues + 1} times"
                     outcomes.append((attempt, Failed(error, how=AttemptState.rescued)))
                 else:
                     outcomes.append((attempt, Rescued()))
             self._carry_out(commit, worker, outcomes, own=False)
-            adopted = rows.task_adopt(jobs, adopter, now) if adopter and jobs else []
+            adopted = rows.task_adopt(jobs, adopter.worker, now) if adopter and jobs else []
             if next(tries) > 0 and adopter:  # what was adopted may have been so by a call before
-                adopted = rows.task_of_worker(adopter)
+                adopted = rows.task_of_worker(adopter.worker)
         return len(attempts), tuple(adopted)
 
     def promote(self, now: float) -> float | None:
@@ -428,7 +433,7 @@ def _running(rows: Rows, found: Iterable[tuple[Queue, Sequence[Lane]]]) -> tuple
 def _within_limits(
     queue: Queue, lanes: Sequence[Lane], running: tuple[dict[str, int], dict[int, int]], share: int, free: int
 ) -> tuple[list[tuple[Lane, int]], int]:
-    """How many tasks each lane of a queue may give, and the queue; only unlimited lanes give more than there are slots."""
+    """What each lane of a queue may give, and the queue; only unlimited lanes give more than there are slots."""
     in_queue, in_lane = running
     room = share if queue.limit is None else min(share, free, queue.limit - in_queue[queue.name])
     wanted = []
@@ -437,6 +442,11 @@ def _within_limits(
         if most > 0:
             wanted.append((lane, most))
     return wanted, room
+
+
+def _offers(adopter: Ask, attempt: Attempt) -> bool:
+    """Whether a worker could have leased an attempt."""
+    return attempt.graph in adopter.offers and (adopter.queues is None or attempt.queue in adopter.queues)
 
 
 def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
@@ -483,7 +493,7 @@ _HOW: dict[type, str] = {
 
 def _stop(rows: Rows, run: OpenRun, attempt: Attempt, worker: str, now: float) -> None:
     """An attempt of a run that is over ends with it."""
-    reason = f"the run had {run.state}"
+    reason = f"the run {run.state.over}"
     fence = Fence(
         TaskState.cancelled,
         None,

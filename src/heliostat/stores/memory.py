@@ -486,7 +486,7 @@ class MemoryStore(Ledger):
             run
             for run in self.tables.runs.values()
             if (workflow is None or self.tables.graphs[run.graph].name == workflow)
-            and (state is None or run.state is state)
+            and (state is None or run.state == state)
             and (before is None or run.id < before)
         ]
         return sorted(found, key=lambda run: -run.id)[:limit]
@@ -511,7 +511,7 @@ class MemoryStore(Ledger):
         found = [
             row
             for number, row in rows
-            if number > after and (state is None or row.state is state) and (node is None or row.node == node)
+            if number > after and (state is None or row.state == state) and (node is None or row.node == node)
         ]
         return [self._task(row) for row in found[:limit]]
 

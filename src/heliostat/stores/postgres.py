@@ -101,7 +101,9 @@ class PostgresStore(Reading, Ledger):
                 rows.prepare()
             except BaseException as error:
                 self._abandon(mine, rows)
-                raise self._named(error) from error
+                if (named := self._named(error)) is error:
+                    raise
+                raise named from error
             self._commit(mine, rows)
         finally:
             mine.lock.release()
@@ -113,6 +115,8 @@ class PostgresStore(Reading, Ledger):
             self._abandon(mine, rows)
             if isinstance(named := self._named(error), _Repeat) and self._committed(mine, rows.transaction):
                 return
+            if named is error:
+                raise
             raise named from error
 
     def _abandon(self, mine: _Connections, rows: PostgresRows) -> None:
@@ -215,17 +219,7 @@ class PostgresStore(Reading, Ledger):
 
     def _connect(self, mine: _Connections, *, checked: bool = True) -> Connection:
         patience = self.patience if mine.met else min(self.patience, FIRST_PATIENCE)
-        deadline, pause = time.monotonic() + patience, _PAUSE
-        while True:
-            try:
-                connection = self._open()
-                break
-            except psycopg.OperationalError as error:
-                sentence = f"{self._place()} cannot be reached: {self._safely(error)}"
-                if time.monotonic() >= deadline or _hopeless(error):
-                    raise StoreUnavailable(sentence) from None
-            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - nothing secret hangs on it
-            pause = min(pause * 2, 0.5)
+        connection = self._reach(time.monotonic() + patience)
         mine.met = True
         if checked and not mine.checked:
             try:
@@ -235,6 +229,19 @@ class PostgresStore(Reading, Ledger):
                 raise
             mine.checked = True
         return connection
+
+    def _reach(self, deadline: float) -> Connection:
+        """A new connection, tried again until the deadline where that may help."""
+        pause = _PAUSE
+        while True:
+            try:
+                return self._open()
+            except psycopg.OperationalError as error:
+                sentence = f"{self._place()} cannot be reached: {self._safely(error)}"
+                if time.monotonic() >= deadline or _hopeless(error):
+                    raise StoreUnavailable(sentence) from None
+            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - nothing secret hangs on it
+            pause = min(pause * 2, 0.5)
 
     def _open(self) -> Connection:
         connection: Connection = psycopg.connect(
@@ -351,7 +358,7 @@ def _dsn(url: str) -> str:
     ports = str(given.get("port") or 5432).split(",")
     if not given or not all(port.isdecimal() for port in ports):
         raise BadInput("database: this is no PostgreSQL URL; write postgresql://user@host:5432/name")
-    defaults = {
+    defaults: dict[str, str | int | None] = {
         "connect_timeout": 10,
         "application_name": "heliostat",
         "client_encoding": "UTF8",

@@ -29,7 +29,16 @@ COPIED = 50  #: from so many new tasks on, leaving the pipeline for COPY is wort
 
 # Statements that lock or write rows and answer at once: with their answer comes the transaction's number.
 _WRITING = frozenset(
-    "run_lock task_fences task_arrive task_gate task_lease task_lease_among queue_lock lane_lock".split()
+    {
+        "lane_lock",
+        "queue_lock",
+        "run_lock",
+        "task_arrive",
+        "task_fences",
+        "task_gate",
+        "task_lease",
+        "task_lease_among",
+    }
 )
 
 
@@ -161,7 +170,8 @@ class PostgresRows(SqlRows):
 
 
 def _leased(row: Row, lane: Lane, now: float) -> Attempt:
-    return Attempt(*row[3:6], lane.graph, row[6], lane.queue, *row[7:14], now, *row[14:17])
+    values = (*row[3:6], lane.graph, row[6], lane.queue, *row[7:14], now, *row[14:17])
+    return Attempt(*values)
 
 
 def _records(fields: Sequence[str], rows: Sequence[Any]) -> str:

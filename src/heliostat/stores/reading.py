@@ -130,10 +130,7 @@ class Reading(ABC):
         return [Record(*row) for row in self.fetch(name, run=run, **_given(given))]
 
     def artifacts(self, run: int) -> list[Kept]:
-        return [
-            Kept(Artifact(*row[:4], tags=tuple(json.loads(row[4]))), row[5], row[6])
-            for row in self.fetch("artifacts", run=run)
-        ]
+        return [Kept(_artifact(row[:5]), row[5], row[6]) for row in self.fetch("artifacts", run=run)]
 
     def journal(self, run: int | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
         if run is None:
@@ -214,7 +211,7 @@ def _ahead(fetch: Fetch, task: Task) -> int:
         return 0
     same = {"run": task.run, "key": task.key}
     before = fetch("why_ahead", **same, node=task.node, number=task.number)[0][0]
-    return int(before) + sum(row[0] != task.number for row in fetch("why_head", **same))
+    return int(before) + sum(bool(row[0] != task.number) for row in fetch("why_head", **same))
 
 
 def _running(fetch: Fetch, lane: Lane) -> int:
@@ -231,7 +228,13 @@ def _run(row: Row) -> Run:
 
 
 def _task(row: Row) -> Task:
-    return Task(*row[:3], TASK_STATES[row[3]], *row[4:7], bool(row[7]), *row[8:])
+    values = (*row[:3], TASK_STATES[row[3]], *row[4:7], bool(row[7]), *row[8:])
+    return Task(*values)
+
+
+def _artifact(row: Row) -> Artifact:
+    values = (*row[:4], tuple(json.loads(row[4])))
+    return Artifact(*values)
 
 
 def _settled(row: Row) -> Settled:

@@ -189,7 +189,8 @@ class SqliteStore(Reading, Ledger):
         folder = self.path.parent
         if not folder.is_dir():
             raise StoreUnavailable(
-                f"{self._named_place()} cannot be opened: there is no directory {folder}; create it or name another file"
+                f"{self._named_place()} cannot be opened: there is no directory {folder}; "
+                "create it or name another file"
             )
         if self.path.is_dir():
             raise StoreUnavailable(f"{self._named_place()} cannot be opened: it is a directory; name a file in it")
@@ -228,7 +229,8 @@ class SqliteStore(Reading, Ledger):
             )
         if found < needed:
             raise SchemaMismatch(
-                f"{self._named_place()} has schema {found}, and this Heliostat needs {needed}; run: heliostat db upgrade"
+                f"{self._named_place()} has schema {found}, and this Heliostat needs {needed}; "
+                "run: heliostat db upgrade"
             )
         mine.checked = True
 
@@ -259,7 +261,9 @@ class SqliteStore(Reading, Ledger):
             self._patiently(lambda: writer.execute("COMMIT"), deadline)
         except BaseException as error:
             self._undo(self._mine(), writer)
-            raise self._named(error) from error
+            if (named := self._named(error)) is error:
+                raise
+            raise named from error
         return [name for _, name, _ in missing]
 
     def status(self) -> tuple[int, int]:

@@ -70,7 +70,7 @@ class SqlRows(ABC):
         self.many_later("run_change", shapes.RunChange._fields, changes)
 
     def run_parent(self, ids: Sequence[int]) -> list[int]:
-        return [row[0] for row in self.fetch("run_parent", ids=listed(ids))]
+        return [row[0] for row in self.fetch("run_parent", ids=listed(ids)) if row[0] is not None]
 
     def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
         found = self.fetch("run_by_key", workflow=workflow, key=key)
@@ -252,7 +252,8 @@ def listed(values: Iterable[object]) -> str:
 
 def attempt(row: Row) -> Attempt:
     """An attempt from the columns of ``_attempt.sql``."""
-    return Attempt(*row[:13], row[13] or 0.0, row[14], bool(row[15]), row[16])
+    values = (*row[:13], row[13] or 0.0, row[14], bool(row[15]), row[16])
+    return Attempt(*values)
 
 
 def definition(text: str) -> Graph:
@@ -262,7 +263,8 @@ def definition(text: str) -> Graph:
 
 def lane_queue(row: Row) -> tuple[Lane, Queue]:
     """A lane and its queue from the columns of ``_lane.sql``."""
-    return Lane(*row[:5], paused=bool(row[5])), Queue(row[1], row[6], bool(row[7]))
+    lane = (*row[:5], bool(row[5]))
+    return Lane(*lane), Queue(row[1], row[6], bool(row[7]))
 
 
 def _lane_row(lane: Lane) -> Row:

@@ -89,7 +89,7 @@ class Play:
         def new_worker(name: str) -> Worker:
             worker = Worker(store, registry, actor, actor.chance, name=name, lease_seconds=LEASE)
             worker.executor = InlineExecutor(Performer(registry, around), actor, worker.bell)
-            rescue = Rescue(store, LEASE, lambda: worker.id, worker.adopt, _seen_to_be_gone)
+            rescue = Rescue(store, LEASE, worker.offer, worker.adopt, _seen_to_be_gone)
             worker.loops = [Promote(store), rescue, Sweep(store)]
             return worker
 

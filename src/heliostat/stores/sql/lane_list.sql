@@ -1,2 +1,2 @@
 -- The lanes of definitions, with their queues.
-{lane} WHERE l.graph_id IN ({ids}) ORDER BY l.id
+{lane} WHERE l.graph_id {among} ORDER BY l.id

@@ -1,2 +1,2 @@
 -- What runs were started with.
-SELECT id, message FROM runs WHERE id IN ({ids})
+SELECT id, message FROM runs WHERE id {among}

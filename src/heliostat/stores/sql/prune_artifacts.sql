@@ -1,2 +1,2 @@
 -- Forget runs: their artifacts.
-DELETE FROM artifacts WHERE run_id IN ({ids})
+DELETE FROM artifacts WHERE run_id {among}

@@ -1,2 +1,2 @@
 -- Forget runs: their attempts.
-DELETE FROM attempts WHERE run_id IN ({ids})
+DELETE FROM attempts WHERE run_id {among}

@@ -1,2 +1,2 @@
 -- Forget runs: their gates.
-DELETE FROM gates WHERE run_id IN ({ids})
+DELETE FROM gates WHERE run_id {among}

@@ -1,2 +1,2 @@
 -- Forget runs: their journal.
-DELETE FROM journal WHERE run_id IN ({ids})
+DELETE FROM journal WHERE run_id {among}

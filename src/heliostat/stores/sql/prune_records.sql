@@ -1,2 +1,2 @@
 -- Forget runs: their records.
-DELETE FROM records WHERE run_id IN ({ids})
+DELETE FROM records WHERE run_id {among}

@@ -1,2 +1,2 @@
 -- Forget runs.
-DELETE FROM runs WHERE id IN ({ids})
+DELETE FROM runs WHERE id {among}

@@ -1,2 +1,2 @@
 -- Forget runs: their tasks.
-DELETE FROM tasks WHERE run_id IN ({ids})
+DELETE FROM tasks WHERE run_id {among}

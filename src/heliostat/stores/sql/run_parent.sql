@@ -1,2 +1,2 @@
 -- The parents of runs.
-SELECT parent FROM runs WHERE id IN ({ids}) AND parent IS NOT NULL
+SELECT parent FROM runs WHERE id {among}

@@ -2,6 +2,6 @@
 {attempt}
 FROM json_each(:references) AS wanted
 CROSS JOIN tasks t ON t.run_id = json_extract(wanted.value, '$[0]') AND t.number = json_extract(wanted.value, '$[1]')
-JOIN lanes l ON l.id = t.lane_id JOIN runs r ON r.id = t.run_id
+JOIN lanes l ON l.id = t.lane_id
 WHERE t.state = 'running' AND t.worker = :worker
 ORDER BY wanted.key

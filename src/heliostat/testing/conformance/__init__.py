@@ -18,3 +18,10 @@ from heliostat.testing.conformance.p01_one_transaction import *
 from heliostat.testing.conformance.p02_once_in_effect import *
 from heliostat.testing.conformance.p03_accepted_is_kept import *
 from heliostat.testing.conformance.p04_nothing_stuck_in_silence import *
+from heliostat.testing.conformance.p05_order import *
+from heliostat.testing.conformance.p06_joins_fire_once import *
+from heliostat.testing.conformance.p07_ending_is_clean import *
+from heliostat.testing.conformance.p08_the_story_stays import *
+from heliostat.testing.conformance.p10_costs import *
+from heliostat.testing.conformance.p11_time_is_given import *
+from heliostat.testing.conformance.p12_bad_input import *

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from heliostat.store import Reference, Store
     from heliostat.task import Attempt, Task
 
+    Answers = Mapping[str, Outcome | Callable[[Attempt], Outcome]]
+
 BEGINNING = 1_800_000_000.0  #: when every story begins
 
 
@@ -100,7 +102,7 @@ class Hand:
         """Record outcomes in one commit."""
         return self.store.settle(worker or self.worker, outcomes, self.now).verdicts
 
-    def work(self, answers: Mapping[str, Outcome | Callable[[Attempt], Outcome]] | None = None) -> list[str]:
+    def work(self, answers: Answers | None = None) -> list[str]:
         """Take and settle one task after the other until nothing is ready; answers their names in order.
 
         ``answers`` are by node; a node without one returns nothing.
@@ -123,7 +125,8 @@ class Hand:
         if lost not in [info.id for info in self.store.workers()]:
             self.beat(lost)
         beats = [(info.id, info.beat) for info in self.store.workers() if info.id == lost]
-        return self.store.rescue(beats, self.now, adopter)
+        offers = frozenset(graph.id for graph in self.store.graphs())
+        return self.store.rescue(beats, self.now, Ask(adopter, offers, 0) if adopter else None)
 
     def wait(self, seconds: float) -> float | None:
         """Let time pass, and make ready what waited for it; answers when the next will come."""

@@ -100,9 +100,9 @@ def test_p01_commands_are_accepted_all_or_none(hand: Hand) -> None:
     before = hand.everything()
     with pytest.raises(NotFound):
         hand.store.accept([Command(sends("hear"), run), Command(sends("nobody"), run)], hand.now)
+    keyed = [Command(sends("hear", word, idempotency_key="k"), run) for word in ("one", "two")]
     with pytest.raises(Conflict):
-        keyed = [sends("hear", word, idempotency_key="k") for word in ("one", "two")]
-        hand.store.accept([Command(send, run) for send in keyed], hand.now)
+        hand.store.accept(keyed, hand.now)
     assert hand.everything() == before
 
 

@@ -16,7 +16,7 @@ from heliostat.testing.conformance.hand import Hand, gives, sends
 TALK = Graph("talk", (Node("ask", Arity.handler, entry=True), Node("hear", Arity.handler)), stays_open=True)
 CHAIN = Graph("chain", (Node("a"), Node("b", edges=(Edge("a"),))))
 MANY = Graph("many", tuple(Node(f"n{i}") for i in range(6)))
-FRAGILE = Graph("fragile", (Node("a", rescues=2),))
+FRAGILE = Graph("fragile", (Node("a", rescues=3),))
 JOB = Graph("job", (Node("a", kind=Kind.job), Node("b")))
 
 

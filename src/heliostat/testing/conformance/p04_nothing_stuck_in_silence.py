@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from heliostat.effects import Map, Start
 from heliostat.graph import Arity, Edge, Graph, Node, On
 from heliostat.outcome import Failed, Skipped, Snoozed
 from heliostat.queue import WorkerInfo
 from heliostat.store import SetNode, SetQueue
 from heliostat.testing.conformance.hand import Hand, gives
+
+if TYPE_CHECKING:
+    from heliostat.testing.conformance.hand import Answers
 
 JOIN = Graph("join", (Node("a"), Node("b"), Node("c", edges=(Edge("a"), Edge("b")))))
 TALK = Graph(
@@ -170,7 +175,7 @@ def test_p04_a_join_over_nothing_that_is_skipped_at_birth_tells_who_waits_for_it
         ),
     )
     run = hand.start(graph)
-    answers = {
+    answers: Answers = {
         "open": Skipped("closed"),
         "ask": gives(None, Map("part", ("1",), "outer")),
         "part": gives(None, Map("part", (), "inner")),
@@ -182,7 +187,7 @@ def test_p04_a_join_over_nothing_that_is_skipped_at_birth_tells_who_waits_for_it
 def test_p04_an_end_goes_up_through_runs_that_end_with_it(hand: Hand) -> None:
     """A run whose last task is skipped by its child's end ends too, and tells who waits for it."""
     top = hand.start(GRANDPARENT)
-    answers = {
+    answers: Answers = {
         "ask": lambda attempt: (
             gives(None, Start(7, PARENT, "1", then="told"))
             if attempt.run == top
@@ -202,10 +207,10 @@ def test_p04_who_waits_for_a_run_that_others_started_is_refused_and_not_forgotte
     run = hand.start(TALK)
     [attempt] = [attempt for attempt in hand.lease(2) if attempt.node == "ask"]
     verdict = hand.settle(attempt, gives(None, Start(7, CHILD, "1", then="told", idempotency_key="k")))
-    assert (verdict.word, verdict.reason) == (
-        "conflict",
+    assert verdict.word == "conflict"
+    assert verdict.reason == (
         "workflow child: a run was started with the idempotency key 'k' before, and tells its end to whoever started "
-        "it; leave then= or the key out",
+        "it; leave then= or the key out"
     )
     assert hand.tasks(run) == ["ask running"]
 

@@ -1,7 +1,8 @@
 -- The second half of a lease: what was locked begins, unless its run is over.
-begun AS (
-    SELECT picked.at, r.state = 'active' OR picked.epilogue AS begins, r.parent
-    FROM picked JOIN runs r ON r.id = picked.run_id
+begun AS MATERIALIZED (
+    SELECT picked.at, (SELECT r.parent FROM runs r WHERE r.id = picked.run_id) AS parent,
+        picked.epilogue OR (SELECT r.state FROM runs r WHERE r.id = picked.run_id) = 'active' AS begins
+    FROM picked
 )
 UPDATE tasks t SET
     state = CASE WHEN begun.begins THEN 'running' ELSE 'cancelled' END,

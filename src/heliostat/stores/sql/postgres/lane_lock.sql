@@ -1,2 +1,2 @@
 -- Lock limited lanes in order.
-SELECT id FROM lanes WHERE id IN ({ids}) ORDER BY id FOR NO KEY UPDATE
+SELECT id FROM lanes WHERE id {among} ORDER BY id FOR NO KEY UPDATE

@@ -1,5 +1,2 @@
 -- How many tasks run in lanes.
-SELECT t.lane_id, count(*)
-FROM json_array_elements_text(:ids::json) AS wanted (id)
-JOIN tasks t ON t.lane_id = wanted.id::bigint AND t.state = 'running'
-GROUP BY t.lane_id
+SELECT lane_id, count(*) FROM tasks WHERE state = 'running' AND lane_id {among} GROUP BY lane_id

@@ -1,6 +1,7 @@
 -- How many tasks run in queues.
 SELECT l.queue, count(*)
-FROM json_array_elements_text(:names::json) AS wanted (name)
-JOIN lanes l ON l.queue = wanted.name
-JOIN tasks t ON t.lane_id = l.id AND t.state = 'running'
+FROM tasks t JOIN lanes l ON l.id = t.lane_id
+WHERE t.state = 'running' AND t.lane_id = ANY (ARRAY(
+    SELECT own.id FROM lanes own
+    WHERE own.queue = ANY (ARRAY(SELECT value FROM json_array_elements_text(:names::json)))))
 GROUP BY l.queue

@@ -1,2 +1,2 @@
 -- Nothing of ended runs is left but what is running or belongs after the end.
-UPDATE runs SET leftover = false WHERE id IN ({ids})
+UPDATE runs SET leftover = false WHERE id {among}

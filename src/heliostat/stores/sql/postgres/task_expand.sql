@@ -2,4 +2,4 @@
 UPDATE tasks t SET state = 'ready', width = r.width, block = r.block,
     item = CASE WHEN r.width IS NULL THEN NULL ELSE 0 END
 FROM json_to_recordset(:rows::json) AS r (width integer, block bigint, run bigint, number bigint)
-WHERE t.run_id = r.run AND t.number = r.number
+{found}

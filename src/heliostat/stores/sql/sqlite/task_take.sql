@@ -1,3 +1,3 @@
 -- Lease ready tasks to a worker.
 UPDATE tasks SET state = 'running', attempt = attempt + 1, worker = :worker, started_at = :now
-WHERE seq IN ({ids})
+WHERE seq {among}

@@ -1,2 +1,0 @@
--- The whole numbers of a JSON list.
-SELECT value::bigint FROM json_array_elements_text(:ids::json)

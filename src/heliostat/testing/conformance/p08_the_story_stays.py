@@ -1,0 +1,203 @@
+"""P8: the whole story stays: payloads, causes, attempts that did not end well, transitions with actor and reason."""
+
+from __future__ import annotations
+
+import json
+
+from heliostat.artifact import Artifact
+from heliostat.effects import End, Keep, Map, Put, Start
+from heliostat.graph import Arity, Edge, Graph, Node, On
+from heliostat.outcome import Failed, Snoozed
+from heliostat.run import RunState
+from heliostat.store import Pause
+from heliostat.task import AttemptState
+from heliostat.testing.conformance.hand import Hand, gives, sends
+
+TALK = Graph("talk", (Node("ask", Arity.handler, entry=True), Node("hear", Arity.handler), Node("all", Arity.handler)))
+DIAMOND = Graph(
+    "diamond",
+    (
+        Node("a"),
+        Node("b", edges=(Edge("a"),)),
+        Node("c"),
+        Node("d", edges=(Edge("c"),)),
+        Node("e", Arity.each, edges=(Edge("d", "x", each=True),)),
+        Node("f", edges=(Edge("e", on=On.ended),)),
+    ),
+)
+CHILD = Graph("child", (Node("only"),))
+
+
+def events(hand: Hand, run: int) -> list[dict[str, object]]:
+    """What a run's journal says, in order."""
+    return [json.loads(entry.event) for entry in hand.store.journal(run)]
+
+
+def causes(hand: Hand, run: int) -> dict[str, str | None]:
+    """Who caused whom, by name."""
+    tasks = {task.number: task for task in hand.store.tasks(run)}
+    return {
+        f"{task.node} {task.number}": None if task.cause is None else tasks[task.cause].node for task in tasks.values()
+    }
+
+
+def test_p08_the_journal_tells_a_run_from_its_start_to_its_end(hand: Hand) -> None:
+    """In order, with time and actor."""
+    run = hand.start(TALK)
+    hand.now += 1
+    hand.settle(hand.lease()[0], gives(None, sends("hear")))
+    hand.now += 1
+    hand.settle(hand.lease()[0], Failed("no light"))
+    entries = hand.store.journal(run)
+    assert [entry.at - entries[0].at for entry in entries] == [0, *[1] * (len(entries) - 2), 2]
+    assert (entries[0].actor, json.loads(entries[0].event)) == ("caller", {"started": TALK.label})
+    assert entries[-1].actor == "w"
+    assert json.loads(entries[-1].event) == {"failed": [5], "ended": "failed", "reason": "hear: no light"}
+    assert [entry.seq for entry in entries] == sorted({entry.seq for entry in entries})
+
+
+def test_p08_the_operators_actions_are_told_with_who_and_why(hand: Hand) -> None:
+    """A pause, an end, and who asked for them."""
+    run = hand.start(Graph("still", (Node("ask", Arity.handler),), stays_open=True))
+    hand.do(Pause(on=True), run, actor="ann", reason="storm")
+    hand.do(End(RunState.cancelled), run, actor="bob", reason="too much wind")
+    assert events(hand, run)[1:] == [
+        {"paused": True, "reason": "storm"},
+        {"by": "bob", "ended": "cancelled", "reason": "too much wind"},
+    ]
+    assert [entry.actor for entry in hand.store.journal(run)] == ["caller", "ann", "bob"]
+
+
+def test_p08_each_attempt_that_did_not_simply_succeed_is_remembered(hand: Hand) -> None:
+    """With its worker, its time and its reason."""
+    run = hand.start(TALK)
+    [attempt] = hand.lease()
+    hand.now += 2
+    hand.settle(attempt, Failed("OSError: cold", retry_at=hand.now))
+    hand.wait(0)
+    [attempt] = hand.lease(worker="v")
+    hand.settle(attempt, Failed("too slow", retry_at=hand.now, how=AttemptState.timed_out), worker="v")
+    hand.wait(0)
+    [attempt] = hand.lease()
+    hand.settle(attempt, Snoozed(hand.now))
+    hand.wait(0)
+    hand.lease(worker="doomed")
+    hand.lose("doomed")
+    hand.work()
+    past = hand.store.attempts(run)
+    assert [(a.count, a.state, a.worker, a.reason) for a in past] == [
+        (1, "failed", "w", "OSError: cold"),
+        (2, "timed_out", "v", "too slow"),
+        (3, "snoozed", "w", None),
+        (4, "rescued", "doomed", "its worker was lost"),
+    ]
+    assert (past[0].started_at, past[0].ended_at) == (hand.now - 2, hand.now)
+    assert hand.store.attempts(run, 4) == past
+    assert hand.store.attempts(run, 5) == []
+
+
+def test_p08_every_task_names_what_caused_it(hand: Hand) -> None:
+    """A message its sender, a node the input that gave birth to it, whatever else was in the same commit."""
+    run = hand.start(DIAMOND)
+    hand.settle_all([(attempt, gives()) for attempt in hand.lease(2)])
+    hand.settle_all([(attempt, gives([1, 2])) for attempt in hand.lease(2)])
+    hand.work()
+    assert causes(hand, run) == {
+        "a 1": None,
+        "b 2": "a",
+        "c 3": None,
+        "d 4": "c",
+        "e 5": "d",
+        "f 6": "e",
+        "e 7": "d",
+    }
+
+
+def test_p08_who_sent_to_whom_is_counted(hand: Hand) -> None:
+    """For the picture of a run: sender, receiver, how often, and how long the receiver ran."""
+    run = hand.start(TALK)
+    [ask] = hand.lease()
+    hand.now += 1
+    hand.settle(ask, gives(None, sends("hear", 1), Map("hear", ("2", "3"), "all")))
+    while leased := hand.lease():
+        hand.now += 2
+        hand.settle(leased[0])
+    assert hand.store.traffic(run) == [(None, "ask", 1, 1.0), ("ask", "all", 1, 2.0), ("ask", "hear", 3, 6.0)]
+    assert hand.store.states(run) == {"ask": {"succeeded": 1}, "hear": {"succeeded": 3}, "all": {"succeeded": 1}}
+
+
+def test_p08_a_run_that_was_started_inside_another_says_so(hand: Hand) -> None:
+    """In its journal, and as its parent if that waits for it."""
+    run = hand.start(TALK)
+    hand.settle(hand.lease()[0], gives(None, Start(7, CHILD, "1", then="hear"), Start(8, CHILD, "2")))
+    assert [event["cause"] for event in (events(hand, 7)[0], events(hand, 8)[0])] == [run, run]
+    assert (hand.run(7).parent, hand.run(8).parent) == (run, None)
+
+
+def test_p08_records_stand_in_the_order_put_and_the_newest_of_a_key_stands_for_it(hand: Hand) -> None:
+    """Of this node or of another; another run sees none of it."""
+    run, elsewhere = hand.start(TALK), hand.start(TALK)
+    [ask, _] = hand.lease(2)
+    hand.settle(ask, gives(None, Put("1"), Put("2", "k"), Put("3"), Put("4", "k"), sends("hear")))
+    hand.settle(hand.lease()[0], gives(None, Put("5", "k")))
+    assert hand.values(run) == [1, 3, 4, 5]
+    assert [record.value for record in hand.store.records(run, "ask", "k")] == ["4"]
+    assert [record.value for record in hand.store.records(run, key="k")] == ["4", "5"]
+    assert hand.values(elsewhere) == []
+
+
+def test_p08_artifacts_stand_with_the_task_that_kept_them(hand: Hand) -> None:
+    """In the order kept, with all that describes them."""
+    run = hand.start(TALK)
+    files = [
+        Artifact(f"{name}.png", "sha256:" + str(place) * 64, place, "image/png", ("map", "ümlaut"))
+        for place, name in enumerate("ba")
+    ]
+    hand.settle(hand.lease()[0], gives(None, *map(Keep, files)))
+    assert [(kept.artifact, kept.number, kept.at) for kept in hand.store.artifacts(run)] == [
+        (file, 4, hand.now) for file in files
+    ]
+
+
+def test_p08_the_story_over_all_runs_can_be_followed_without_a_gap(hand: Hand) -> None:
+    """Page by page; a later page never holds what an earlier one should have."""
+    for _ in range(5):
+        hand.start(TALK)
+    hand.work()
+    whole = hand.store.journal(limit=1000)
+    pages, last = [], 0
+    while page := hand.store.journal(after=last, limit=3):
+        pages += page
+        last = page[-1].seq
+    assert pages == whole
+
+
+def test_p08_pages_of_runs_and_tasks_leave_nothing_out(hand: Hand) -> None:
+    """Newest runs first, tasks by number."""
+    runs = [hand.start(TALK, name=str(number)) for number in range(5)]
+    found = hand.store.runs(limit=2)
+    while page := hand.store.runs(before=found[-1].id, limit=2):
+        found += page
+    assert [run.id for run in found] == runs[::-1]
+    for number in range(5):
+        hand.send(runs[0], "hear", number)
+    tasks = hand.store.tasks(runs[0], limit=2)
+    while more := hand.store.tasks(runs[0], after=tasks[-1].number, limit=2):
+        tasks += more
+    assert [task.number for task in tasks] == list(range(4, 10))
+
+
+def test_p08_what_is_pruned_is_gone_whole_and_nothing_else(hand: Hand) -> None:
+    """Runs that ended before a time, oldest first, at most so many; what is open or newer stays."""
+    old = [hand.start(TALK) for _ in range(3)]
+    hand.work({"ask": gives(None, Put("1"))})
+    hand.now += 100
+    young, still = hand.start(TALK), hand.start(Graph("still", (Node("x", Arity.handler),), stays_open=True))
+    hand.work()
+    assert hand.store.prune(hand.now - 50, 2) == 2
+    assert hand.store.prune(hand.now - 50, 2) == 1
+    assert hand.store.prune(hand.now - 50, 2) == 0
+    assert sorted(run.id for run in hand.store.runs()) == sorted([young, still])
+    for run in old:
+        assert hand.store.run(run) is None
+        assert (hand.store.tasks(run), hand.store.records(run), hand.store.journal(run)) == ([], [], [])

@@ -1,0 +1,690 @@
+"""The command line: what people type, what they read, what programs get, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from heliostat.cli import app
+from heliostat.cli.config import masked
+from heliostat.cli.message import message
+from heliostat.errors import BadInput
+
+FLOWS = '''
+"""Workflows that the tests run."""
+
+from pathlib import Path
+from typing import Literal
+
+from heliostat import Context, Workflow
+
+hello = Workflow("hello")
+
+@hello.node
+def greeting(message: dict[str, str]) -> str:
+    return f"Hello, {message['name']}"
+
+@hello.node
+def letter(ctx: Context, greeting: str) -> str:
+    ctx.log("a letter is written", to=greeting)
+    (ctx.dir / "letter.txt").write_text(greeting)
+    ctx.artifact(ctx.dir / "letter.txt", tags=("post",))
+    return greeting + "!"
+
+broken = Workflow("broken")
+
+@broken.node
+def boom() -> None:
+    raise ValueError("[red]no\\x1b[31m")
+
+tiles = Workflow("tiles", version="2")
+
+@tiles.node
+def split(message: int) -> list[int]:
+    return list(range(message))
+
+@tiles.node(map={"tile": split})
+def draw(tile: int) -> int:
+    return tile
+
+counter = Workflow("counter", stays_open=True)
+
+@counter.handler(serial=True)
+def add(ctx: Context, message: int) -> None:
+    ctx.put(message)
+
+size = Workflow("size")
+
+@size.node
+def measure(message: dict[str, Path]) -> int:
+    return len(message["file"].read_bytes())
+'''
+
+
+@dataclass
+class Shell:
+    """A directory with ``flows.py`` and a configuration, in which commands are called."""
+
+    directory: Path
+
+    def __call__(self, *words: str, code: int = 0, stdin: str | None = None) -> Result:
+        """Call a command in this process, and see that it ends as it should."""
+        done = CliRunner().invoke(app, words, input=stdin, catch_exceptions=False)
+        assert done.exit_code == code, done.output
+        return done
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        """Call a command, and read the one document that it writes."""
+        return json.loads(self(*words, "--json", code=code).stdout)
+
+    def says(self, *words: str, code: int) -> str:
+        """Call a command that is refused, and give its one sentence."""
+        done = self(*words, code=code)
+        assert done.stdout == ""
+        assert done.stderr.count("\n") == 1
+        return done.stderr.strip().removeprefix("heliostat: ")
+
+    def start(self, *words: str) -> str:
+        """Start a run and give its id."""
+        return self("run", "start", *words).stdout.strip()
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Give a directory with workflows, and a database that does not exist yet."""
+    (tmp_path / "flows.py").write_text(FLOWS)
+    (tmp_path / "heliostat.toml").write_text('apps = ["flows.py"]\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for variable in ("HELIOSTAT_DATABASE", "HELIOSTAT_FILES", "COLUMNS"):
+        monkeypatch.delenv(variable, raising=False)
+    return Shell(tmp_path)
+
+
+# starting and waiting
+
+
+def test_a_run_that_is_waited_for_ends_with_its_result(shell: Shell) -> None:
+    """The result is on standard output, how it went on standard error."""
+    done = shell("run", "start", "flows.py:hello", "name=Ada", "--wait")
+    assert "Hello, Ada!" in done.stdout
+    assert "✓ succeeded" in done.stdout
+    assert "letter.txt" in done.stdout
+    assert "letter: ✓ succeeded" in done.stderr
+
+
+def test_a_run_that_fails_says_why_and_ends_with_five(shell: Shell) -> None:
+    """No stack trace, and nothing of what was raised reaches the terminal as a command."""
+    done = shell("run", "start", "flows.py:broken", "--wait", code=5)
+    assert "boom: ValueError: [red]no\ufffd[31m" in done.stdout
+    assert "\x1b" not in done.output
+    assert "Traceback" not in done.output
+
+
+def test_without_waiting_the_id_alone_is_written(shell: Shell) -> None:
+    """``id=$(heliostat run start …)`` works, and talk says how a worker is started."""
+    done = shell("run", "start", "flows.py:hello", "name=Ada")
+    assert len(done.stdout.strip()) == 13
+    assert "no worker offers it; one does with: heliostat worker start flows.py:hello" in done.stderr
+
+
+def test_a_workflow_of_the_configured_apps_is_known_by_its_name(shell: Shell) -> None:
+    """What heliostat.toml lists needs no file name."""
+    assert shell.json("run", "start", "tiles", "3", "--wait")["result"] == [0, 1, 2]
+
+
+def test_the_same_key_starts_one_run(shell: Shell) -> None:
+    """A repeated call answers with the run of before; another message under the same key is refused."""
+    first = shell.start("hello", "name=Ada", "--key", "k")
+    assert shell.start("hello", "name=Ada", "--key", "k") == first
+    assert "'k'" in shell.says("run", "start", "hello", "name=Eve", "--key", "k", code=4)
+
+
+def test_a_file_in_a_message_is_kept_by_the_run(shell: Shell) -> None:
+    """``key=@file`` is the file, brought to the function that asks for a Path."""
+    (shell.directory / "dem.tif").write_bytes(b"1234567")
+    assert shell.json("run", "start", "size", "file=@dem.tif", "--wait")["result"] == 7
+    assert "dem.tif" in shell.says("run", "start", "size", "file=@den.tif", code=4).replace("den", "dem")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([], None),
+        (["name=Ada"], {"name": "Ada"}),
+        (["n=3", "x=1.5", "on=true", "no=null"], {"n": 3, "x": 1.5, "on": True, "no": None}),
+        (["list=[1,2]", "quoted=\"3\"", "text=NaN"], {"list": [1, 2], "quoted": "3", "text": "NaN"}),
+        (["at=@@home", "eq=a=b", "empty="], {"at": "@home", "eq": "a=b", "empty": ""}),
+        (['{"a": 1}'], {"a": 1}),
+        (["[3, 1, 2]"], [3, 1, 2]),
+        (['"word"'], "word"),
+    ],
+)  # fmt: skip
+def test_words_become_a_message(words: list[str], found: object) -> None:
+    """Values that are JSON are that, others are strings; one word alone is the whole message."""
+    assert message(words) == found
+
+
+@pytest.mark.parametrize("words", [["name=Ada", "3"], ["a=1", "a=2"], ["{bad"], ["word"], ["NaN"], ["@nowhere.json"]])
+def test_words_that_are_no_message_are_refused(words: list[str]) -> None:
+    """In one sentence, before anything is opened."""
+    with pytest.raises(BadInput):
+        message(words)
+
+
+def test_a_message_comes_from_a_file_or_from_standard_input(shell: Shell) -> None:
+    """``--message @file`` and ``-``."""
+    (shell.directory / "three.json").write_text("3")
+    assert shell.json("run", "start", "tiles", "--message", "@three.json", "--wait")["result"] == [0, 1, 2]
+    done = shell("run", "start", "tiles", "-", "--wait", "--json", stdin="2")
+    assert json.loads(done.stdout)["result"] == [0, 1]
+
+
+def test_a_message_that_does_not_fit_is_refused_before_the_run_exists(shell: Shell) -> None:
+    """The sentence names the field and what would be right."""
+    shell("db", "upgrade")
+    assert shell.says("run", "start", "tiles", '"many"', code=4).startswith("message: input should be a valid integer")
+    assert shell.json("run", "list") == []
+
+
+# looking
+
+
+def test_runs_are_listed_newest_first(shell: Shell) -> None:
+    """People get a table, programs the same as JSON; both can be narrowed."""
+    done = [shell.json("run", "start", "hello", f"name={name}", "--name", name, "--wait")["id"] for name in ("a", "b")]
+    shell("run", "start", "broken", "--wait", code=5)
+    listed = shell.json("run", "list", "--workflow", "hello")
+    assert [run["id"] for run in listed] == done[::-1]
+    assert [run["name"] for run in listed] == ["b", "a"]
+    assert [run["workflow"] for run in shell.json("run", "list", "--state", "failed")] == ["broken"]
+    assert len(shell.json("run", "list", "--limit", "1")) == 1
+    table = shell("run", "list").stdout
+    assert all(run in table for run in done)
+    assert "✕ failed" in table
+
+
+RUN_KEYS = {
+    "id", "workflow", "version", "name", "state", "paused", "priority", "reason", "parent", "created_at", "ended_at",
+    "message", "result", "nodes", "failures", "artifacts",
+}  # fmt: skip
+
+
+def test_a_run_is_shown_with_all_that_belongs_to_it(shell: Shell) -> None:
+    """State, nodes with counts, message, result and files."""
+    run = shell.json("run", "start", "hello", "name=Ada", "--wait")["id"]
+    shown = shell.json("run", "show", run)
+    assert set(shown) == RUN_KEYS
+    assert (shown["state"], shown["message"], shown["result"]) == ("succeeded", {"name": "Ada"}, "Hello, Ada!")
+    assert [(node["name"], node["tasks"]) for node in shown["nodes"]] == [
+        ("greeting", {"succeeded": 1}),
+        ("letter", {"succeeded": 1}),
+    ]
+    assert [(kept["name"], kept["size"], kept["tags"]) for kept in shown["artifacts"]] == [("letter.txt", 10, ["post"])]
+    text = shell("run", "show", run).stdout
+    assert "✓ succeeded" in text
+    assert "letter.txt" in text
+
+
+def test_a_failed_run_shows_which_task_failed(shell: Shell) -> None:
+    """With its id and why."""
+    run = shell.json("run", "start", "broken", "--wait", code=5)
+    assert run["failures"] == [
+        {"task": f"{run['id']}/1", "node": "boom", "reason": run["reason"].removeprefix("boom: ")}
+    ]
+
+
+def test_an_id_may_be_shortened_at_either_end(shell: Shell) -> None:
+    """Four letters or more, if they mean one run only."""
+    run = shell.start("hello", "name=Ada")
+    assert shell.json("run", "show", run[-4:])["id"] == run
+    assert shell.json("run", "show", run[:-1])["id"] == run
+    assert shell.json("task", "show", f"{run[-5:].upper()}/1")["id"] == f"{run}/1"
+    assert "too short" in shell.says("run", "show", run[-3:], code=4)
+
+
+def test_an_id_that_means_several_runs_is_refused(shell: Shell) -> None:
+    """Ids begin with their time, so the beginnings of two runs of a moment are alike."""
+    first, second = shell.start("hello", "name=Ada"), shell.start("hello", "name=Eve")
+    said = shell.says("run", "show", first[:5], code=4)
+    assert first in said
+    assert second in said
+
+
+def test_an_unknown_id_offers_the_nearest(shell: Shell) -> None:
+    """A misspelt letter is found; nothing like it points to the list."""
+    run = shell.start("hello", "name=Ada")
+    other = "0" if run[-1] != "0" else "1"
+    assert shell.says("run", "show", run[:-1] + other, code=4).endswith(f"did you mean {run}?")
+    assert "heliostat run list" in shell.says("run", "show", "zzzz", code=4)
+
+
+def test_the_log_tells_the_story_in_order(shell: Shell) -> None:
+    """Journal, tasks and log lines, merged by time."""
+    run = shell.json("run", "start", "hello", "name=Ada", "--wait")["id"]
+    lines = shell.json("run", "log", run)
+    told = [(line["kind"], line["node"], line["text"]) for line in lines]
+    assert told[0][2].startswith("started: hello")
+    assert told[1:] == [
+        ("task", "greeting", "succeeded"),
+        ("log", "letter", "a letter is written"),
+        ("task", "letter", "succeeded"),
+        ("run", None, "succeeded"),
+    ]
+    assert lines[2]["fields"] == {"to": "Hello, Ada"}
+    assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
+    assert "a letter is written  to=Hello, Ada" in shell("run", "log", run).stdout
+
+
+def test_tasks_that_end_alike_are_one_line_for_people(shell: Shell) -> None:
+    """A hundred tiles are not a hundred lines."""
+    run = shell.json("run", "start", "tiles", "100", "--wait")["id"]
+    assert "succeeded ×100" in shell("run", "log", run).stdout
+    assert len(shell.json("run", "log", run)) > 100
+
+
+def test_tasks_are_listed_and_shown(shell: Shell) -> None:
+    """By node and state, with their items, results and why."""
+    run = shell.json("run", "start", "tiles", "3", "--wait")["id"]
+    tasks = shell.json("task", "list", run, "--node", "draw", "--state", "succeeded")
+    assert [task["item"] for task in tasks] == [0, 1, 2]
+    assert "there are more than 2" in shell("task", "list", run, "--limit", "2").stderr
+    shown = shell.json("task", "show", tasks[2]["id"])
+    assert (shown["node"], shown["result"], shown["attempts"], shown["history"]) == ("draw", 2, 1, [])
+    assert "draw, item 2" in shell("task", "show", tasks[2]["id"]).stdout
+    assert "drew" in shell.says("task", "list", run, "--node", "drew", code=4)
+
+
+def test_explain_says_why_nothing_happens(shell: Shell) -> None:
+    """Of one task, of all open tasks of a run, and of a run that has ended."""
+    run = shell.start("hello", "name=Ada")
+    assert shell.json("task", "explain", run)[0]["explanation"].startswith("no worker offers hello")
+    assert shell.json("task", "explain", f"{run}/1")[0]["task"] == f"{run}/1"
+    assert "greeting: no worker offers hello" in shell("task", "explain", run).stdout
+    shell("run", "cancel", run)
+    assert "has cancelled" in shell("task", "explain", run).stdout
+
+
+# acting
+
+
+def test_a_run_is_driven_from_outside(shell: Shell) -> None:
+    """Send, pause, resume, complete: each says what it did, and a repetition that there was nothing to do."""
+    run = shell.start("counter")
+    shell("run", "send", run, "add", "3")
+    shell("run", "send", run, "add", "4", "--key", "k")
+    shell("run", "send", run, "add", "4", "--key", "k")
+    shell("run", "pause", run, "--reason", "lunch")
+    assert shell.json("run", "show", run)["paused"] is True
+    assert "paused already" in shell("run", "pause", run).stderr
+    shell("run", "resume", run)
+    assert len(shell.json("task", "list", run)) == 2
+    shell("run", "complete", run, "--result", '{"sum": 7}')
+    assert shell.json("run", "show", run)["result"] == {"sum": 7}
+    assert "already" in shell("run", "complete", run).stderr
+    assert "not handled" in shell("run", "send", run, "add", "5").stderr
+
+
+def test_the_journal_knows_who_and_why(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator's action is kept with name and reason."""
+    monkeypatch.setenv("LOGNAME", "ada")
+    run = shell.start("hello", "name=Ada")
+    shell("run", "cancel", run, "--reason", "wrong region")
+    ended = next(line for line in shell.json("run", "log", run) if line["text"] == "cancelled")
+    assert (ended["by"], ended["fields"]["reason"]) == ("ada", "wrong region")
+
+
+def test_sending_to_a_node_that_takes_no_messages_is_refused(shell: Shell) -> None:
+    """With what would be right."""
+    run = shell.start("hello", "name=Ada")
+    assert "only handlers take messages" in shell.says("run", "send", run, "letter", "3", code=4)
+    assert "did you mean 'letter'" in shell.says("run", "send", run, "leter", "3", code=4)
+
+
+def test_queues_are_limited_and_paused(shell: Shell) -> None:
+    """Live, for all workers; what is not said stays."""
+    shell.start("hello", "name=Ada")
+    shell("queue", "set", "default", "--limit", "3")
+    shell("queue", "pause", "default")
+    assert shell.json("queue", "list") == [{"name": "default", "limit": 3, "paused": True, "ready": 1, "running": 0}]
+    shell("queue", "resume", "default")
+    shell("queue", "set", "default", "--no-limit")
+    assert shell.json("queue", "list")[0]["limit"] is None
+    assert "defalt" in shell.says("queue", "pause", "defalt", code=4)
+    shell.says("queue", "set", "default", code=4)
+
+
+def test_files_are_listed_and_fetched(shell: Shell) -> None:
+    """By name or digest, to a file, a directory or standard output; nothing is written over."""
+    run = shell.json("run", "start", "hello", "name=Ada", "--wait")["id"]
+    (kept,) = shell.json("artifact", "list", run)
+    shell("artifact", "get", run, "letter.txt", "--out", "new/copy.txt")
+    assert (shell.directory / "new" / "copy.txt").read_text() == "Hello, Ada"
+    shell("artifact", "get", run, kept["digest"][:15], "--out", "new")
+    assert sorted(path.name for path in (shell.directory / "new").iterdir()) == ["copy.txt", "letter.txt"]
+    assert "is there already" in shell.says("artifact", "get", run, "letter.txt", "--out", "new", code=4)
+    assert shell("artifact", "get", run, "letter.txt", "--out", "-").stdout == "Hello, Ada"
+    assert "did you mean 'letter.txt'" in shell.says("artifact", "get", run, "leter.txt", code=4)
+
+
+# workflows
+
+
+def test_a_graph_is_drawn_before_a_run_and_after(shell: Shell) -> None:
+    """As SVG, Mermaid or DOT; the format follows the name of the file."""
+    run = shell.json("run", "start", "hello", "name=Ada", "--wait")["id"]
+    shell("workflow", "graph", "flows.py:hello", "--out", "before.svg")
+    shell("workflow", "graph", "flows.py:hello", "--run", run, "--out", "after.svg")
+    before, after = ((shell.directory / f"{name}.svg").read_text() for name in ("before", "after"))
+    assert ">succeeded<" not in before
+    assert ">succeeded<" in after
+    assert f"run {run} · succeeded" in after
+    assert ET.fromstring(after).tag == "{http://www.w3.org/2000/svg}svg"
+    assert shell("workflow", "graph", "hello", "--format", "mermaid").stdout.startswith("flowchart LR")
+    assert shell("workflow", "graph", "--run", run, "--format", "dot").stdout.startswith('digraph "hello"')
+    assert "is one of hello" in shell.says("workflow", "graph", "tiles", "--run", run, code=4)
+
+
+def test_a_graph_that_only_the_database_knows_is_drawn(shell: Shell) -> None:
+    """A definition outlives the file that it came from."""
+    shell.start("hello", "name=Ada")
+    (shell.directory / "heliostat.toml").unlink()
+    (shell.directory / "flows.py").unlink()
+    assert "greeting" in shell("workflow", "graph", "hello", "--format", "dot").stdout
+    assert [flow["name"] for flow in shell.json("workflow", "list")] == ["hello"]
+
+
+def test_workflows_are_shown_and_checked(shell: Shell) -> None:
+    """All of a file, with their nodes and what leads to them."""
+    assert [flow["name"] for flow in shell.json("workflow", "check", "flows.py")] == [
+        "hello", "broken", "tiles", "counter", "size",
+    ]  # fmt: skip
+    shown = shell.json("workflow", "show", "tiles")
+    assert shown["version"] == "2"
+    assert [(node["name"], node["arity"]) for node in shown["nodes"]] == [("split", "once"), ("draw", "each")]
+    assert "each of split" in shell("workflow", "show", "tiles").stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def x(:", "SyntaxError"),
+        ("import nowhere", "No module named 'nowhere'"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("import sys; sys.exit(3)", "SystemExit"),
+        ("from heliostat import Workflow\nw = Workflow('w')\n@w.node\ndef a(b: int): ...", "'b' names no node"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_one_sentence_with_its_line(shell: Shell, source: str, said: str) -> None:
+    """The author's line, and no stack trace."""
+    (shell.directory / "bad.py").write_text(source)
+    sentence = shell.says("workflow", "check", "bad.py", code=3)
+    assert said in sentence
+    assert "bad.py" in sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["run", "start", "flow.py"], 4, "there is no file 'flow.py'"),
+        (["run", "start", "flows.py:helo"], 4, "did you mean 'hello'"),
+        (["run", "start", "helo"], 4, "did you mean 'hello'"),
+        (["run", "start", "flows.py"], 4, "defines several workflows"),
+        (["run", "list"], 4, "there is no database sqlite:///heliostat.db yet"),
+        (["--database", "mysql://x", "run", "list"], 4, "is no database"),
+        (["--database", "sqlite:////nowhere/x.db", "run", "start", "hello"], 6, "there is no directory /nowhere"),
+        (["workflow", "graph", "hello", "--out", "nowhere/x.svg"], 6, "nowhere/x.svg"),
+        (["worker", "start", "--grace", "soon"], 4, "--grace: 'soon' is no duration"),
+    ],
+)
+def test_a_wrong_name_is_one_sentence(shell: Shell, words: list[str], code: int, said: str) -> None:
+    """What is wrong, what would be right, on standard error; the code says who must act."""
+    assert said in shell.says(*words, code=code)
+
+
+def test_a_command_that_does_not_exist_is_a_usage_error(shell: Shell) -> None:
+    """Code 2, with the nearest."""
+    assert "'run'" in shell("rum", code=2).stderr
+    assert "pending" in shell("run", "list", "--state", "nope", code=2).stderr
+
+
+# administration
+
+
+def test_the_configuration_says_whence_it_is(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line wins over the environment, that over the file; a password is not shown."""
+    assert shell.json("config", "show") == {
+        "database": "sqlite:///heliostat.db",
+        "database_from": "default",
+        "files": ".heliostat",
+        "files_from": "default",
+        "apps": ["flows.py"],
+        "apps_from": "heliostat.toml",
+    }
+    monkeypatch.setenv("HELIOSTAT_DATABASE", "postgresql://me:secret@host/db")
+    shown = shell.json("--files", "elsewhere", "config", "show")
+    assert (shown["database"], shown["database_from"]) == ("postgresql://me:***@host/db", "HELIOSTAT_DATABASE")
+    assert (shown["files"], shown["files_from"]) == ("elsewhere", "the command line")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:se:c@ret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=secret&x=1", "postgresql://host/db?user=me&password=***&x=1"),
+        ("sqlite:////data/a:b@c.db", "sqlite:////data/a:b@c.db"),
+    ],
+)
+def test_a_password_is_masked(url: str, shown: str) -> None:
+    """Wherever an address is shown."""
+    assert masked(url) == shown
+
+
+def test_the_database_is_made_looked_at_and_pruned(shell: Shell) -> None:
+    """Status before there is one, the migrations, and forgetting what ended."""
+    assert shell.json("db", "status")["schema"] == 0
+    assert shell("db", "upgrade").stdout
+    assert "nothing to do" in shell("db", "upgrade").stderr
+    status = shell.json("db", "status")
+    assert status["schema"] == status["needed"] > 0
+    run = shell.json("run", "start", "hello", "name=Ada", "--wait")["id"]
+    shell("db", "prune", "--older-than", "1h")
+    assert len(shell.json("run", "list")) == 1
+    assert "1 runs forgotten" in shell("db", "prune", "--older-than", "0s").stderr
+    assert shell.says("run", "show", run, code=4)
+
+
+def test_another_database_is_named_before_the_command(shell: Shell) -> None:
+    """``--database`` and ``--files`` hold for every command."""
+    place = ("--database", "sqlite:///other.db", "--files", "other")
+    shell(*place, "run", "start", "hello", "name=Ada", "--wait")
+    assert len(shell.json(*place, "run", "list")) == 1
+    assert (shell.directory / "other" / "artifacts").is_dir()
+    assert not (shell.directory / "heliostat.db").exists()
+
+
+# workers
+
+
+def test_a_worker_works_until_it_is_idle(shell: Shell) -> None:
+    """What was started before is done when it ends, and nobody is left in the list."""
+    runs = [shell.start("tiles", "3"), shell.start("flows.py:hello", "name=Ada")]
+    done = shell("worker", "start", "--until", "idle")
+    assert "offers broken" in done.stderr
+    assert [run["state"] for run in shell.json("run", "list")] == ["succeeded"] * len(runs)
+    assert shell.json("worker", "list") == []
+
+
+def test_a_worker_takes_from_the_queues_it_is_given(shell: Shell) -> None:
+    """What waits elsewhere is explained."""
+    run = shell.start("hello", "name=Ada")
+    shell("worker", "start", "--queues", "gpu", "--until", "idle")
+    assert shell.json("run", "show", run)["state"] == "active"
+
+
+BUSY = """
+import os
+from heliostat import Context, Workflow
+
+busy = Workflow("busy")
+
+@busy.node
+def work(ctx: Context) -> str:
+    with open("began", "w") as began:
+        began.write(f"{os.getpid()}\\n")
+    with open("go") as go:
+        return go.read()
+"""
+
+
+class Worker:
+    """A worker process on a workflow whose node says that it has begun, and waits to be told to end."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        (directory / "busy.py").write_text(BUSY)
+        for name in ("began", "go"):
+            os.mkfifo(directory / name)
+        self.directory = directory
+        self.run = self.call("run", "start", "busy.py").stdout.strip()
+        command = [sys.executable, "-m", "heliostat.cli", "worker", "start", "busy.py", *options]
+        self.process = subprocess.Popen(command, cwd=directory, stderr=subprocess.PIPE, text=True)
+
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Call a command in a process of its own."""
+        command = [sys.executable, "-m", "heliostat.cli", *words]
+        return subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=True)
+
+    def began(self) -> int:
+        """Wait until the node runs; the process that runs it."""
+        with (self.directory / "began").open() as began:
+            return int(began.read())
+
+    def go(self, word: str = "done") -> None:
+        """Let the node end."""
+        with (self.directory / "go").open("w") as go:
+            go.write(word)
+
+    def hears(self, words: str) -> None:
+        """Wait until the worker says something."""
+        assert self.process.stderr is not None
+        assert any(words in line for line in self.process.stderr)
+
+    def shown(self) -> Mapping[str, Any]:
+        """The run as it is now."""
+        found: Mapping[str, Any] = json.loads(self.call("run", "show", self.run, "--json").stdout)
+        return found
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Worker]]:
+    """Give a way to start a worker process, which is gone afterwards."""
+    for variable in ("HELIOSTAT_DATABASE", "HELIOSTAT_FILES"):
+        monkeypatch.delenv(variable, raising=False)
+    started: list[Worker] = []
+
+    def start(*options: str) -> Worker:
+        started.append(Worker(tmp_path, *options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.wait()
+        assert each.process.stderr is not None
+        each.process.stderr.close()
+
+
+def test_a_first_signal_lets_what_runs_finish(worker: Callable[..., Worker]) -> None:
+    """The worker leases nothing more, and ends well when its function has ended."""
+    started = worker()
+    started.began()
+    started.process.terminate()
+    started.hears("stops: what runs has 30 s")
+    started.go()
+    assert started.process.wait(30) == 0
+    assert started.shown()["result"] == "done"
+
+
+def test_a_second_signal_hands_back_at_once(worker: Callable[..., Worker]) -> None:
+    """The task is ready for another worker, and the process ends although its function does not."""
+    started = worker()
+    started.began()
+    started.process.send_signal(signal.SIGINT)
+    started.hears("a second signal")
+    started.process.send_signal(signal.SIGTERM)
+    assert started.process.wait(30) == 0
+    assert started.shown()["nodes"][0]["tasks"] == {"ready": 1}
+
+
+def test_a_killed_worker_process_is_started_afresh(worker: Callable[..., Worker]) -> None:
+    """The one above it starts another, which takes the task over; a signal to it ends all of them."""
+    started = worker("--processes", "2")
+    os.kill(started.began(), signal.SIGKILL)
+    started.hears("was killed by signal 9; it is started afresh")
+    second = started.began()
+    started.process.terminate()
+    started.go("taken over")
+    assert started.process.wait(60) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(second, 0)
+    shown = started.shown()
+    assert shown["result"] == "taken over"
+
+
+def test_workers_end_with_the_process_above_them(worker: Callable[..., Worker]) -> None:
+    """Killed without a chance to say goodbye, it leaves no orphans at work."""
+    started = worker("--processes", "2", "--grace", "0s")
+    descriptor = os.pidfd_open(started.began())
+    try:
+        started.process.kill()
+        assert select.select([descriptor], [], [], 60)[0]
+    finally:
+        os.close(descriptor)
+    assert started.shown()["nodes"][0]["tasks"] == {"ready": 1}
+
+
+# starting up
+
+
+def test_help_loads_neither_databases_nor_the_validation_of_data() -> None:
+    """The command line starts quickly because it loads what it needs."""
+    code = "import sys, heliostat.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {
+        "pydantic",
+        "pydantic_core",
+        "sqlite3",
+        "psycopg",
+        "rich",
+        "heliostat.graph",
+        "heliostat.engine",
+    }
+
+
+def every_command() -> Iterator[list[str]]:
+    """All commands, as words."""
+    yield ["demo"]
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        for command in group.typer_instance.registered_commands:
+            assert command.callback is not None
+            yield [str(group.name), command.name or command.callback.__name__]
+
+
+@pytest.mark.parametrize("words", list(every_command()), ids=" ".join)
+def test_every_command_explains_itself(shell: Shell, words: list[str]) -> None:
+    """``--help`` says in a sentence what it does."""
+    assert "Usage: " in shell(*words, "--help").stdout
