@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from heliostat.graph import Graph
 from heliostat.inputs import node_result, result_of
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_start, revive
-from heliostat.store import Answer, Command, Pause, Register
+from heliostat.store import Answer, Command, Entry, Pause, Register
 from heliostat.task import TaskState
 from heliostat.workflow import NodeHandle, Workflow
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from heliostat.codec import Json
     from heliostat.registry import Registry
-    from heliostat.store import Entry, Record, Store
+    from heliostat.store import Record, Store
     from heliostat.task import Task
     from heliostat.worker import Worker
 
@@ -329,8 +330,15 @@ class RunHandle:
         return [k.artifact for k in kept if set(tags) <= set(k.artifact.tags)]
 
     def log(self) -> list[Entry]:
-        """Its journal, in order."""
-        return self._engine.store.journal(self.key, limit=100_000)
+        """What happened in it, in order: its journal, and the tasks that simply succeeded, as their rows tell."""
+        entries = self._engine.store.journal(self.key, limit=100_000)
+        told = {number for entry in entries for number in json.loads(entry.event).get(TaskState.succeeded, ())}
+        routine = [
+            Entry(0, self.key, task.ended_at or 0.0, task.worker or "", f'{{"succeeded":[{task.number}]}}')
+            for task in self.tasks(TaskState.succeeded)
+            if task.number not in told
+        ]
+        return sorted(entries + routine, key=lambda entry: entry.at)
 
     def explain(self, number: int | None = None) -> str:
         """Why it (or a task of it) does not go on, in one sentence per task that is not final."""

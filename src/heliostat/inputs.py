@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 REMEMBERED = 8  #: lists that each nodes go over, kept between batches: a long one lasts for many
-RECENT = 1024  #: results that this worker has just settled, for the steps that come next
+RECENT = 10_000  #: results that this worker has just settled, for the steps that come next
 SHORT = 4096  #: characters of a result worth remembering
 
 

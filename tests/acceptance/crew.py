@@ -25,6 +25,21 @@ from heliostat.engine import Engine, RunHandle
 from heliostat.task import TaskState
 from tests.acceptance.worker import Manner, work
 
+NEEDED = (
+    "tests.acceptance.worker",
+    "tests.acceptance.crashes",
+    "tests.acceptance.fires",
+    "tests.acceptance.messages",
+    "examples.quicksort",
+    "heliostat.batches.local",
+    "heliostat.executors.thread",
+    "heliostat.loops.promote",
+    "heliostat.loops.rescue",
+    "heliostat.loops.sweep",
+    "heliostat.repositories.directory",
+    "heliostat.stores.postgres",
+    "heliostat.stores.sqlite",
+)
 DEADLINE_SECONDS = 30.0  #: far more than anything here takes; a test that waits so long has failed
 
 
@@ -128,7 +143,7 @@ class Crew:
 def nursery() -> ForkServerContext:
     """Where workers come from: a process that has imported what they need, so that one more costs little."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.acceptance.worker", "heliostat.compose"])
+    context.set_forkserver_preload(list(NEEDED))
     path, before = os.pathsep.join(sys.path), os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = path
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
 import select
 import signal
 import subprocess
@@ -379,6 +382,37 @@ def test_files_are_listed_and_fetched(shell: Shell) -> None:
     assert "did you mean 'letter.txt'" in shell.says("artifact", "get", run, "leter.txt", code=4)
 
 
+# what it looks like
+
+
+def test_tables_fit_a_narrow_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns no line is longer, and an id is never broken."""
+    run = shell.json("run", "start", "hello", "name=Ada", "--name", "a long name " * 6, "--wait")["id"]
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in (["run", "list"], ["run", "show", run], ["task", "list", run], ["queue", "list"], ["worker", "list"]):
+        text = shell(*words).stdout
+        assert max(map(len, text.splitlines())) <= 80
+        assert run in text or words[0] != "run"
+
+
+def test_a_terminal_sees_the_run_go_by(shell: Shell) -> None:
+    """A line per node, drawn over itself, with its state and what its function said last."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "heliostat.cli", "run", "start", "hello", "name=Ada", "--wait"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
+    started = subprocess.Popen(command, cwd=shell.directory, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # which is how a terminal says that nobody is left
+        while more := os.read(ours, 4096):
+            seen += more
+    os.close(ours)
+    assert started.wait(60) == 0
+    last = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", seen).decode().replace("\r", "")
+    assert re.search(r"✓ +letter +succeeded +[0-9.]+ s +a letter is written", last)
+    assert "Hello, Ada!" in last
+
+
 # workflows
 
 
@@ -532,6 +566,32 @@ def test_a_worker_takes_from_the_queues_it_is_given(shell: Shell) -> None:
     run = shell.start("hello", "name=Ada")
     shell("worker", "start", "--queues", "gpu", "--until", "idle")
     assert shell.json("run", "show", run)["state"] == "active"
+
+
+STUCK = """
+import threading
+from heliostat import Workflow
+
+stuck = Workflow("stuck")
+
+@stuck.node
+def items() -> list[int]:
+    return list(range(40))
+
+@stuck.node(map={"item": items}, timeout=0.01, may_fail=True)
+def wait(item: int) -> None:
+    threading.Event().wait()
+"""
+
+
+def test_a_worker_whose_threads_do_not_end_asks_to_be_started_afresh(shell: Shell) -> None:
+    """Threads cannot be stopped, so a process that has too many of them ends, with a code of its own."""
+    (shell.directory / "stuck.py").write_text(STUCK)
+    shell.start("stuck.py")
+    command = [sys.executable, "-m", "heliostat.cli", "worker", "start", "stuck.py", "--grace", "0s"]
+    done = subprocess.run(command, cwd=shell.directory, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 7
+    assert "start it afresh" in done.stderr
 
 
 BUSY = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from heliostat.cli import output
 from heliostat.cli.config import masked
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import session
+
+if TYPE_CHECKING:
+    from heliostat.cli.shapes import DatabaseShape
 
 NAME = "db"
 app = typer.Typer(no_args_is_help=True)
@@ -36,8 +39,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     place = masked(settled(session(context))["database"])
     with session(context).engine(new=True) as engine:
         schema, needed = engine.store.status()
+    found: DatabaseShape = {"database": place, "schema": schema, "needed": needed}
     if as_json:
-        output.document({"database": place, "schema": schema, "needed": needed})
+        output.document(found)
     else:
         words = "up to date" if schema == needed else "none yet" if not schema else "run: heliostat db upgrade"
         output.show(output.facts({"database": place, "schema": f"{schema} of {needed}, {words}"}))

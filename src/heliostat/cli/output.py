@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
+
+from heliostat.exporters.lettering import GLYPHS, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,19 +34,7 @@ COLOURS = {
     "stopping": "yellow",
     "lost": "red",
 }
-GLYPHS = {
-    "pending": "◌",
-    "ready": "○",
-    "running": "▶",
-    "active": "▶",
-    "waiting": "◷",
-    "succeeded": "✓",
-    "failed": "✕",
-    "cancelled": "⊘",
-    "skipped": "»",
-    "stopping": "◷",
-    "lost": "✕",
-}
+MARKS = GLYPHS | {"active": "▶", "stopping": "◷", "lost": "✕"}
 
 
 def console(*, talk: bool = False) -> Console:
@@ -52,15 +42,13 @@ def console(*, talk: bool = False) -> Console:
     from rich.console import Console
 
     found = Console(stderr=talk, highlight=False)
-    if not found.is_terminal and "COLUMNS" not in found._environ:  # noqa: SLF001 - as Rich itself looks
+    if not found.is_terminal and "COLUMNS" not in os.environ:
         found.width = WIDE
     return found
 
 
 def say(words: str) -> None:
     """Talk: a sentence on standard error."""
-    from heliostat.exporters.lettering import plain
-
     typer.echo(plain(words), err=True)
 
 
@@ -112,14 +100,12 @@ def text(value: object, style: str = "") -> Text:
     """Text that cannot do anything to a terminal."""
     from rich.text import Text
 
-    from heliostat.exporters.lettering import plain
-
     return Text("" if value is None else plain(str(value)), style=style)
 
 
 def state(word: str, note: str = "") -> Text:
     """A state with its glyph, in its colour."""
-    return text(f"{GLYPHS.get(word, '·')} {word}{note}", COLOURS.get(word, ""))
+    return text(f"{MARKS.get(word, '·')} {word}{note}", COLOURS.get(word, ""))
 
 
 def when(at: float | None) -> str | None:
@@ -160,8 +146,3 @@ def short(value: Any, letters: int = 60) -> str:
     words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     words = " ".join(words.split())
     return words if len(words) <= letters else words[: letters - 1] + "…"
-
-
-def is_terminal() -> bool:
-    """Whether somebody watches standard error."""
-    return sys.stderr.isatty()

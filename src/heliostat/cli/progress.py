@@ -178,7 +178,7 @@ class Progress:
     def _line(self, node: Node, seen: _Seen, now: float) -> tuple[Text, Text, Text, str, Text]:
         word = seen.word
         style = output.COLOURS.get(word, "bright_black")
-        glyph = _SPIN[int(now * 10) % len(_SPIN)] if word == "running" else output.GLYPHS.get(word, "·")
+        glyph = _SPIN[int(now * 10) % len(_SPIN)] if word == "running" else output.MARKS.get(word, "·")
         took = "" if seen.began is None else _clock((seen.ended or now) - seen.began)
         name = output.text(node.name, "bold" if word == "running" else style if word in ("failed", "") else "")
         return output.text(glyph, style), name, self._bar(seen), took, output.text(seen.note)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliostat.errors import BadInput, DefinitionError, HeliostatError, NotFound, nearest
-from heliostat.run import parse_id, public_id
+from heliostat.run import parse_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -127,16 +127,6 @@ def find_task(engine: Engine, text: str) -> tuple[RunHandle, int]:
     if engine.store.task(run.key, int(number)) is None:
         raise NotFound(f"run {run.id} has no task {number}; `heliostat task list {run.id}` shows what it has")
     return run, int(number)
-
-
-def label(engine: Engine, graph: int) -> str:
-    """A definition's name and version."""
-    return engine.registry.graph(graph).label
-
-
-def link(run: int | None) -> str | None:
-    """The public id of another run."""
-    return None if run is None else public_id(run)
 
 
 # workflows

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import queue
+import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from heliostat.cli import output
@@ -16,7 +17,7 @@ from heliostat.errors import DefinitionError, OperatorError, Refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HOPELESS = (2, DefinitionError.exit_code, Refused.exit_code, OperatorError.exit_code)  #: a new start would not help
+HOPELESS = (2, DefinitionError.exit_code, Refused.exit_code)  #: a new start would not help
 YOUNG = 10.0  #: seconds; who dies younger than that is started again with growing pauses
 PAUSES = (0.5, 30.0)
 LATE = 15.0  #: seconds beyond its grace after which a worker that does not end is killed
@@ -29,7 +30,8 @@ class _Child:
     number: int
     process: subprocess.Popen[bytes] | None = None
     born_at: float = 0.0
-    pause: float = field(default=PAUSES[0])
+    pause: float = PAUSES[0]
+    settled: bool = False  # it has worked for a while, so a database that is away will come back
 
 
 _Event: TypeAlias = "tuple[str, _Child | None]"  # ended, due (both of a child), stop
@@ -74,15 +76,18 @@ class _Supervisor:
         process, child.process = child.process, None
         assert process is not None
         code = process.returncode
+        if self._stopping and code == -signal.SIGTERM:
+            return False  # it was asked to stop before it had begun to listen
         if code == 0 or self._stopping:
-            self._worst = max(self._worst, code if code >= 0 else 128 - code) if code else self._worst
+            self._worst = max(self._worst, code if code >= 0 else 128 - code)
             return False
-        if code in HOPELESS:
+        lived = time.monotonic() - child.born_at
+        child.settled = child.settled or lived > YOUNG
+        if code in HOPELESS or (code == OperatorError.exit_code and not child.settled):
             self._worst = code
             if not self._stopping:
                 self._stop(alive)
             return False
-        lived = time.monotonic() - child.born_at
         child.pause = PAUSES[0] if lived > YOUNG else min(child.pause * 2, PAUSES[1])
         how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
         output.say(f"worker process {process.pid} {how}; it is started afresh in {child.pause:g} s")

@@ -1,10 +1,22 @@
-"""Text in pictures: what may stand in XML, how wide it will be, how it is shortened."""
+"""Text in pictures: glyphs of states, what may stand in XML, how wide it will be, how it is shortened."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from functools import lru_cache
+
+#: Beside each state's colour, a glyph: nobody has to tell colours apart.
+GLYPHS = {
+    "pending": "◌",
+    "ready": "○",
+    "running": "▶",
+    "waiting": "◷",
+    "succeeded": "✓",
+    "failed": "✕",
+    "cancelled": "⊘",
+    "skipped": "»",
+}
 
 LETTERS = 28  #: of a name or label that are shown; the whole of it stands in the tooltip
 

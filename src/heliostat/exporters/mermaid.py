@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliostat.exporters import theme
-from heliostat.exporters.lettering import plain, shown
-from heliostat.exporters.picture import GLYPHS, Line, NodeView, picture
+from heliostat.exporters.lettering import GLYPHS, plain, shown
+from heliostat.exporters.picture import Line, NodeView, picture
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:

@@ -19,18 +19,6 @@ if TYPE_CHECKING:
 States: TypeAlias = "Mapping[str, Mapping[TaskState, int]]"  #: ``Store.states``
 Traffic: TypeAlias = "Iterable[tuple[str | None, str, int, float]]"  #: ``Store.traffic``
 
-#: Beside each state's colour, a glyph: nobody has to tell colours apart.
-GLYPHS = {
-    TaskState.pending: "◌",
-    TaskState.ready: "○",
-    TaskState.running: "▶",
-    TaskState.waiting: "◷",
-    TaskState.succeeded: "✓",
-    TaskState.failed: "✕",
-    TaskState.cancelled: "⊘",
-    TaskState.skipped: "»",
-}
-
 #: Which state stands for a node whose tasks are in several.
 _FIRST = (
     TaskState.failed,

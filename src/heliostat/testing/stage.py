@@ -91,9 +91,10 @@ class Stage:
         if any(self.tables.running.values()) or any(self.tables.ready.values()):
             return 0.0
         tasks = [task for run in self.tables.tasks.values() for task in run.values()]
-        waiting = [task.due_at or 0.0 for task in tasks if task.state is TaskState.waiting and not task.held]
-        self.stirred_at = max(self.stirred_at, min(waiting, default=0.0))
-        return min(waiting, default=0.0)
+        dues = [task.due_at or 0.0 for task in tasks if task.state is TaskState.waiting and not task.held]
+        dues += [actor.due for actor in self.actors if actor.role == "caller"]
+        self.stirred_at = max(self.stirred_at, min(dues, default=0.0))
+        return min(dues, default=0.0)
 
     def leave(self, actor: Actor) -> None:
         """An actor is gone; perhaps another comes in its place. Somebody else goes on."""

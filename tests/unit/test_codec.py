@@ -1,0 +1,219 @@
+"""The one JSON codec: what may be data, and what is refused by the name of its field."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum, IntEnum, StrEnum
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
+
+from heliostat import codec
+from heliostat.artifact import Artifact
+from heliostat.errors import BadInput
+
+FILE = Artifact("map.png", "sha256:" + "0" * 64, 3)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Data as authors write it."""
+
+    west: float
+    names: list[str]
+
+
+class Model(BaseModel):
+    """Data as others write it."""
+
+    model_config = ConfigDict(extra="allow")
+    region: Region
+
+
+class Colour(StrEnum):
+    """Words."""
+
+    red = "red"
+
+
+class Size(IntEnum):
+    """Numbers."""
+
+    big = 7
+
+
+class Flag(Enum):
+    """Anything."""
+
+    up = (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (-(2**63), "-9223372036854775808"),
+        (1.0, "1.0"),
+        (1e300, "1e+300"),
+        ("räk🔭\u2028", '"räk🔭\u2028"'),
+        ([1, (2, [])], "[1,[2,[]]]"),
+        ({"b": 1, "a": {"": None}}, '{"b":1,"a":{"":null}}'),
+        (Region(10.5, ["Pisa"]), '{"west":10.5,"names":["Pisa"]}'),
+        (Model(region=Region(1, []), more="x"), '{"region":{"west":1,"names":[]},"more":"x"}'),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), '"2026-01-02T03:04:05+00:00"'),
+        (date(2026, 1, 2), '"2026-01-02"'),
+        (time(3, 4), '"03:04:00"'),
+        (timedelta(minutes=1.5), "90.0"),
+        (UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
+        (Colour.red, '"red"'),
+        (Size.big, "7"),
+        (Flag.up, "[1,2]"),
+        ({Colour.red: 1}, '{"red":1}'),
+    ],
+    ids=repr,
+)
+def test_what_has_a_json_form_is_written_in_it(value: object, text: str) -> None:
+    """Compact UTF-8 text, keys in the order given."""
+    assert codec.encode(value, "x") == text
+    assert codec.decode(text) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (float("nan"), "x: nan is not JSON; use None or a string"),
+        ({"a": [1.0, float("-inf")]}, "x.a[1]: -inf is not JSON; use None or a string"),
+        (2**63, "x: the integer needs more than 64 bits; send it as a string"),
+        ([-(2**63) - 1], "x[0]: the integer needs more than 64 bits; send it as a string"),
+        ("a\0b", "x: a NUL character cannot be stored; remove it or encode the bytes"),
+        ("ä\0", "x: a NUL character cannot be stored; remove it or encode the bytes"),
+        ({"k": "\ud800"}, "x.k: a lone surrogate is not Unicode text; decode the bytes properly"),
+        ({1: 2}, "x: the key 1 is no string; JSON objects have string keys"),
+        ({"\0": 2}, "x: the key '\\x00': a NUL character cannot be stored; remove it or encode the bytes"),
+        ({"a": {1, 2}}, "x.a: set is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models"),
+        (b"raw", "x: bytes is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models"),
+        (Region, "x: type is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models"),
+        (Region(float("inf"), []), "x.west: inf is not JSON; use None or a string"),
+        (Path("x"), "x: a file cannot be given here; give its name as a string"),
+        (1 + 2j, "x: complex is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_is_no_json_is_refused_by_the_name_of_its_field(value: object, sentence: str) -> None:
+    """At the moment it is given, with what would be right."""
+    with pytest.raises(BadInput) as refused:
+        codec.encode(value, "x")
+    assert str(refused.value) == sentence
+
+
+def test_more_than_a_mebibyte_is_refused() -> None:
+    """It is counted in bytes of UTF-8, and a file is the way out."""
+    assert len(codec.encode("x" * (codec.LIMIT_BYTES - 2), "x")) == codec.LIMIT_BYTES
+    for value in ("x" * (codec.LIMIT_BYTES - 1), "ä" * (codec.LIMIT_BYTES // 2)):
+        with pytest.raises(BadInput, match=r"x: 1,048,57\d bytes of JSON; the limit is 1,048,576, return a Path"):
+            codec.encode(value, "x")
+
+
+def test_deep_nesting_is_refused_and_no_recursion_error() -> None:
+    """In writing and in reading."""
+    deep: object = None
+    for _ in range(codec.DEPTH + 1):
+        deep = [deep]
+    with pytest.raises(BadInput, match="nested more than 100 deep"):
+        codec.encode(deep, "x")
+    with pytest.raises(BadInput, match="x: not JSON"):
+        codec.decode("[" * 100_000, "x")
+
+
+def test_what_holds_itself_is_refused() -> None:
+    """It has no end, and so it is too deep."""
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(BadInput, match="nested more than 100 deep"):
+        codec.encode(endless, "x")
+
+
+def test_files_are_turned_into_data_by_whoever_keeps_them() -> None:
+    """Wherever they stand in the value."""
+    kept: list[object] = []
+
+    def keep(found: object) -> codec.Json:
+        kept.append(found)
+        return {"kept": len(kept)}
+
+    text = codec.encode({"a": [Path("x")], "b": FILE}, "x", keep)
+    assert text == '{"a":[{"kept":1}],"b":{"kept":2}}'
+    assert kept == [Path("x"), FILE]
+
+
+@pytest.mark.parametrize("text", ["", "{", "NaN", "[1,]", "'a'", '{"a":Infinity}', "\ufeff1", b"\xff"], ids=repr)
+def test_text_that_is_no_json_is_refused(text: str | bytes) -> None:
+    """With the name of what was read."""
+    with pytest.raises(BadInput, match="config: not JSON"):
+        codec.decode(text, "config")
+
+
+def test_text_from_outside_is_written_again_in_the_one_form() -> None:
+    """So that equal data is equal text; too much of it is refused before it is read."""
+    assert codec.accept(' {"a" : 1.50, "b":"\\u00e4"} ', "x") == '{"a":1.5,"b":"ä"}'
+    with pytest.raises(BadInput, match="x: 1,048,577 bytes of JSON; the limit is 1,048,576"):
+        codec.accept(" " * (codec.LIMIT_BYTES + 1), "x")
+    with pytest.raises(BadInput, match="x: a NUL character cannot be stored"):
+        codec.accept('"\\u0000"', "x")
+    with pytest.raises(BadInput, match="x: the integer needs more than 64 bits"):
+        codec.accept("123456789012345678901234567890", "x")
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+atoms = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(atoms | texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=20)
+
+
+@given(values)
+def test_data_comes_back_as_it_went(value: object) -> None:
+    """Whatever it is, and it is JSON for everybody else too."""
+    text = codec.encode(value, "x")
+    assert codec.decode(text) == value
+    assert json.loads(text) == value
+    assert codec.encode(codec.decode(text), "x") == text
+
+
+@pytest.mark.parametrize(
+    ("duration", "seconds"),
+    [
+        ("90s", 90),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("2d", 172_800),
+        ("1.5h", 5400),
+        ("1d2h3m4.5s", 93_784.5),
+        (timedelta(minutes=2), 120),
+        (0, 0),
+        (2.5, 2.5),
+        (" 5s ", 5),
+    ],
+)
+def test_durations_are_written_as_people_say_them(duration: str | timedelta | float, seconds: float) -> None:
+    """Days, hours, minutes, seconds in that order, a timedelta, or seconds."""
+    assert codec.seconds(duration) == seconds
+
+
+@pytest.mark.parametrize("duration", ["", "5", "s", "5 m", "1m1h", "-5s", "5x", True, None, [], "½h"], ids=repr)
+def test_what_is_no_duration_is_refused(duration: object) -> None:
+    """With the forms that would be right."""
+    with pytest.raises(BadInput, match='delay: .* is no duration; write "90s", "10m", "1h30m" or a timedelta'):
+        codec.seconds(duration, "delay")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("duration", [-1, float("nan"), float("inf"), timedelta(seconds=-1)])
+def test_a_duration_is_finite_and_not_negative(duration: timedelta | float) -> None:
+    """Nobody can wait for ever, or until yesterday."""
+    with pytest.raises(BadInput, match="is no duration; it must be finite and not negative"):
+        codec.seconds(duration)

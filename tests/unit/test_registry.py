@@ -1,0 +1,73 @@
+"""What a process can run."""
+
+from __future__ import annotations
+
+import pytest
+
+from heliostat import Workflow
+from heliostat.errors import NotFound
+from heliostat.graph import Graph, Node
+from heliostat.registry import Registry
+
+
+def work() -> None:
+    """Nothing to do."""
+
+
+def flow(name: str, *nodes: str) -> Workflow:
+    """A workflow of such nodes."""
+    workflow = Workflow(name)
+    for node in nodes:
+        workflow.node(work, name=node)
+    return workflow
+
+
+def fetch(graph: int) -> Graph:
+    """There is one in the store."""
+    if graph != 5:
+        raise NotFound(f"no workflow is registered under {graph}")
+    return Graph("stored", (Node("a"),))
+
+
+def test_what_was_added_is_offered_with_its_functions() -> None:
+    """By the id of its graph; adding it again changes nothing."""
+    registry, workflow = Registry(fetch), flow("a", "x")
+    graph = registry.add(workflow)
+    registry.add(workflow)
+    assert registry.offers == frozenset({graph.id})
+    assert registry.graph(graph.id) is graph
+    assert registry.graphs == [graph]
+    signature = registry.signature(graph.id, "x")
+    assert signature is not None
+    assert signature.function is work
+    assert registry.signature(graph.id, "y") is None
+
+
+def test_a_workflow_that_grew_is_another_definition() -> None:
+    """Runs of the old one go on where it is still offered."""
+    registry, workflow = Registry(fetch), flow("a", "x")
+    old = registry.add(workflow)
+    workflow.node(work, name="y")
+    new = registry.add(workflow)
+    assert registry.offers == frozenset({old.id, new.id})
+    assert registry.named("a") is new
+    assert registry.signature(old.id, "y") is None
+
+
+def test_a_definition_without_functions_is_fetched_when_it_is_met() -> None:
+    """Once; it is known then, and not offered."""
+    fetched = []
+    registry = Registry(lambda graph: fetched.append(graph) or fetch(graph))  # type: ignore[func-returns-value]
+    assert registry.graph(5).name == "stored"
+    assert registry.graph(5).name == "stored"
+    assert fetched == [5]
+    assert registry.offers == frozenset()
+    assert registry.signatures(5) == {}
+
+
+def test_an_unknown_name_offers_the_nearest() -> None:
+    """Or says what is there."""
+    registry = Registry(fetch)
+    registry.add(flow("wildfire", "x"))
+    with pytest.raises(NotFound, match="there is no workflow 'wildfires' here; did you mean 'wildfire'"):
+        registry.named("wildfires")

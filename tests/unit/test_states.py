@@ -1,0 +1,147 @@
+"""The tables of legal moves, against the moves that are really made under many interleavings."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from heliostat import Context, Retry, Skip, Snooze, Workflow
+from heliostat.engine import Engine
+from heliostat.run import RUN_MOVES, RunState
+from heliostat.task import FINAL, TASK_MOVES, TaskState
+from heliostat.testing.simulation import Play
+
+S, R = TaskState, RunState
+
+
+def move(before: TaskState | RunState, after: TaskState | RunState) -> str:
+    """A move in words: tasks and runs share some of them."""
+    return f"{'task' if isinstance(before, TaskState) else 'run'}: {before} -> {after}"
+
+
+LEGAL = {move(before, after) for before in TaskState for after in TASK_MOVES[before]}
+LEGAL |= {move(before, after) for before in RunState for after in RUN_MOVES[before]}
+
+#: Moves that are legal and that no verb makes yet: an operator's retry, and a start that waits for its time.
+NOT_YET = {
+    move(S.failed, S.ready),
+    move(R.failed, R.active),
+    move(R.pending, R.active),
+    move(R.pending, R.cancelled),
+}
+
+busy = Workflow("busy", rescues=1000, stays_open=True, retry=Retry(2, delay=1))
+
+
+@busy.node
+def opening(ctx: Context) -> Skip | Snooze:
+    """Stays shut, and says so late."""
+    return Snooze("10s") if ctx.attempt == 1 else Skip("closed")
+
+
+@busy.node
+def numbers(ctx: Context) -> list[int]:
+    """Two of them."""
+    return [1, 2]
+
+
+@busy.node
+def empty(ctx: Context) -> list[int]:
+    """None of them."""
+    return []
+
+
+@busy.node(map={"one": "numbers"}, may_fail=True)
+def each(ctx: Context, one: int) -> int:
+    """One of them fails."""
+    if one == 2:
+        raise ValueError("two")
+    return one
+
+
+@busy.node(map={"one": "empty"}, after="numbers")
+def none(one: int) -> int:
+    """There is nothing to call it for."""
+    return one
+
+
+@busy.node(after=opening)
+def beyond(numbers: list[int]) -> None:
+    """What it waits for is skipped."""
+
+
+@busy.handler(entry=True, serial=True)
+def hear(ctx: Context, message: int) -> None:
+    """Sends to itself, and to what will not be handled."""
+    ctx.send(shut, message, delay="1m" if message == 1 else None)
+    if message < 2:
+        ctx.send(hear, message + 1, delay="2s" if message else None)
+
+
+@busy.handler
+def shut(ctx: Context, message: int, opening: object) -> None:
+    """Its gate does not open."""
+
+
+@busy.node(on="ended")
+def tidy(ctx: Context) -> None:
+    """After the end."""
+
+
+doomed = Workflow("doomed", rescues=1000)
+
+
+@doomed.node
+def bad(ctx: Context) -> None:
+    """Fails for good."""
+    raise ValueError("no light")
+
+
+def script(engine: Engine) -> None:
+    """One run ends well and one fails, the others are ended at any moment."""
+    runs = [engine.start(busy, number, idempotency_key=f"run {number}") for number in range(3)]
+    engine.start(doomed, idempotency_key="doomed")
+    runs[1].cancel("enough")
+    runs[2].send(hear, 9, delay="1m", idempotency_key="late")
+    runs[2].complete()
+    runs[0].send(hear, 9, delay="5m", idempotency_key="late")
+    engine.around.clock.wait(threading.Event(), 100.0)
+    runs[0].complete()
+
+
+@pytest.fixture(scope="module")
+def moves(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Give every move that tasks and runs make under some seeds."""
+    play = Play((busy, doomed), script, 2, tmp_path_factory.mktemp("files"))
+    found: set[str] = set()
+    for seed in range(50):
+        stage = play.run(seed)
+        assert stage.failure is None, (seed, stage.failure)
+        found |= {move(before, after) for _, before, after in stage.moves}
+    return found
+
+
+def test_no_task_and_no_run_makes_a_move_that_is_not_in_its_table(moves: set[str]) -> None:
+    """Whatever is late, lost or repeated: no state moves backwards."""
+    assert moves - LEGAL == set()
+
+
+def test_every_move_of_the_tables_is_made_by_something(moves: set[str]) -> None:
+    """A move that nothing makes would be a table that tells stories."""
+    assert LEGAL - moves == NOT_YET
+
+
+def test_only_an_operator_leads_out_of_a_final_state() -> None:
+    """And only out of a failure: by a retry."""
+    assert {state for state in TaskState if state.final} == FINAL
+    assert {(state, after) for state in FINAL for after in TASK_MOVES[state]} == {(S.failed, S.ready)}
+    assert {(state, after) for state in RunState if state.final for after in RUN_MOVES[state]} == {(R.failed, R.active)}
+
+
+def test_every_state_has_its_row_and_can_be_reached() -> None:
+    """Each state is where something begins or where something leads."""
+    assert set(TASK_MOVES) == set(TaskState)
+    assert set(RUN_MOVES) == set(RunState)
+    assert {S.pending, S.ready, S.waiting}.union(*TASK_MOVES.values()) == set(TaskState)
+    assert {R.pending, R.active}.union(*RUN_MOVES.values()) == set(RunState)
