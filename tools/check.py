@@ -65,9 +65,7 @@ def _head(title: str) -> None:
 
 def _run(command: list[str], *, capture_output: bool = False) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=capture_output, text=True, check=False
-    )
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=capture_output, text=True, check=False)
 
 
 if __name__ == "__main__":

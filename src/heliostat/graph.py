@@ -296,9 +296,7 @@ def check_node(node: Node, before: Mapping[str, Node]) -> None:
 def _check_arity(node: Node) -> None:
     maps = [edge for edge in node.edges if edge.each]
     if (node.arity is Arity.each) != (len(maps) == 1):
-        raise DefinitionError(
-            f"node {node.name}: map= takes one parameter and the node whose list it goes over"
-        )
+        raise DefinitionError(f"node {node.name}: map= takes one parameter and the node whose list it goes over")
     if node.arity is not Arity.handler and (node.entry or node.serial):
         raise DefinitionError(f"node {node.name}: entry= and serial= are for handlers, which act on each message")
     if node.limit is not None and node.limit < 1:

@@ -56,9 +56,10 @@ class Parameter:
             return None
         try:
             return TypeAdapter(self.annotation)
-        except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+        except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
+            kind = getattr(self.annotation, "__qualname__", self.annotation)
             raise DefinitionError(
-                f"{self.owner.where}: the annotation of {self.name!r} cannot be checked ({error.message}); "
+                f"{self.owner.where}: the annotation {kind} of {self.name!r} cannot be checked; "
                 "use JSON types, dataclasses, Pydantic models, Path or Artifact"
             ) from None
 

@@ -255,6 +255,9 @@ class Workflow:
         self, where: str, options: dict[str, Any], wanted: dict[str, bool], on: On, *, rest: bool
     ) -> tuple[Edge, ...]:
         after = [self._upstream(where, up) for up in _listed(options.get("after", ()))]
+        sources = [up.source for up in after]
+        if twice := [source for source in sources if sources.count(source) > 1]:
+            raise DefinitionError(f"{where}: after= names {twice[0]} twice; let a node of its own wait for each choice")
         inputs = {name: self._upstream(where, up) for name, up in (options.get("inputs") or {}).items()}
         mapped = {name: self._upstream(where, up) for name, up in (options.get("map") or {}).items()}
         for name in (*inputs, *mapped):

@@ -41,7 +41,7 @@ def test_p09_eight_processes_write_one_sqlite_file_for_half_a_minute(tmp_path: P
     barrier = spawn.Barrier(8)
     with spawn.Pool(8, _meet, (barrier,)) as pool:
         done = pool.starmap(_live, [(tmp_path / "x.db", number) for number in range(8)], chunksize=1)
-    runs = {state: len(store.runs(state=state, limit=1_000_000)) for state in ("succeeded", "active")}  # type: ignore[arg-type]
+    runs = {state: len(store.runs(state=state, limit=1_000_000)) for state in ("succeeded", "active")}
     store.close()
     assert min(done) >= sum(done) / len(done) / 4, done
     assert runs["succeeded"] + runs["active"] == sum(done)

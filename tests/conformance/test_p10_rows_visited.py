@@ -21,7 +21,8 @@ MANY = 200_000
 
 # What stands beside: 200,000 copies of a task, one number after the other.
 COPY = """
-INSERT INTO tasks (run_id, number, lane_id, node, state, held, priority, missing, unmet, epilogue, created_at, serial_key)
+INSERT INTO tasks
+    (run_id, number, lane_id, node, state, held, priority, missing, unmet, epilogue, created_at, serial_key)
 SELECT run_id, 1000000 + i, lane_id, node, state, held, priority + 5, missing, unmet, epilogue, created_at, serial_key
 FROM tasks, {series} WHERE run_id = {run} AND number = {number}
 """
@@ -40,7 +41,7 @@ class Counted:
     def copy(self, run: int, number: int) -> None:
         """Put many tasks beside one."""
         text = COPY.format(series=SERIES[self.kind].format(n=MANY), run=run, number=number)
-        with self.hand.store.transaction() as rows:  # type: ignore[attr-defined]
+        with self.hand.store.transaction() as rows:
             execute = rows._execute if self.kind == "sqlite" else rows._connection.execute
             execute(text)
 

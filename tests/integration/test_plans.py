@@ -76,7 +76,7 @@ def test_sqlite_probes_an_index(sqlite: SqliteStore, name: str) -> None:
 
 @pytest.fixture(scope="module", params=["empty", "small", "filled", "analyzed"])
 def planned(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection with the store's settings, to a database that is empty, or has little, or much of what is not wanted."""
+    """A connection with the store's settings, to a database that is empty, has little, or much that is not wanted."""
     from tests.postgres_server import drop_database, fresh_database
 
     url = fresh_database(postgres_url)

@@ -51,7 +51,10 @@ READY: list[tuple[dict[str, Any], str]] = [
     ({"lane_paused": True}, "node spread is paused"),
     ({"lane_limit": 2, "running": 2}, "node spread is full: 2 of 2 running"),
     ({"run": replace(RUN, paused=True)}, f"run {public_id(5)} is paused"),
-    ({"run": replace(RUN, state=RunState.active), "node": "tidy"}, "ready: a task in queue default, next for one of 1 workers"),
+    (
+        {"run": replace(RUN, state=RunState.active), "node": "tidy"},
+        "ready: a task in queue default, next for one of 1 workers",
+    ),
 ]
 
 

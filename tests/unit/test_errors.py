@@ -18,13 +18,16 @@ def drawn(kind: type = HeliostatError, before: str = "") -> list[str]:
     lines = []
     for child in below:
         last = child is below[-1]
-        lines += [f"{before}{'└' if last else '├'}── {child.__name__}", *drawn(child, before + ("    " if last else "│   "))]
+        lines += [
+            f"{before}{'└' if last else '├'}── {child.__name__}",
+            *drawn(child, before + ("    " if last else "│   ")),
+        ]
     return lines
 
 
 def test_the_docstring_draws_the_tree_as_it_is() -> None:
     """So that whoever reads it knows all of them."""
-    shown = [line.split("  ")[0] if "──" not in line else line for line in inspect.getdoc(errors).splitlines()]  # type: ignore[union-attr]
+    shown = [line.split("  ")[0] if "──" not in line else line for line in inspect.getdoc(errors).splitlines()]
     shown = [line[: line.index("──") + 3] + line.split("── ")[1].split()[0] for line in shown if "──" in line]
     assert shown == drawn()
 

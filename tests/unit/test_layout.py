@@ -166,6 +166,14 @@ def test_a_cycle_of_messages_turns_one_line_round() -> None:
     assert there[0].y != back[-1].y  # they leave and arrive at ports of their own
 
 
+def test_what_comes_first_stands_left_in_a_cycle() -> None:
+    """Where a run's message enters a cycle of handlers, there the picture begins."""
+    links = [Link("terrain", "update"), Link("update", "look", firm=False), Link("look", "update", firm=False)]
+    boxes = [box("terrain"), box("update"), Box("look", 100, 50, first=True)]
+    places = layout(boxes, links).places
+    assert places["look"].x < places["update"].x
+
+
 def test_declared_lines_are_never_turned_round() -> None:
     """Where a message closes a cycle with declared lines, the message leads back."""
     links = [Link("b", "a", port="message", firm=False), Link("a", "b")]

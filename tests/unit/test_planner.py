@@ -33,7 +33,7 @@ def reads(a: object = None) -> None:
 
 def graph_of(*nodes: Build, **options: object) -> Graph:
     """A graph from what adds its nodes, one after the other."""
-    workflow = Workflow("w", **options)  # type: ignore[arg-type]
+    workflow = Workflow("w", **options)
     for add in nodes:
         add(workflow)
     return workflow.graph
@@ -42,7 +42,7 @@ def graph_of(*nodes: Build, **options: object) -> Graph:
 def node(name: str, *after: str, **options: object) -> Build:
     """A node that waits for others and reads none of them."""
     given = {"after": list(after)} if after else {}
-    return lambda w: w.node(nothing, name=name, **given, **options)  # type: ignore[call-overload]
+    return lambda w: w.node(nothing, name=name, **given, **options)
 
 
 def branch(name: str, source: str, choice: str) -> Build:
@@ -57,13 +57,13 @@ def optional(name: str, source: str) -> Build:
 
 def each(name: str, source: str, **options: object) -> Build:
     """A node that goes over the list of another."""
-    return lambda w: w.node(reads, name=name, map={"a": source}, **options)  # type: ignore[call-overload]
+    return lambda w: w.node(reads, name=name, map={"a": source}, **options)
 
 
 def handler(name: str, *after: str, **options: object) -> Build:
     """A handler, perhaps with something to wait for besides its messages."""
     given = {"after": list(after)} if after else {}
-    return lambda w: w.handler(listens, name=name, **given, **options)  # type: ignore[call-overload]
+    return lambda w: w.handler(listens, name=name, **given, **options)
 
 
 def told(changes: Iterable[Change]) -> list[str]:
@@ -102,7 +102,7 @@ def _words(change: Change) -> str:
 
 def attempt(name: str, **given: object) -> Attempt:
     """An attempt at a node, as a lease would give it."""
-    return Attempt(run=1, number=7, count=1, graph=1, node=name, **given)  # type: ignore[arg-type]
+    return Attempt(run=1, number=7, count=1, graph=1, node=name, **given)
 
 
 def settled(graph: Graph, name: str, outcome: Outcome, **given: object) -> list[str]:
@@ -398,7 +398,7 @@ def test_a_snooze_and_a_skip_keep_their_effects(outcome: Outcome) -> None:
 def test_records_and_artifacts_lead_nowhere() -> None:
     """They are kept beside, and wake nobody."""
     graph = graph_of(handler("a"))
-    assert settled(graph, "a", does(Put("1"), Keep(None))) == []  # type: ignore[arg-type]
+    assert settled(graph, "a", does(Put("1"), Keep(None))) == []
 
 
 def test_an_end_from_inside_is_passed_on() -> None:

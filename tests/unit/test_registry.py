@@ -57,7 +57,7 @@ def test_a_workflow_that_grew_is_another_definition() -> None:
 def test_a_definition_without_functions_is_fetched_when_it_is_met() -> None:
     """Once; it is known then, and not offered."""
     fetched = []
-    registry = Registry(lambda graph: fetched.append(graph) or fetch(graph))  # type: ignore[func-returns-value]
+    registry = Registry(lambda graph: fetched.append(graph) or fetch(graph))
     assert registry.graph(5).name == "stored"
     assert registry.graph(5).name == "stored"
     assert fetched == [5]

@@ -86,13 +86,13 @@ def test_parameters_without_a_name_to_pass_them_by_are_refused() -> None:
 def test_annotations_are_resolved_late_and_what_is_wrong_with_them_is_said_early() -> None:
     """Names may be defined below the function, but not never; and a class must be one that can be checked."""
 
-    def one(terrain: Nowhere) -> None: ...  # type: ignore[name-defined] # noqa: F821 - the point
+    def one(terrain: Nowhere) -> None: ...  # noqa: F821 - the point
     def two(terrain: Signature) -> None: ...
 
     assert list(signature(one).inputs) == ["terrain"]
     with pytest.raises(DefinitionError, match="node x: an annotation names 'Nowhere', which is not defined"):
         signature(one).warm()
-    with pytest.raises(DefinitionError, match="node x: the annotation of 'terrain' cannot be checked .*use JSON types"):
+    with pytest.raises(DefinitionError, match="node x: the annotation Signature of 'terrain' cannot be checked; use"):
         signature(two).warm()
 
 
@@ -185,7 +185,7 @@ def test_a_local_path_remembers_its_artifact() -> None:
 
 def test_data_is_revived_as_functions_see_it() -> None:
     """Artifacts where files stand, or the files themselves."""
-    text = heliostat.codec.encode({"a": [FILE, 1]}, "x", lambda file: file.to_json())  # type: ignore[attr-defined]
+    text = heliostat.codec.encode({"a": [FILE, 1]}, "x", lambda file: file.to_json())
     assert revive(text, None) == {"a": [FILE, 1]}
     assert revive(text, lambda artifact: Path("/here") / artifact.name) == {"a": [Path("/here/map.png"), 1]}
     assert revive(None, None) is None
@@ -212,10 +212,10 @@ def takes_wind(message: Wind) -> None:
 def test_a_start_is_checked_against_every_node_that_takes_it() -> None:
     """Before the run exists: entry handlers too, or the one that is named instead."""
     graph, signatures = started()
-    with pytest.raises(BadInput, match="message.speed: field required"):
+    with pytest.raises(BadInput, match=r"message\.speed: field required"):
         check_start(graph, signatures, '{"west":1}')
-    with pytest.raises(BadInput, match="message.west: field required"):
+    with pytest.raises(BadInput, match=r"message\.west: field required"):
         check_start(graph, signatures, '{"speed":1}')
     check_start(graph, signatures, '{"speed":1,"west":1}')
-    with pytest.raises(BadInput, match="message.speed"):
+    with pytest.raises(BadInput, match=r"message\.speed"):
         check_start(graph, signatures, '{"west":1}', "other")

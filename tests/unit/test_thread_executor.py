@@ -43,7 +43,7 @@ class Crew:
         found: list[tuple[Work, Outcome]] = []
         while len(found) < n:
             self.bell.clear()
-            found += self.executor.collect()  # type: ignore[arg-type]
+            found += self.executor.collect()
             if len(found) < n:
                 assert self.bell.wait(PATIENCE) or self.executor.waiting(), f"{len(found)} of {n} came back"
         return found

@@ -246,7 +246,7 @@ def test_without_a_version_each_structure_is_its_own() -> None:
 
 
 def _retry(value: object) -> Callable[[], object]:
-    return lambda: flow().node(nothing, retry=value)  # type: ignore[call-overload]
+    return lambda: flow().node(nothing, retry=value)
 
 
 def _branches() -> object:
@@ -255,18 +255,26 @@ def _branches() -> object:
     return workflow.node(nothing, name="either", after=[choice["east"], choice["west"]])
 
 
+def _after_the_end() -> object:
+    workflow = flow("a")
+    workflow.node(nothing, name="tidy", on="ended")
+    return workflow.node(nothing, name="late", after="tidy")
+
+
 SENTENCES: list[tuple[Callable[[], object], str]] = [
     (lambda: Workflow("a b"), "'a b' is no name for a workflow; use letters, digits, _ . -"),
-    (lambda: Workflow("w", on_failure="go"), "workflow w: on_failure is \"stop\" or \"finish\", not 'go'"),  # type: ignore[arg-type]
-    (lambda: Workflow("w", retires=3), "workflow w: there is no option 'retires'; did you mean 'retry'?"),  # type: ignore[call-arg]
+    (lambda: Workflow("w", on_failure="go"), 'workflow w: on_failure is "stop" or "finish", not \'go\''),
+    (lambda: Workflow("w", retires=3), "workflow w: there is no option 'retires'; did you mean 'retry'?"),
     (lambda: flow("a", "a"), "node 'a' is defined twice in one workflow; give one of them another name="),
     (lambda: flow("1a"), "'1a' is no name for a node; use letters, digits, _ . -"),
     (lambda: flow().node(lambda: None), "'<lambda>' is no name for a node; use letters, digits, _ . -"),
-    (lambda: flow().node(5), "workflow w: 5 is no function or class to make a node of"),  # type: ignore[call-overload]
-    (lambda: flow("a").node(nothing, nam="b"), "node nothing: there is no option 'nam'; did you mean 'name'?"),  # type: ignore[call-overload]
-    (lambda: flow().node(nothing, entry=True), None),  # type: ignore[call-overload,list-item]
+    (lambda: flow().node(5), "workflow w: 5 is no function or class to make a node of"),
+    (lambda: flow("a").node(nothing, nam="b"), "node nothing: there is no option 'nam'; did you mean 'name'?"),
     (lambda: flow("b").node(one), "node one: the parameter 'a' names no node before it and has no default; there is b"),
-    (lambda: flow("aa").node(one), "node one: the parameter 'a' names no node before it and has no default; did you mean 'aa'?"),
+    (
+        lambda: flow("aa").node(one),
+        "node one: the parameter 'a' names no node before it and has no default; did you mean 'aa'?",
+    ),
     (
         lambda: flow("terrain").node(nothing, after="terain"),
         "node nothing: waits for 'terain', which is no node before it; did you mean 'terrain'?",
@@ -281,44 +289,40 @@ SENTENCES: list[tuple[Callable[[], object], str]] = [
         lambda: flow("a", "b").node(two, map={"a": "a", "b": "b"}),
         "node two: map= takes one parameter and the node whose list it goes over",
     ),
-    (lambda: flow("a").node(nothing, after="a", on="failing"), 'node nothing: on= is "failed" or "ended", not \'failing\''),  # type: ignore[call-overload]
+    (
+        lambda: flow("a").node(nothing, after="a", on="failing"),
+        'node nothing: on= is "failed" or "ended", not \'failing\'',
+    ),
     (
         lambda: flow("a").node(one, on="ended"),
-        "node one: with on= and without after= it runs after the run's end and takes ctx and message only; "
-        "say after= to wait for nodes",
+        (
+            "node one: with on= and without after= it runs after the run's end and takes ctx and message only; "
+            "say after= to wait for nodes"
+        ),
     ),
-    (_branches, "node either: after= names chooses twice; give it two nodes that each wait for one choice"),
-    (lambda: _after_the_end(), "node late: waits for 'tidy', which runs after the run's end"),
-    (lambda: flow().node(nothing, queue="a queue"), "node nothing: 'a queue' is no name for a queue; use letters, digits, _ . -"),
+    (_branches, "node either: after= names chooses twice; let a node of its own wait for each choice"),
+    (_after_the_end, "node late: waits for 'tidy', which runs after the run's end"),
+    (
+        lambda: flow().node(nothing, queue="a queue"),
+        "node nothing: 'a queue' is no name for a queue; use letters, digits, _ . -",
+    ),
     (lambda: flow().node(nothing, limit=0), "node nothing: limit=0 would never let it run; pause the node instead"),
-    (lambda: flow().node(nothing, limit="3"), "node nothing: limit= is a whole number, not '3'"),  # type: ignore[call-overload]
+    (lambda: flow().node(nothing, limit="3"), "node nothing: limit= is a whole number, not '3'"),
     (lambda: flow().node(nothing, priority=True), "node nothing: priority= is a whole number, not True"),
     (_retry("3"), "node nothing: retry= is a number of further tries or a Retry, not '3'"),
     (_retry(True), "node nothing: retry= is a number of further tries or a Retry, not True"),
     (
         lambda: flow().node(nothing, timeout="soon"),
-        "node nothing: timeout: 'soon' is no duration; write \"90s\", \"10m\", \"1h30m\" or a timedelta",
+        'node nothing: timeout: \'soon\' is no duration; write "90s", "10m", "1h30m" or a timedelta',
     ),
     (
         lambda: Workflow("w").node(chooses)["north"],
         "node chooses never returns 'north'; there is east, west",
     ),
-    (
-        lambda: flow("a").job("j", "run '{a}'"),
-        None,  # type: ignore[list-item]
-    ),
 ]
 
 
-def _after_the_end() -> object:
-    workflow = flow("a")
-    workflow.node(nothing, name="tidy", on="ended")
-    return workflow.node(nothing, name="late", after="tidy")
-
-
-@pytest.mark.parametrize(
-    ("define", "sentence"), [pair for pair in SENTENCES if pair[1]], ids=lambda v: v if isinstance(v, str) else ""
-)
+@pytest.mark.parametrize(("define", "sentence"), SENTENCES, ids=lambda v: v if isinstance(v, str) else "")
 def test_a_mistake_is_refused_where_it_is_made(define: Callable[[], object], sentence: str) -> None:
     """With one sentence that says what is wrong and what would be right."""
     with pytest.raises(DefinitionError) as refused:
@@ -339,7 +343,7 @@ def test_entry_and_serial_are_refused_for_what_acts_once() -> None:
     """They are options of handlers."""
     for option in ("entry", "serial"):
         with pytest.raises(DefinitionError, match=f"node nothing: there is no option '{option}'"):
-            flow().node(nothing, **{option: True})  # type: ignore[call-overload]
+            flow().node(nothing, **{option: True})
     data = flow("a").graph.to_json()
     data["nodes"][0]["serial"] = True
     with pytest.raises(DefinitionError, match="node a: entry= and serial= are for handlers, which act on each message"):

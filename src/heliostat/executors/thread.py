@@ -12,6 +12,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from heliostat.outcome import Failed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -65,7 +67,7 @@ class ThreadExecutor:
         while (work := self._next()) is not None:
             self._begun[mine] = work
             work.begun_at = begun_at = now()
-            outcome = self._perform(work)
+            outcome = self._outcome(work)
             ended_at = now()
             if self._begun.pop(mine, None) is not work:
                 break  # written off meanwhile; another thread has this one's place
@@ -77,6 +79,12 @@ class ThreadExecutor:
         with self._work_there:
             self._threads.discard(me)
             self._written_off.discard(mine)
+
+    def _outcome(self, work: Work) -> Answered:
+        try:
+            return self._perform(work)
+        except BaseException as error:  # noqa: BLE001 - no thread dies of its work, and takes a slot with it
+            return Failed(f"{type(error).__name__}: {error}", final=True)
 
     def _next(self) -> Work | None:
         try:

@@ -27,7 +27,7 @@ LAYER_GAP = (56.0, 240.0)  #: between layers, at least and at most
 STEEP = 0.17  #: a gap between layers is at least this share of what its links climb
 PART_GAP = 40.0  #: between parts that nothing connects
 TOGETHER = 3  #: so many long links of one group from one box share their way
-PORT_GAP = 13.0  #: between ports on a box's side
+PORT_GAP = 17.0  #: between ports on a box's side
 
 
 class Point(NamedTuple):
@@ -39,12 +39,16 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What is to be placed: its size, and the room kept free above it. One of width 0 is a joint of lines."""
+    """What is to be placed: its size, and the room kept free ``above`` it. One of width 0 is a joint of lines.
+
+    Where links form a cycle, one that is ``first`` stands to the left of what follows it.
+    """
 
     id: str
     width: float
     height: float
     above: float = 0.0
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,7 @@ class _Part:
             if link.firm:
                 firm[source].append(target)
                 missing[target] += 1
-        rank = _ranks(every)
+        rank = _ranks(every, [number for number, box in enumerate(self.boxes) if box.first])
         heap = [(rank[box], box) for box, count in enumerate(missing) if not count]
         heapify(heap)
         order = []
@@ -285,9 +289,10 @@ class _Part:
             seen[chain[-1], False][link.port, back].append(middle[chain[-2]])
         found = {}
         for (vertex, right), ports in seen.items():
-            step = min(PORT_GAP, self._reach(vertex)[1] / len(ports))
             order = sorted(ports, key=lambda port: (sum(ports[port]) / len(ports[port]), port))
             at = order.index(("", False)) if ("", False) in order else (len(order) - 1) / 2
+            most = max(at, len(order) - 1 - at)
+            step = min(PORT_GAP, 0.75 * self._reach(vertex)[1] / most) if most else 0.0
             for number, (port, back) in enumerate(order):
                 found[vertex, port, back, right] = (number - at) * step
         return found
@@ -309,13 +314,13 @@ class _Part:
         return tuple(reversed(points)) if back else tuple(points)
 
 
-def _ranks(ahead: list[list[int]]) -> list[int]:
+def _ranks(ahead: list[list[int]], first: list[int]) -> list[int]:
     """Places in an order that follows the links, but for what closes a cycle: a depth-first walk, last out first."""
     entered = {target for targets in ahead for target in targets}
     roots = [vertex for vertex in reversed(range(len(ahead))) if vertex not in entered]
     seen: set[int] = set()
     left: list[int] = []
-    for root in [*roots, *sorted(entered)]:
+    for root in [*(vertex for vertex in first if vertex in entered), *roots, *sorted(entered)]:
         if root in seen:
             continue
         seen.add(root)

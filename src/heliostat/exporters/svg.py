@@ -80,7 +80,7 @@ def _main(nodes: Sequence[NodeView], view: Picture) -> tuple[Layout, list[str], 
 def _box(node: NodeView, above: float = 0.0) -> Box:
     name = measured(shown(node.name), 13, bold=True) + (30.0 if node.state else 0.0)
     wide = TEXT + max(name, measured(node.detail, 11)) + 16.0 + 2 * STACK * node.many
-    return Box(node.name, max(NARROW, wide), HEIGHT, above)
+    return Box(node.name, max(NARROW, wide), HEIGHT, above, first=node.starts)
 
 
 def _card(node: NodeView, place: Place) -> str:

@@ -138,7 +138,8 @@ class PostgresStore(Reading, Ledger):
             try:
                 status = PostgresRows(self._writer(mine)).fetch("transaction_status", transaction=transaction)[0][0]
             except psycopg.Error as error:
-                mine.writer = None
+                if mine.writer is not None:
+                    mine.writer.close()
                 if isinstance(error, errors.InvalidParameterValue):
                     return False  # another server has taken over, and never saw it
                 raise self._named(error) from error
@@ -247,6 +248,15 @@ class PostgresStore(Reading, Ledger):
         connection: Connection = psycopg.connect(
             self._dsn, autocommit=True, prepare_threshold=0, cursor_factory=psycopg.RawCursor
         )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: Connection) -> None:
+        """Set a new connection up as the statements want it."""
         connection.prepared_max = 400
         connection.adapters.register_dumper(int, Int8Dumper)
         settings = _SETTINGS | {"lock_timeout": f"{max(1, int(self.patience * 1000))}ms"}
@@ -256,7 +266,6 @@ class PostgresStore(Reading, Ledger):
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
             prepare=False,
         )
-        return connection
 
     def close(self) -> None:
         """Give the connections of this process back; a later call opens new ones."""
