@@ -115,6 +115,7 @@ def mesh_workflow(width: int) -> Workflow:
 def chain_runs(url: str, runs: int, steps: int) -> dict[str, float]:
     """Runs of a few steps."""
     with heliostat.open(url) as engine:
+        engine.store.upgrade()
         workflow = steps_workflow(steps)
         warm_up(engine, workflow)
         measures = work(engine, engine.start_many(workflow, [0] * runs), result=steps)
@@ -125,6 +126,7 @@ def chain_runs(url: str, runs: int, steps: int) -> dict[str, float]:
 def chain(url: str, steps: int) -> dict[str, float]:
     """One run of many steps."""
     with heliostat.open(url) as engine:
+        engine.store.upgrade()
         warm_up(engine, steps_workflow(10))
         return work(engine, [engine.start(steps_workflow(steps), 0)], result=steps)
 
@@ -132,6 +134,7 @@ def chain(url: str, steps: int) -> dict[str, float]:
 def fan(url: str, width: int) -> dict[str, float]:
     """One task that gives birth to many, and one that waits for them all."""
     with heliostat.open(url) as engine:
+        engine.store.upgrade()
         workflow = fan_workflow()
         warm_up(engine, workflow)
         measures = work(engine, [engine.start(workflow, width)], result=width)
@@ -142,6 +145,7 @@ def fan(url: str, width: int) -> dict[str, float]:
 def mesh(url: str, width: int) -> dict[str, float]:
     """Many nodes that wait for many."""
     with heliostat.open(url) as engine:
+        engine.store.upgrade()
         warm_up(engine, mesh_workflow(2))
         run = engine.start(mesh_workflow(width), 1)
         measures = work(engine, [run])
@@ -156,6 +160,7 @@ def fill(url: str, waiting: int) -> dict[str, float]:
     from heliostat.store import Ask
 
     with heliostat.open(url) as engine:
+        engine.store.upgrade()
         store, now = engine.store, time.time()
         lists = [min(LONGEST_LIST, waiting - begin) for begin in range(0, waiting, LONGEST_LIST)]
         runs = engine.start_many(fan_workflow(), lists)
@@ -171,6 +176,7 @@ def backlog(url: str, tasks: int) -> dict[str, float]:
     """Some tasks that come first, while others wait behind them."""
     before = memory("VmRSS")
     with heliostat.open(url) as engine:
+        engine.store.upgrade()
         run = engine.start(fan_workflow(), tasks, priority=1)
         marks.clear()
         engine.work(until=run)

@@ -223,8 +223,12 @@ class Graph:
 
     @cached_property
     def listed(self) -> dict[str, str]:
-        """The nodes whose lists others go over, each with one that does."""
-        return {edge.source: node.name for node in self.nodes for edge in node.edges if edge.each}
+        """The nodes that must return a list, since another goes over it: each with one that does.
+
+        A node that goes over a list itself is none of them: its items are the list.
+        """
+        mapped = [(edge.source, node.name) for node in self.nodes for edge in node.edges if edge.each]
+        return {source: name for source, name in mapped if self[source].arity is not Arity.each}
 
     def caught(self, name: str) -> bool:
         """Whether an edge takes over when this node fails, so that the run goes on."""

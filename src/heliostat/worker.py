@@ -147,6 +147,13 @@ class Worker:
     def stop(self, grace: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """Lease nothing more; finish what has begun within ``grace`` seconds or until ``hurry``; hand the rest back."""
         self.stopping = True
+        try:
+            self._finish(grace, hurry)
+        except StoreUnavailable as error:  # it goes all the same, and what it held is rescued by others
+            LOG.warning("stopped without the database: %s", error)
+            self.executor.close(0.0)
+
+    def _finish(self, grace: float, hurry: Callable[[], bool]) -> None:
         held = [self._suspect] if self._suspect is not None and self._suspect.begun_at is None else []
         self._hand_back([*self.executor.take_back(), *held])
         until = self.clock.now() + grace

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -226,34 +225,6 @@ def _first_use(path: Path) -> tuple[int, int]:
     status = store.status()
     store.close()
     return status
-
-
-@pytest.mark.slow
-def test_of_eight_writing_processes_none_starves(path: Path) -> None:
-    """Each of eight processes that write as fast as they can gets through, without an error."""
-    store = SqliteStore(path)
-    begin(store)
-    store.close()
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(8)
-    with spawn.Pool(8, _meet, (barrier,)) as pool:
-        commits = pool.map(_write_for_a_while, [path] * 8, chunksize=1)
-    assert min(commits) > 0.2 * sum(commits) / 8, commits
-    assert states(SqliteStore(path))[TaskState.ready] == 1 + sum(commits)
-
-
-def _meet(barrier: Any) -> None:
-    """Begin when all others do."""
-    barrier.wait()
-
-
-def _write_for_a_while(path: Path) -> int:
-    store, commits, until = SqliteStore(path), 0, time.monotonic() + 2.0
-    while time.monotonic() < until:
-        send(store)
-        commits += 1
-    store.close()
-    return commits
 
 
 def test_processes_that_share_runs_do_each_task_once(path: Path) -> None:

@@ -345,9 +345,17 @@ class Ledger(ABC):
         taken = 0
         adopted: tuple[Attempt, ...] = ()
         for worker, beat in lost:
-            more, jobs = self._locking(partial(self._rescue, worker, beat, now, adopter, count()))
+            more, jobs = self._rescue_fenced(partial(self._rescue, worker, beat, now, adopter, count()))
             taken, adopted = taken + more, adopted + jobs
         return taken, adopted
+
+    def _rescue_fenced(self, work: Callable[[frozenset[int]], T]) -> T:
+        """A rescue; again if who was presumed dead has settled something just now: then there is less to rescue."""
+        while True:
+            try:
+                return self._locking(work)
+            except Stale:
+                continue
 
     def _rescue(
         self, worker: str, beat: int, now: float, adopter: Ask | None, tries: Iterator[int], also: frozenset[int]

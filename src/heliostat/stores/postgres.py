@@ -190,8 +190,10 @@ class PostgresStore(Reading, Ledger):
         except psycopg.Error as error:
             raise self._named(error) from error
         finally:
-            if not reader.closed:
+            if mine.checked and not reader.closed:
                 mine.readers.append(reader)
+            else:
+                reader.close()
 
     def _stream(self, after: int, limit: int) -> list[Entry]:
         """Entries below the first that a transaction may still be writing."""
@@ -364,8 +366,7 @@ def _dsn(url: str) -> str:
         given = conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         given = {}
-    ports = str(given.get("port") or 5432).split(",")
-    if not given or not all(port.isdecimal() for port in ports):
+    if not given or not all(port.isdecimal() for port in str(given.get("port") or 5432).split(",")):
         raise BadInput("database: this is no PostgreSQL URL; write postgresql://user@host:5432/name")
     defaults: dict[str, str | int | None] = {
         "connect_timeout": 10,

@@ -3,7 +3,7 @@
 Each process has one connection that writes and lends others for reading; none is used across a fork. A
 transaction begins with ``BEGIN IMMEDIATE``, so inside it nobody else writes. SQLite's own waiting starves some of
 many processes, so it is switched off, and the store asks again after short random pauses. Commits are durable
-against a power cut. Nothing newer than SQLite 3.24 is asked for.
+against a power cut. SQLite 3.24 with its JSON functions is enough.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class SqliteStore(Reading, Ledger):
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
             raise self._named(error) from error
         finally:
-            if len(mine.readers) < IDLE_READERS:
+            if mine.checked and len(mine.readers) < IDLE_READERS:
                 mine.readers.append(reader)
             else:
                 reader.close()

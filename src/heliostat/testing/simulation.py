@@ -75,7 +75,10 @@ class Play:
 
     def _work(self, actor: Actor) -> None:
         worker = self._engine(actor).worker(name=actor.name)
-        worker.serve(actor.stage.rested)
+        worker.serve(lambda: actor.stage.rested() or actor.stage.retires())
+        if not actor.stage.over:
+            actor.note("retires")
+            worker.stop(grace=LEASE)
 
     def _engine(self, actor: Actor) -> Engine:
         """What ``compose`` puts together, but for the executor: everything in the actor's own thread."""

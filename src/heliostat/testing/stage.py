@@ -1,4 +1,4 @@
-"""The stage of a simulation: actors that take turns, a virtual clock, and a store in which any call may go wrong.
+"""The stage of a simulation: actors that take turns, and a virtual clock.
 
 Every actor has a thread of its own, but only one goes on at a time: at each call to the store a seeded choice says who,
 and which fault strikes. Time moves a little with every call, and leaps when nobody has anything to do.
@@ -8,29 +8,21 @@ from __future__ import annotations
 
 import random
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from heliostat.errors import StoreUnavailable
 from heliostat.run import EPOCH
-from heliostat.stores.memory import MemoryRows, MemoryStore, Tables
+from heliostat.stores.memory import Tables
 from heliostat.task import TaskState
+from heliostat.testing.faults import FAULTS, Lost, Struck
 from heliostat.testing.invariants import at_rest, possible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-T = TypeVar("T")
-
-FAULTS = ("crash before", "crash after", "pause before", "pause after", "cut before", "cut after", "unheard", "twice")
 SEVERITIES = (0.0, 0.01, 0.03, 0.08)  #: how likely it is that a call is struck; each seed has one of them
 LEASE = 1.0  #: seconds of a lease; a pause takes up to three times as long
 CALM = 300  #: calls after which no fault strikes any more, so that every play comes to its end
 QUIET = 4.0  #: seconds without a change of state or a fault after which only a timer can bring one
-
-
-class Lost(BaseException):
-    """The actor is gone, with all that it knew."""
 
 
 class Stage:
@@ -113,6 +105,10 @@ class Stage:
         self.over = self.over or (awake and all(run.state.final and run.open <= 0 for run in self.tables.runs.values()))
         return self.over
 
+    def retires(self) -> bool:
+        """Whether a worker goes home now, as it should: it finishes or hands back what it holds."""
+        return self.steps < CALM and self.chance.random() < self.severity / 3
+
     # what goes wrong
 
     def fault(self) -> str | None:
@@ -161,7 +157,7 @@ class Actor:
         try:
             if not self.stage.over:
                 self.live(self)
-                self.done = True
+                self.done = self.role == "caller"
         except Lost:
             pass
         except BaseException as error:  # noqa: BLE001 - nothing that an actor does may raise
@@ -188,105 +184,3 @@ class Actor:
     def note(self, what: str) -> None:
         """Write a line of the history."""
         self.stage.history.append(f"{self.now() - EPOCH:9.3f} {self.name:9} {what}")
-
-
-class Struck:
-    """``store.Store`` in an actor's hands: each call waits for its turn and may be struck by a fault."""
-
-    def __init__(self, actor: Actor) -> None:
-        self._actor, self._process = actor, _Process(actor.stage)
-
-    def __getattr__(self, verb: str) -> Callable[..., Any]:
-        return lambda *args, **kwargs: self._call(verb, args, kwargs)
-
-    def _call(self, verb: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        actor, stage = self._actor, self._actor.stage
-        actor.due = stage.time
-        stage.step(actor)
-        fault = stage.fault()
-        self._suffer(fault, "before", verb)
-        self._process.unheard = fault == "unheard"
-        call = getattr(self._process, verb)
-        answer = call(*args, **kwargs)
-        if line := _line(verb, args, answer):
-            actor.note(line + (" (unheard, and called again)" if fault == "unheard" else ""))
-        if fault == "twice" and verb == "settle" and args[1]:
-            actor.sleep()
-            actor.note(f"{_line(verb, args, call(*args[:3]))} (the same once more)")
-        self._suffer(fault, "after", verb)
-        return answer
-
-    def _suffer(self, fault: str | None, when: str, verb: str) -> None:
-        if fault == f"crash {when}":
-            self._actor.note(f"is lost {when} {verb}")
-            raise Lost
-        if fault == f"cut {when}":
-            self._actor.note(f"is cut off from the database {when} {verb}")
-            raise StoreUnavailable("the connection was cut")
-        if fault == f"pause {when}":
-            self._actor.sleep()
-
-
-def _line(verb: str, args: tuple[Any, ...], answer: Any) -> str:
-    """What a call did, if it did anything, as a line of the history."""
-    if verb == "settle":
-        told = [f"{a.node} {a.number}.{a.count} {type(o).__name__}" for a, o in args[1]]
-        said = [f"{what} {verdict.word}" for what, verdict in zip(told, answer.verdicts, strict=True)]
-        leased = [f"{a.node} {a.number}.{a.count}" for a in answer.leased]
-        parts = [f"{word} {', '.join(names)}" for word, names in (("settles", said), ("leases", leased)) if names]
-        return "; ".join(parts)
-    if verb == "accept":
-        return f"asks for {', '.join(type(command.verb).__name__ for command in args[0])}"
-    if verb == "rescue":
-        return f"rescues {answer[0]} of {args[0][0][0]}" if answer[0] else ""
-    if verb == "beat":
-        return "is taken for dead" if answer is None else f"is told to stop {sorted(answer)}" if answer else ""
-    return f"sweeps {answer}" if verb == "sweep" and answer else ""
-
-
-class _Process(MemoryStore):
-    """The database as one process sees it: tables that all share, and its own memory of definitions."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__()
-        self.stage, self.tables, self.unheard = stage, stage.tables, False
-
-    @contextmanager
-    def transaction(self) -> Iterator[MemoryRows]:
-        rows = _Rows(self.tables)
-        try:
-            yield rows
-        except BaseException:
-            for undo in reversed(rows.undo):
-                undo()
-            raise
-        self.stage.committed(rows.moves)
-
-    def again(self, work: Callable[[], T]) -> T:
-        """A commit whose answer was not heard is made once more, as a database does after a lost connection."""
-        answer = work()
-        if self.unheard:
-            self.unheard = False
-            answer = work()
-        return answer
-
-
-class _Rows(MemoryRows):
-    """A transaction that remembers which states it moved."""
-
-    def __init__(self, tables: Tables) -> None:
-        super().__init__(tables)
-        self.moves: list[Any] = []
-
-    def change(self, task: Any, **values: Any) -> None:
-        before = task.state
-        super().change(task, **values)
-        if task.state is not before:
-            self.moves.append((f"{task.node} {task.number}", before, task.state))
-
-    def run_change(self, changes: Any) -> None:
-        for change in changes:
-            before = self.t.runs[change.id].state
-            if change.state is not before:
-                self.moves.append((f"run {change.id}", before, change.state))
-        super().run_change(changes)
