@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -12,7 +13,7 @@ from heliostat import checks, codec
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
 from heliostat.effects import End, Send, Start
-from heliostat.errors import BadInput, NotFound, RunFailed
+from heliostat.errors import BadInput, NotFound, RunFailed, Taken
 from heliostat.graph import Graph
 from heliostat.inputs import node_result, result_of
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
@@ -97,18 +98,27 @@ class Engine:
         """
         graph = self.add(workflow)
         start = self._start(workflow, graph, message, name, to, priority, idempotency_key)
-        answer = self._accept(Command(start, actor=self._actor))
-        return RunHandle(self, int(answer.run or start.run), graph)
+        [run] = self._begin([start])
+        return RunHandle(self, run, graph)
 
     def start_many(self, workflow: Workflow, messages: Iterable[object]) -> list[RunHandle]:
         """Start a run per message, some hundred of them in each transaction."""
         graph = self.add(workflow)
         starts = [self._start(workflow, graph, message, "", None, 0, None) for message in messages]
-        for first in range(0, len(starts), PAGE):
-            commands = [Command(start, actor=self._actor) for start in starts[first : first + PAGE]]
-            self.store.accept(commands, self.around.clock.now())
-        self._ring()
-        return [RunHandle(self, start.run, graph) for start in starts]
+        runs = [run for first in range(0, len(starts), PAGE) for run in self._begin(starts[first : first + PAGE])]
+        return [RunHandle(self, run, graph) for run in runs]
+
+    def _begin(self, starts: Sequence[Start]) -> list[int]:
+        """Have runs begun, under other ids should another process have drawn one of them in the same moment."""
+        while True:
+            commands = [Command(start, actor=self._actor) for start in starts]
+            try:
+                answers = self.store.accept(commands, self.around.clock.now())
+            except Taken:
+                starts = [replace(start, run=self.around.ids.run()) for start in starts]
+            else:
+                self._ring()
+                return [answer.run or start.run for answer, start in zip(answers, starts, strict=True)]
 
     def _start(
         self,
@@ -263,7 +273,7 @@ class RunHandle:
         now = engine.around.clock.now()
         due_at = None if delay is None else now + codec.seconds(delay, "delay")
         codec.encode(idempotency_key, "idempotency_key")
-        key = idempotency_key or f"~{public_id(engine.around.ids.run())}"  # so that a repeated call is seen as one
+        key = idempotency_key or engine.around.ids.key()  # so that a repeated call is seen as one
         return self._accept(Send(name, text, due_at, key, priority))
 
     def complete(self, result: object = None, *, reason: str = "") -> Answer:

@@ -7,6 +7,7 @@ HeliostatError
 │   ├── NotFound           the thing named does not exist
 │   ├── Ended              the run is over, or the verb comes too late
 │   └── Conflict           the same key or version with another content
+│       └── Taken          the id of a new run is another run's: draw another
 ├── RunFailed              the caller: the run whose result was asked for did not succeed
 ├── TaskError              the author of a function: misuse of its context
 │   └── Stopped            the attempt was asked to stop
@@ -58,6 +59,10 @@ class Ended(Refused):
 
 class Conflict(Refused):
     """The same key or version was used before with another content."""
+
+
+class Taken(Conflict):
+    """Another process drew the same id for a run in the same moment; the same request with another id will do."""
 
 
 class RunFailed(HeliostatError):

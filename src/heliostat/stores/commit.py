@@ -14,10 +14,10 @@ from pydantic_core import to_json
 from heliostat import codec, planner
 from heliostat.artifact import MARK, mentioned
 from heliostat.effects import End, Keep, Put, Start
-from heliostat.errors import Conflict
+from heliostat.errors import Conflict, Taken
 from heliostat.graph import Arity, Graph, Node
 from heliostat.planner import Arrive, Change, Create, Launch
-from heliostat.run import RunState
+from heliostat.run import RunState, public_id
 from heliostat.store import SEVERAL
 from heliostat.stores.rows import Arrival, Arrived, Expand, Finish, NewRun, NewTask, RunChange
 from heliostat.task import TaskState
@@ -55,6 +55,7 @@ class OpenRun:
     reason: str | None = None
     result: str | None = None
     ended_at: float | None = None
+    created_at: float = 0.0
     was: tuple[object, ...] = ()
     succeeded: list[int] = field(default_factory=list)
     others: dict[str, list[int]] = field(default_factory=dict)
@@ -295,7 +296,9 @@ class Commit:
                     self._see_told(start, known[0], parent)
                 return known[0], False
             self.started[named] = (start.run, start.message)
-        if start.run in self.runs:
+        if (taken := self.runs.get(start.run)) is not None:
+            if taken.created_at != self.now:
+                raise Taken(f"the run id {public_id(start.run)} is taken; draw another")
             return start.run, False  # the same call again, after a commit whose answer was lost
         self.known.need(self.rows, graph, self.now)
         then = self.create(parent, told, cause) if parent is not None and told is not None else None
@@ -310,6 +313,7 @@ class Commit:
             priority=start.priority,
             parent=parent.id if parent and then is not None else None,
             parent_task=then,
+            created_at=self.now,
         )
         self.runs[run.id] = run
         self.new_runs.append(

@@ -176,6 +176,7 @@ class MemoryRows:
                 r.reason,
                 r.result,
                 r.ended_at,
+                r.created_at,
             )
             for r in found
         ]

@@ -36,6 +36,7 @@ class RunRow(NamedTuple):
     reason: str | None
     result: str | None
     ended_at: float | None
+    created_at: float
 
 
 class NewRun(NamedTuple):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from heliostat.effects import Send, Start
+from heliostat.errors import Taken
 from heliostat.graph import Arity, Graph, Node
+from heliostat.run import public_id
 from heliostat.store import Command, Store
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
@@ -72,3 +76,13 @@ def test_p03_the_same_key_and_message_is_the_same_task(hand: Hand, other: Hand) 
     hand.work()
     assert other.send(run, "hear", 1, idempotency_key="k").number == 4
     assert len(hand.tasks(run)) == 3
+
+
+def test_p03_an_id_that_another_process_drew_is_refused_and_not_shared(hand: Hand, other: Hand) -> None:
+    """Two processes may draw one id in one moment: the second is told, and neither loses its run."""
+    run = hand.start(TALK, "mine")
+    hand.do(Start(run, TALK, '"mine"'))  # the same call again, at the same time
+    other.now += 0.001
+    with pytest.raises(Taken, match=f"the run id {public_id(run)} is taken; draw another"):
+        other.do(Start(run, TALK, '"mine"'))
+    assert hand.run(run).message == '"mine"'
