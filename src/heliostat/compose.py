@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliostat import config
+from heliostat.alive import gone
 from heliostat.clock import Clock, Ids, SystemClock
 from heliostat.context import Surroundings
 from heliostat.engine import Engine
@@ -18,7 +19,7 @@ from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.perform import Performer
 from heliostat.registry import Registry
 from heliostat.watch import Jobs, Watch
-from heliostat.worker import Worker, gone
+from heliostat.worker import Worker
 from heliostat.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def engine_on(
         worker = Worker(store, registry, clock, chance, name=name, queues=queues, lease_seconds=lease_seconds)
         batch = LocalBatch()
         perform = Performer(registry, around, Jobs(batch, around))
-        worker.executor = ThreadExecutor(perform, clock, worker.bell, slots)
+        worker.executor = ThreadExecutor(perform, clock, worker.bell, slots, worker.turn)
         worker.watch = Watch(batch)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
         worker.loops = [Promote(store), rescue, Sweep(store)]

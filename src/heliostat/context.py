@@ -16,7 +16,7 @@ from heliostat import codec, planner
 from heliostat.artifact import Artifact
 from heliostat.effects import Effect, End, Keep, Map, Put, Send, Start
 from heliostat.errors import BadInput, NotFound, Stopped, TaskError
-from heliostat.graph import Arity, Graph, Node, On
+from heliostat.graph import Arity, Node, On
 from heliostat.outcome import Failure
 from heliostat.run import RunState, public_id, task_id
 from heliostat.signature import check_start, local, revive
@@ -78,8 +78,8 @@ class TaskView:
 class Context:
     """What a function sees of its attempt; see the module."""
 
-    def __init__(self, work: Work, graph: Graph, node: Node, around: Surroundings) -> None:
-        self._work, self._graph, self._node, self._around = work, graph, node, around
+    def __init__(self, work: Work, around: Surroundings) -> None:
+        self._work, self._graph, self._node, self._around = work, work.graph, work.node, around
         self._effects: list[Effect] = []
         self._directory: Path | None = None
         self._inputs: Path | None = None

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from heliostat.graph import Graph, Node
     from heliostat.outcome import Outcome
     from heliostat.store import Settled
     from heliostat.task import Attempt
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """An attempt with the inputs that were read for it, on its way through an executor.
+    """An attempt with its node and the inputs that were read for it, on its way through an executor.
 
     ``settled`` holds how each upstream node came out, ``lists`` those of each nodes; ``message`` is the JSON text of
     what the run was started with or the handler was sent. ``begun_at`` is set when a thread takes it (clock time),
@@ -26,6 +27,8 @@ class Work:
     """
 
     attempt: Attempt
+    graph: Graph
+    node: Node
     message: str | None = None
     settled: dict[str, Settled] = field(default_factory=dict)
     lists: dict[str, list[Settled]] = field(default_factory=dict)

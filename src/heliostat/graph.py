@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -141,6 +141,19 @@ class Node:
         return len(self.edges)
 
 
+class Input(NamedTuple):
+    """What a node's function is given by a node before it: the number of that one's (first) task, and its arity.
+
+    ``each``: one item of its list at a time.
+    """
+
+    parameter: str
+    source: str
+    number: int
+    arity: Arity
+    each: bool
+
+
 @dataclass(frozen=True)
 class Graph:
     """The frozen data of a workflow, to which its runs are pinned."""
@@ -182,6 +195,17 @@ class Graph:
                 found[edge.source].append((node, edge))
         return {name: tuple(pairs) for name, pairs in found.items()}
 
+    @cached_property
+    def _inputs(self) -> dict[str, tuple[Input, ...]]:
+        return {
+            node.name: tuple(
+                Input(edge.parameter, edge.source, self._numbers[edge.source], self[edge.source].arity, edge.each)
+                for edge in node.edges
+                if edge.parameter is not None
+            )
+            for node in self.nodes
+        }
+
     def __getitem__(self, name: str) -> Node:
         try:
             return self._by_name[name]
@@ -201,6 +225,10 @@ class Graph:
     def downstream(self, name: str) -> tuple[tuple[Node, Edge], ...]:
         """The nodes that wait for this one, with the edge that says so."""
         return self._downstream[name]
+
+    def inputs(self, name: str) -> tuple[Input, ...]:
+        """What a node's function is given by the nodes before it."""
+        return self._inputs[name]
 
     @cached_property
     def starts(self) -> tuple[Node, ...]:
@@ -229,6 +257,11 @@ class Graph:
         """
         mapped = [(edge.source, node.name) for node in self.nodes for edge in node.edges if edge.each]
         return {source: name for source, name in mapped if self[source].arity is not Arity.each}
+
+    @cached_property
+    def counted(self) -> frozenset[str]:
+        """The nodes with an each node before them: only the run tells how many arrivals complete their inputs."""
+        return frozenset(n.name for n in self.nodes if any(self[e.source].arity is Arity.each for e in n.edges))
 
     def caught(self, name: str) -> bool:
         """Whether an edge takes over when this node fails, so that the run goes on."""

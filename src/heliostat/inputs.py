@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic_core import to_json
+
 from heliostat import codec
 from heliostat.executor import Work
-from heliostat.graph import Arity, Edge, Graph, Kind, Node
+from heliostat.graph import Arity, Graph, Kind, Node
 from heliostat.outcome import Succeeded
 from heliostat.store import Settled
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from heliostat.codec import Json
+    from heliostat.graph import Input
     from heliostat.registry import Registry
     from heliostat.run import Run
     from heliostat.store import Reference, Store
@@ -34,62 +37,37 @@ class Inputs:
         self._wholes: dict[Reference, Json] = {}
         self._recent: dict[Reference, Settled] = {}
 
-    def remember(self, attempt: Attempt, outcome: Succeeded) -> None:
+    def remember(self, work: Work, outcome: Succeeded) -> None:
         """Keep a result that was just committed: it never changes, and the next step may well run here."""
-        graph = self._registry.graph(attempt.graph)
-        once = graph[attempt.node].arity is Arity.once
-        if once and len(outcome.result) <= SHORT and graph.downstream(attempt.node):
-            self._recent[attempt.task] = Settled(TaskState.succeeded, outcome.result)
+        node = work.node
+        if node.arity is Arity.once and len(outcome.result) <= SHORT and work.graph.downstream(node.name):
+            self._recent[work.attempt[:2]] = Settled(TaskState.succeeded, outcome.result)
 
     def read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works with all that their functions are called with, in the order of the attempts."""
-        planned = []
-        started: set[int] = set()
-        wanted: dict[Reference, None] = {}
-        for attempt in attempts:
-            graph = self._registry.graph(attempt.graph)
-            node = graph[attempt.node]
-            planned.append((attempt, graph, node))
-            if node.takes_message and node.arity is not Arity.handler:
-                started.add(attempt.run)
-            for edge in node.edges:
-                if edge.parameter is not None:
-                    reference = (attempt.run, graph.number(edge.source))
-                    if not (edge.each and reference in self._wholes) and reference not in self._recent:
-                        wanted[reference] = None
+        works = [self._work(attempt) for attempt in attempts]
+        self._forget()
+        found = _Found(self._store, works, self._wholes, self._recent)
+        for work in works:
+            if work.node.arity is not Arity.handler:
+                if work.node.takes_message:
+                    work.message = found.messages.get(work.attempt.run)
+            elif work.message is None:
+                work.message = self._gathered(work.attempt)
+            if inputs := work.graph.inputs(work.node.name):
+                found.give(work, inputs)
+        return works
+
+    def _work(self, attempt: Attempt) -> Work:
+        graph = self._registry.graph(attempt.graph)
+        node = graph[attempt.node]
+        return Work(attempt, graph, node, attempt.message, timeout=None if node.kind is Kind.job else node.timeout)
+
+    def _forget(self) -> None:
         while len(self._wholes) > REMEMBERED:
             del self._wholes[next(iter(self._wholes))]
         while len(self._recent) > RECENT:
             del self._recent[next(iter(self._recent))]
-        batch = _Batch(self._store, started, wanted, self._wholes, self._recent)
-        batch.find_items(planned)
-        return [self._work(attempt, graph, node, batch) for attempt, graph, node in planned]
-
-    def _work(self, attempt: Attempt, graph: Graph, node: Node, batch: _Batch) -> Work:
-        work = Work(attempt, attempt.message, timeout=None if node.kind is Kind.job else node.timeout)
-        if node.arity is Arity.handler:
-            if attempt.message is None:
-                work.message = self._gathered(attempt)
-        elif node.takes_message:
-            work.message = batch.messages.get(attempt.run)
-        for edge in node.edges:
-            if edge.parameter is not None:
-                self._input(work, edge, graph, batch)
-        return work
-
-    def _input(self, work: Work, edge: Edge, graph: Graph, batch: _Batch) -> None:
-        run, arity = work.attempt.run, graph[edge.source].arity
-        reference = (run, graph.number(edge.source))
-        if arity is Arity.handler:
-            found = self._store.first(run, edge.source)
-        elif edge.each:
-            found = batch.item(reference, work.attempt.item or 0, arity)
-        else:
-            found = batch.settled.get(reference) or self._recent.get(reference)
-            if arity is Arity.each and found is not None:
-                work.lists[edge.source] = batch.list(reference)
-        if found is not None:
-            work.settled[edge.source] = found
 
     def _gathered(self, attempt: Attempt) -> str:
         """The message that the engine puts together: a join's results, or the end of a run that was started."""
@@ -102,48 +80,72 @@ class Inputs:
         return f'{{"run":"{child.public}","state":"{child.state}","result":{result},"reason":{reason}}}'
 
 
-class _Batch:
-    """What was read for a batch, each thing once."""
+class _Found:
+    """What was read for a batch of works, each thing once."""
 
     def __init__(
-        self,
-        store: Store,
-        started: Iterable[int],
-        wanted: Iterable[Reference],
-        wholes: dict[Reference, Json],
-        recent: Mapping[Reference, Settled],
+        self, store: Store, works: Sequence[Work], wholes: dict[Reference, Json], recent: Mapping[Reference, Settled]
     ) -> None:
         self._store, self._wholes, self._recent = store, wholes, recent
-        self.messages = store.messages(started) if started else {}
-        self.settled = store.results(wanted) if wanted else {}
         self._lists: dict[Reference, list[Settled]] = {}
+        started: set[int] = set()
+        wanted: dict[Reference, None] = {}
+        for work in works:
+            run = work.attempt.run
+            if work.node.takes_message and work.node.arity is not Arity.handler:
+                started.add(run)
+            for _, _, number, _, each in work.graph.inputs(work.node.name):
+                reference = (run, number)
+                if reference not in recent and not (each and reference in wholes):
+                    wanted[reference] = None
+        self.messages = store.messages(started) if started else {}
+        self._settled = store.results(wanted) if wanted else {}
+        if items := self._items(works):
+            self._settled |= store.results(items)
 
-    def find_items(self, planned: Sequence[tuple[Attempt, Graph, Node]]) -> None:
-        """Read the single items that each nodes take from other each nodes."""
+    def _items(self, works: Sequence[Work]) -> dict[Reference, None]:
+        """The tasks that gave the single items which each nodes take from other each nodes."""
         items: dict[Reference, None] = {}
-        for attempt, graph, node in planned:
-            if node.arity is Arity.each and attempt.item:
-                edge = next(edge for edge in node.edges if edge.each)
-                first = self.settled.get((attempt.run, graph.number(edge.source)))
-                if graph[edge.source].arity is Arity.each and first is not None and first.block is not None:
-                    items[attempt.run, first.block + attempt.item - 1] = None
-        if items:
-            self.settled |= self._store.results(items)
+        for work in works:
+            run, item = work.attempt.run, work.attempt.item
+            if item:  # the first item's task is the node's first
+                for _, _, number, arity, each in work.graph.inputs(work.node.name):
+                    if each and arity is Arity.each:
+                        first = self._settled.get((run, number))
+                        if first is not None and first.block is not None:
+                            items[run, first.block + item - 1] = None
+        return items
 
-    def item(self, reference: Reference, item: int, arity: Arity) -> Settled | None:
+    def give(self, work: Work, inputs: Sequence[Input]) -> None:
+        """Put what was read into a work."""
+        run, item = work.attempt.run, work.attempt.item
+        for _, source, number, arity, each in inputs:
+            reference = (run, number)
+            if each:
+                found = self._item(reference, item or 0, arity)
+            elif arity is Arity.handler:
+                found = self._store.first(run, source)
+            else:
+                found = self._settled.get(reference) or self._recent.get(reference)
+                if arity is Arity.each and found is not None:
+                    work.lists[source] = self._list(reference)
+            if found is not None:
+                work.settled[source] = found
+
+    def _item(self, reference: Reference, item: int, arity: Arity) -> Settled | None:
         """One item of a node's list: of an each node a task of its own, else a part of its result."""
         if (values := self._wholes.get(reference)) is None:
-            whole = self.settled.get(reference) or self._recent.get(reference)
+            whole = self._settled.get(reference) or self._recent.get(reference)
             if whole is None or arity is Arity.each:
                 if whole is None or item == 0 or whole.block is None:
                     return whole
-                return self.settled.get((reference[0], whole.block + item - 1))
+                return self._settled.get((reference[0], whole.block + item - 1))
             values = self._wholes[reference] = codec.decode(whole.result or "[]")
         if not isinstance(values, list) or item >= len(values):
             return None
-        return Settled(TaskState.succeeded, codec.encode(values[item], "item"))
+        return Settled(TaskState.succeeded, to_json(values[item]).decode())
 
-    def list(self, reference: Reference) -> list[Settled]:
+    def _list(self, reference: Reference) -> list[Settled]:
         """The tasks of an each node, in item order."""
         if reference not in self._lists:
             self._lists[reference] = self._store.items(*reference)

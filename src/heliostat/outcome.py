@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from heliostat.effects import Effect
 from heliostat.task import AttemptState
@@ -67,9 +67,11 @@ class Failure:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
-    """A result as JSON text. ``choice`` is the string it is, ``width`` the length of the list it is, if it is one."""
+class Succeeded(NamedTuple):
+    """A result as JSON text. ``choice`` is the string it is, ``width`` the length of the list it is, if it is one.
+
+    A named tuple, like all that is made once per task.
+    """
 
     result: str = "null"
     effects: tuple[Effect, ...] = ()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from heliostat import codec
 from heliostat.context import Context
 from heliostat.errors import BadInput, HeliostatError, StoreUnavailable
-from heliostat.graph import Arity, Edge, Graph, Kind, Node
+from heliostat.graph import Arity, Kind
 from heliostat.job import FILES
 from heliostat.outcome import Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
 from heliostat.signature import revive
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from heliostat.artifact import Artifact
     from heliostat.context import Surroundings
     from heliostat.executor import Answered, Work
+    from heliostat.graph import Input
     from heliostat.registry import Registry
     from heliostat.signature import Parameter, Signature
     from heliostat.store import Settled
@@ -42,26 +43,22 @@ class Performer:
 
     def __call__(self, work: Work) -> Answered:
         """Run the attempt."""
+        context = Context(work, self._around)
         try:
-            graph = self._registry.graph(work.attempt.graph)
-            context = Context(work, graph, graph[work.attempt.node], self._around)
-        except HeliostatError as error:
-            return Failed(str(error), final=True)
-        try:
-            return self._performed(work, graph, context)
+            return self._performed(work, context)
         finally:
             context.clear()
 
-    def _performed(self, work: Work, graph: Graph, context: Context) -> Answered:
-        node = graph[work.attempt.node]
+    def _performed(self, work: Work, context: Context) -> Answered:
+        node = work.node
         try:
             signature = self._registry.signature(work.attempt.graph, node.name)
             if node.kind is Kind.job:
-                return self._job(work, graph, node, signature, context)
+                return self._job(work, signature, context)
             if signature is None:
                 return Failed(f"this worker has no function for node {node.name}", final=True)
-            answer = _call(signature, arguments(signature, graph, node, work, context), work.attempt.count)
-            return self._outcome(answer, graph, node, context)
+            answer = _call(signature, arguments(signature, work, context), work.attempt.count)
+            return self._outcome(answer, work, context)
         except StoreUnavailable as error:  # nothing that the function did: it will be called again
             return Released(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
@@ -69,16 +66,16 @@ class Performer:
         except SystemExit as error:
             return Failed(f"the function called exit({error.code!r})", final=True)
 
-    def _job(self, work: Work, graph: Graph, node: Node, signature: Signature | None, context: Context) -> Answered:
+    def _job(self, work: Work, signature: Signature | None, context: Context) -> Answered:
         if self._jobs is None:
             return Failed("this worker has no batch system for jobs", final=True)
         if work.job is not None:
-            return self._jobs.collect(work, node, context)
+            return self._jobs.collect(work, context)
         context.bring_to(self._jobs.directory(work) / FILES)
-        given = arguments(signature, graph, node, work, context) if signature is not None else {}
-        return self._jobs.submit(work, graph, node, signature, given, context)
+        given = arguments(signature, work, context) if signature is not None else {}
+        return self._jobs.submit(work, signature, given)
 
-    def _outcome(self, answer: object, graph: Graph, node: Node, context: Context) -> Outcome:
+    def _outcome(self, answer: object, work: Work, context: Context) -> Outcome:
         kind = type(answer)
         if kind is Fail:
             return Failed(answer.reason, final=True)  # type: ignore[attr-defined]
@@ -91,43 +88,39 @@ class Performer:
         width = None
         if isinstance(answer, list | tuple):
             width = len(answer)
-        elif answer is not None and node.name in graph.listed:
-            return Failed(f"returned {kind.__name__}, but {graph.listed[node.name]} goes over its list", final=True)
+        elif answer is not None and (other := work.graph.listed.get(work.node.name)) is not None:
+            return Failed(f"returned {kind.__name__}, but {other} goes over its list", final=True)
         return Succeeded(result, context.finish(), answer if isinstance(answer, str) else None, width)
 
 
-def arguments(signature: Signature, graph: Graph, node: Node, work: Work, context: Context) -> dict[str, Any]:
+def arguments(signature: Signature, work: Work, context: Context) -> dict[str, Any]:
     """The keyword arguments that an attempt's function is called with."""
     given: dict[str, Any] = {}
     if signature.context is not None:
         given[signature.context] = context
     if signature.message is not None:
         given["message"] = _fitted(signature.message, _message(work), context)
-    for edge in node.edges:
-        if edge.parameter is None:
-            continue
-        settled = work.settled.get(edge.source)
-        parameter = signature.inputs.get(edge.parameter)
+    for each in work.graph.inputs(work.node.name):
+        settled = work.settled.get(each.source)
+        parameter = signature.inputs.get(each.parameter)
         if parameter is None:
             if signature.rest is not None:
-                given[edge.parameter] = _value(edge, graph, work, settled, None)
+                given[each.parameter] = _value(each, work, settled, None)
             continue
         bring = context.bring if parameter.wants_path else None
-        value = _value(edge, graph, work, settled, bring)
+        value = _value(each, work, settled, bring)
         if value is None and parameter.optional and (settled is None or settled.state is not TaskState.succeeded):
             value = parameter.default
         elif value is not None or settled is None or settled.state is TaskState.succeeded:
             value = parameter.fit(value)
-        given[edge.parameter] = value
+        given[each.parameter] = value
     return given
 
 
-def _value(
-    edge: Edge, graph: Graph, work: Work, settled: Settled | None, bring: Callable[[Artifact], Path] | None
-) -> object:
+def _value(given: Input, work: Work, settled: Settled | None, bring: Callable[[Artifact], Path] | None) -> object:
     """What one upstream node gives: its result, the list of an each node's, or one item of that."""
-    if graph[edge.source].arity is Arity.each and not edge.each:
-        items = work.lists.get(edge.source)
+    if given.arity is Arity.each and not given.each:
+        items = work.lists.get(given.source)
         if settled is None or settled.state is TaskState.skipped:
             return None
         return [revive(item.result, bring) for item in items or ()]

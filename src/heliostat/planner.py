@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from heliostat import codec
 from heliostat.effects import End, Map, Send, Start
-from heliostat.errors import BadInput
+from heliostat.errors import BadInput, NotFound
 from heliostat.graph import Arity, Edge, Graph, Node, On
 from heliostat.outcome import Failed, Outcome, Released, Rescued, Skipped, Snoozed, Succeeded
 from heliostat.run import RunState
@@ -121,9 +121,10 @@ def serial_key(node: Node, message: str) -> str | None:
 
 def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState, list[Change]]:
     """The state that an attempt's outcome gives its task, and what follows for the rest of the run."""
-    if attempt.node not in graph:
+    try:
+        node = graph[attempt.node]
+    except NotFound:
         return TaskState.failed, [End(RunState.failed, reason=f"{attempt.node}: {graph.label} has no such node")]
-    node = graph[attempt.node]
     match outcome:
         case Succeeded(effects=effects):
             changes = _effects(graph, attempt, effects) if effects else []

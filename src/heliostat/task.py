@@ -81,7 +81,7 @@ class Attempt(NamedTuple):
     @property
     def task(self) -> tuple[int, int]:
         """The task's key: run and number."""
-        return (self.run, self.number)
+        return self[:2]
 
 
 @dataclass(frozen=True, slots=True)

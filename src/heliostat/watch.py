@@ -15,7 +15,7 @@ from heliostat import codec
 from heliostat import job as jobs
 from heliostat.errors import BadInput, OperatorError
 from heliostat.executor import Submitted, Work
-from heliostat.graph import Arity, Graph, Node
+from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, JobRequest, JobState, Observation, later
 from heliostat.outcome import Failed, Outcome, Succeeded
 from heliostat.run import public_id, task_id
@@ -85,20 +85,13 @@ class Jobs:
     def __init__(self, batch: Batch, around: Surroundings) -> None:
         self._batch, self._around = batch, around
 
-    def submit(
-        self,
-        work: Work,
-        graph: Graph,
-        node: Node,
-        signature: Signature | None,
-        arguments: dict[str, Any],
-        context: Context,
-    ) -> Submitted:
+    def submit(self, work: Work, signature: Signature | None, arguments: dict[str, Any]) -> Submitted:
         """Write the inputs, put the command together, and have the job run (or find it running)."""
+        node = work.node
         assert node.job is not None
         directory = self.directory(work)
         directory.mkdir(parents=True, exist_ok=True)
-        values = self._values(work, graph, node, directory)
+        values = self._values(work, directory)
         if signature is not None:
             command = signature.function(**arguments)
             if not isinstance(command, str | list | tuple) or not all(isinstance(word, str) for word in command):
@@ -117,7 +110,7 @@ class Jobs:
         attempt = work.attempt
         return self._around.directory / "jobs" / public_id(attempt.run) / f"{attempt.number}.{attempt.failures + 1}"
 
-    def _values(self, work: Work, graph: Graph, node: Node, directory: Path) -> dict[str, Any]:
+    def _values(self, work: Work, directory: Path) -> dict[str, Any]:
         """What placeholders stand for; files are brought to ``files/``, and all of it is ``input.json`` too."""
         files = directory / FILES
         files.mkdir(exist_ok=True)
@@ -126,25 +119,23 @@ class Jobs:
             return self._around.repository.bring(artifact, files)
 
         texts: dict[str, str] = {"message": work.message or "null"}
-        for edge in node.edges:
-            if edge.parameter is None:
-                continue
-            if graph[edge.source].arity is Arity.each and not edge.each:
-                items = ",".join(item.result or "null" for item in work.lists.get(edge.source, ()))
-                texts[edge.parameter] = f"[{items}]"
+        for given in work.graph.inputs(work.node.name):
+            if given.arity is Arity.each and not given.each:
+                items = ",".join(item.result or "null" for item in work.lists.get(given.source, ()))
+                texts[given.parameter] = f"[{items}]"
             else:
-                settled = work.settled.get(edge.source)
-                texts[edge.parameter] = (settled and settled.result) or "null"
+                settled = work.settled.get(given.source)
+                texts[given.parameter] = (settled and settled.result) or "null"
         values = {name: revive(text, bring) for name, text in texts.items()}
         inner = ",".join(f"{codec.encode(name, name)}:{text}" for name, text in texts.items())
         (directory / INPUT).write_text("{" + inner + "}", "utf-8")
         return values
 
-    def collect(self, work: Work, node: Node, context: Context) -> Outcome:
+    def collect(self, work: Work, context: Context) -> Outcome:
         """What an ended job left, as an outcome; its files become artifacts of the run."""
-        assert node.job is not None
+        assert work.node.job is not None
         assert work.job is not None
-        left = self._batch.collect(work.job, node.job)
+        left = self._batch.collect(work.job, work.node.job)
         if not left.succeeded:
             how = AttemptState.timed_out if left.timed_out else AttemptState.failed
             return Failed(_reason(left), how=how)

@@ -1,6 +1,8 @@
 """The worker: leases attempts, has them performed, settles their outcomes.
 
-Its cycle is ``tick(now)``, without thread, sleep or signal inside; ``serve`` alone waits.
+Its cycle is ``tick(now)``, without thread, sleep or signal inside; ``serve`` alone waits. While it serves, a thread of
+the executor that has emptied the line takes a turn at the cycle itself: so the next step begins where the last one
+ended, without a change of threads between them.
 """
 
 from __future__ import annotations
@@ -10,10 +12,10 @@ import os
 import socket
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from heliostat import retry
+from heliostat.alive import birth
 from heliostat.effects import Send
 from heliostat.errors import StoreUnavailable
 from heliostat.executor import Submitted
@@ -39,6 +41,7 @@ LOG = logging.getLogger("heliostat.worker")
 BATCH = 100  #: outcomes and leases per commit, at most
 AHEAD_SECONDS = 0.01  #: how much work may wait in line beyond the free slots
 STUCK_SECONDS = 1.0  #: works that wait behind long ones for so long are handed back
+LINE_SECONDS = 0.02  #: the pause between looks at a line that does not become empty, whether it needs more threads
 WRITTEN_OFF = 16  #: a worker with so many threads that do not end exits, to be started afresh
 AWAY_SECONDS = 1.0  #: the pause after the database could not be reached
 IDLE_SECONDS = (0.005, 0.25)  #: the pause between looks for work, growing while there is none
@@ -83,7 +86,10 @@ class Worker:
         self._dues: dict[int, float] = {}
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._mean, self._turn = IDLE_SECONDS[0], 1.0, 0
-        self._found_nothing = self._unheard = False
+        self._found_nothing = self._unheard = self._rung = False
+        self._cycle = threading.Lock()  # who holds it ticks
+        self._serving, self._due, self._wakes_at = False, 0.0, 0.0
+        self._trouble: BaseException | None = None
 
     def _new_id(self) -> str:
         return f"{self._name}:{self.chance.getrandbits(32):08x}"
@@ -92,6 +98,8 @@ class Worker:
 
     def tick(self, now: float) -> float:
         """One turn: show life, do duties, settle what has ended, lease what is next; answers when to come again."""
+        if self._rung:
+            self._rung, self._poll_at, self._idle = False, 0.0, IDLE_SECONDS[0]
         if now >= self._beat_at:
             self._beat(now)
         for position, loop in enumerate(self.loops):
@@ -108,21 +116,52 @@ class Worker:
         if not self.stopping and self._free() > 0:
             dues.append(self._poll_at)
         if self.executor.waiting():
-            dues.append(now + IDLE_SECONDS[0])
+            dues.append(now + LINE_SECONDS)
         return max(now, min(dues))
 
     def serve(self, until: Callable[[], bool]) -> None:
         """Tick until a condition holds, waiting for the bell or the next due time in between."""
-        while not until():
-            self.bell.clear()
-            now = self.clock.now()
+        self._serving, self._due = True, 0.0
+        try:
+            while not until():
+                rang, now = self.bell.is_set(), self.clock.now()
+                self.bell.clear()
+                if rang or now >= self._due:
+                    with self._cycle:
+                        self._due = self._tried(now)
+                self._wakes_at = self._due
+                if self._wakes_at > now:
+                    self.clock.wait(self.bell, self._wakes_at - now)
+        finally:
+            self._serving = False
+            with self._cycle:  # whoever has a turn has had it
+                pass
+
+    def _tried(self, now: float) -> float:
+        trouble, self._trouble = self._trouble, None
+        try:
+            if trouble is not None:
+                raise trouble
+            return self.tick(now)
+        except StoreUnavailable as error:  # what has ended is kept, and settled when the database is back
+            LOG.warning("the database is not there: %s", error)
+            self._unheard = True
+            return now + AWAY_SECONDS
+
+    def turn(self) -> None:
+        """Tick, in a thread that has nothing else to do, while another serves."""
+        if not self._serving:
+            return
+        if self._cycle.acquire(blocking=False):
             try:
-                due = self.tick(now)
-            except StoreUnavailable as error:  # what has ended is kept, and settled when the database is back
-                LOG.warning("the database is not there: %s", error)
-                self._unheard, due = True, now + AWAY_SECONDS
-            if due > now:
-                self.clock.wait(self.bell, due - now)
+                self._due = self.tick(self.clock.now())
+            except BaseException as error:  # noqa: BLE001 - it is for whoever serves
+                self._trouble, self._due = error, 0.0
+            finally:
+                self._cycle.release()
+            if self._due >= self._wakes_at and not self._found_nothing:
+                return
+        self.bell.set()  # whoever serves is to look: at the time to wake, at the condition, at what just ended
 
     @property
     def idle(self) -> bool:
@@ -136,7 +175,7 @@ class Worker:
 
     def ring(self) -> None:
         """Have it look for work at once."""
-        self._poll_at, self._idle, self._found_nothing = 0.0, IDLE_SECONDS[0], False
+        self._rung, self._found_nothing = True, False
         self.bell.set()
 
     @property
@@ -210,17 +249,19 @@ class Worker:
 
     def _ended(self, now: float) -> list[tuple[Attempt, Outcome]]:
         outcomes: list[tuple[Attempt, Outcome]] = []
-        for work, answer in self.executor.collect():
-            if self._works.get(work.attempt.task) is not work:
-                continue  # not ours any more
+        collected = self.executor.collect()
+        if collected:
             self._progress_at = now
-            if work.begun_at is not None:
-                self._mean += 0.2 * (max(0.0, now - work.begun_at) / max(1, self.executor.slots) - self._mean)
+            begun_at = min(work.begun_at or now for work, _ in collected)
+            self._mean += 0.5 * (max(0.0, now - begun_at) / len(collected) - self._mean)
+        for work, answer in collected:
+            if self._works.get(work.attempt[:2]) is not work:
+                continue  # not ours any more
             if isinstance(answer, Submitted):
                 assert self.watch is not None
                 self.watch.begin(work, answer.directory, now)
             else:
-                outcomes.append((work.attempt, self._judge(work.attempt, answer, now)))
+                outcomes.append((work.attempt, self._judge(work, answer, now)))
         outcomes += self._overdue(now)
         if self.watch is not None and self.watch.jobs and now >= self.watch.due:
             ended = self.watch.tick(now)
@@ -232,12 +273,11 @@ class Worker:
             outcomes += [(work.attempt, Released("waited behind long work")) for work in self.executor.take_back()]
         return outcomes
 
-    def _judge(self, attempt: Attempt, outcome: Outcome, now: float) -> Outcome:
+    def _judge(self, work: Work, outcome: Outcome, now: float) -> Outcome:
         """Give a failure its next try, if the node's policy has one left."""
         if not isinstance(outcome, Failed) or outcome.final:
             return outcome
-        policy = self.registry.graph(attempt.graph)[attempt.node].retry
-        wait = retry.delay(policy, attempt.failures, self.chance.random())
+        wait = retry.delay(work.node.retry, work.attempt.failures, self.chance.random())
         return outcome if wait is None else replace(outcome, retry_at=now + wait)
 
     def _time_outs(self) -> list[float]:
@@ -250,7 +290,7 @@ class Worker:
                 work.stop = "timed out"
                 if self.executor.write_off(work):
                     failed = Failed(f"timed out after {work.timeout:g} s", how=AttemptState.timed_out)
-                    overdue.append((work.attempt, self._judge(work.attempt, failed, now)))
+                    overdue.append((work.attempt, self._judge(work, failed, now)))
         return overdue
 
     # settling and leasing
@@ -272,13 +312,15 @@ class Worker:
         self._outcomes = []
         self.settled += len(outcomes)
         for (attempt, outcome), verdict in zip(outcomes, batch.verdicts, strict=True):
-            if verdict.word in ("conflict", "refused") and not isinstance(outcome, Failed):
+            if verdict is COMMITTED:
+                work = self._works.pop(attempt[:2], None)
+                if work is not None and type(outcome) is Succeeded:
+                    self._inputs.remember(work, outcome)
+            elif verdict.word in ("conflict", "refused") and not isinstance(outcome, Failed):
                 # what the store would not take is the function's failure, and only its error is recorded
                 self._outcomes.append((attempt, Failed(verdict.reason, final=True)))
             else:
-                self._works.pop(attempt.task, None)
-                if type(outcome) is Succeeded and verdict is COMMITTED:
-                    self._inputs.remember(attempt, outcome)
+                self._works.pop(attempt[:2], None)
         special = [outcome for _, outcome in outcomes if type(outcome) is not Succeeded or outcome.effects]
         if later := [due for outcome in special for due in _later(outcome)]:  # duties are wanted then
             self._dues = {position: min(due, *later) for position, due in self._dues.items()}
@@ -298,17 +340,13 @@ class Worker:
         """Take over jobs whose worker was lost: submitting again finds them."""
         self._take(attempts, self.clock.now())
 
-    def _has(self, attempt: Attempt) -> bool:
-        """Whether it holds this very attempt: a call that was repeated answers it again."""
-        work = self._works.get(attempt.task)
-        return work is not None and work.attempt.count == attempt.count
-
     def _take(self, leased: Sequence[Attempt], now: float) -> None:
-        attempts = [attempt for attempt in leased if not self._has(attempt)]
+        held = self._works  # a call that was repeated answers what it has already
+        attempts = [a for a in leased if (work := held.get(a[:2])) is None or work.attempt.count != a.count]
         if not attempts:
             return
         works = self._read(attempts)
-        self._works.update((work.attempt.task, work) for work in works)
+        held.update([(work.attempt[:2], work) for work in works])
         self._progress_at = now
         suspects = [work for work in works if work.attempt.rescues]
         self.executor.submit([work for work in works if not work.attempt.rescues])
@@ -349,22 +387,3 @@ def _later(outcome: Outcome) -> list[float]:
         return [outcome.until]
     effects = getattr(outcome, "effects", ())
     return [effect.due_at for effect in effects if isinstance(effect, Send) and effect.due_at is not None]
-
-
-def birth(pid: int) -> str:
-    """Where and when a process was born: boot, process namespace and start time, or nothing where it cannot be seen."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - a magic link, not a path
-        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-    return f"{boot} {space} {started}"
-
-
-def gone(worker: WorkerInfo) -> bool:
-    """Whether a worker's process ran on this machine and is surely dead."""
-    mine = birth(os.getpid())
-    if not mine or not worker.process or mine.split()[:2] != worker.process.split()[:2]:
-        return False
-    return birth(worker.pid) != worker.process

@@ -731,5 +731,5 @@ def test_a_mistake_is_found_and_told(what: str, instead: Any, which: Workflow, m
     monkeypatch.setattr(what, instead)
     [shape] = [shape for shape in SHAPES if shape.workflows[0] is which]
     with pytest.raises(SimulationFailed, match=r"^seed \d+: ") as failed:
-        simulate(which, seeds=range(1000), script=shape.begin, check=shape.check)
+        simulate(which, seeds=range(3000), script=shape.begin, check=shape.check)
     assert len(str(failed.value).splitlines()) < 100

@@ -43,6 +43,7 @@ LARGER: dict[str, str] = {
     "stores/memory.py": "a whole database: what others have in files of SQL stands here in Python",
     "stores/memory.py:MemoryRows": "one method for each verb of rows, with the indexes that make them quick",
     "stores/memory.py:MemoryStore": "one method for each reading verb of the contract",
+    "stores/postgres.py": "connections, transactions, schema and sentences, all of one database",
     "stores/postgres.py:PostgresStore": "connections, transactions, schema and sentences, all of one database",
     "stores/sqlite.py:SqliteStore": "connections, transactions, schema and sentences, all of one database",
     "stores/sqlrows.py:SqlRows": "one method for each verb of rows",

@@ -10,9 +10,11 @@ import pytest
 from heliostat.clock import SystemClock
 from heliostat.executor import Work
 from heliostat.executors.thread import ThreadExecutor
+from heliostat.graph import Graph, Node
 from heliostat.outcome import Failed, Outcome, Succeeded
 from heliostat.task import Attempt
 
+GRAPH = Graph("line", (Node("n"),))
 PATIENCE = 10.0  #: seconds after which something that should happen has not
 
 
@@ -34,7 +36,7 @@ class Crew:
 
     def submit(self, *numbers: int) -> list[Work]:
         """Put works in line."""
-        works = [Work(Attempt(1, number, 1, 1, "n")) for number in numbers]
+        works = [Work(Attempt(1, number, 1, 1, "n"), GRAPH, GRAPH["n"]) for number in numbers]
         self.executor.submit(works)
         return works
 

@@ -1,9 +1,10 @@
 """Run works on threads of this process.
 
 The threads share one line of works and put outcomes into one box: no future and no lock per work. Short works are left
-to few threads, since threads that take turns at the interpreter only hinder each other and the one that settles; the
-bell rings when the line is empty, or has not rung for a moment. A thread cannot be stopped, so one that does not end in
-time is written off: another takes its place, and its outcome is dropped.
+to few threads, since threads that take turns at the interpreter only hinder each other and the one that settles. The
+thread that empties the line has a turn at the worker's cycle; the bell rings when outcomes have waited for a while.
+A thread cannot be stopped, so one that does not end in time is written off: another takes its place, and its outcome is
+dropped.
 """
 
 from __future__ import annotations
@@ -15,23 +16,33 @@ from typing import TYPE_CHECKING
 from heliostat.outcome import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from heliostat.clock import Clock
     from heliostat.executor import Answered, Perform, Work
 
 
-MOMENT = 0.002  #: seconds of expected work worth a thread of its own, and the longest silence of the bell
+MOMENT = 0.002  #: seconds of expected work worth a thread of its own
+SILENCE = 0.005  #: seconds that outcomes wait in the box, at most, while the line is not empty
 
 
 class ThreadExecutor:
     """Works on up to ``slots`` threads at once, begun in order; implements ``executor.Executor``.
 
-    ``bell`` rings when an outcome can be collected. Threads are started when there is work for them.
+    ``bell`` rings when outcomes are to be collected; ``turn`` is called where there is nothing else to do, and sees to
+    that itself. Threads are started when there is work for them.
     """
 
-    def __init__(self, perform: Perform, clock: Clock, bell: threading.Event, slots: int) -> None:
+    def __init__(
+        self,
+        perform: Perform,
+        clock: Clock,
+        bell: threading.Event,
+        slots: int,
+        turn: Callable[[], None] | None = None,
+    ) -> None:
         self._perform, self._clock, self._bell, self.slots = perform, clock, bell, slots
+        self._turn = turn or bell.set
         self._line: deque[Work] = deque()
         self._box: deque[tuple[Work, Answered]] = deque()
         self._begun: dict[int, Work] = {}
@@ -51,6 +62,7 @@ class ThreadExecutor:
 
     def _call(self, wanted: int) -> None:
         """Wake or start so many threads, as far as there are slots; the lock is held."""
+        wanted -= threading.current_thread() in self._threads  # it has a turn, and will come for work itself
         self._work_there.notify(min(wanted, self._idle))
         free = self.slots - (len(self._threads) - len(self._written_off))
         for _ in range(min(wanted - self._idle, free)):
@@ -73,7 +85,10 @@ class ThreadExecutor:
                 break  # written off meanwhile; another thread has this one's place
             self._box.append((work, outcome))
             self._mean += 0.1 * (ended_at - begun_at - self._mean)
-            if not self._line or ended_at - self._rang_at > MOMENT:
+            if not self._line:
+                self._turn()
+                self._rang_at = now()
+            elif ended_at - self._rang_at > SILENCE:
                 self._rang_at = ended_at
                 self._bell.set()
         with self._work_there:

@@ -6,7 +6,6 @@ that this transaction has locked or has just changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
@@ -19,7 +18,7 @@ from heliostat.graph import Arity, Graph, Node
 from heliostat.planner import Arrive, Change, Create, Launch
 from heliostat.run import RunState, public_id
 from heliostat.store import SEVERAL
-from heliostat.stores.rows import Arrival, Arrived, Expand, Finish, NewRun, NewTask, RunChange
+from heliostat.stores.rows import Arrival, Arrived, Expand, Finish, NewRun, NewTask, RunChange, RunRow
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -38,28 +37,20 @@ WHY_CANCELLED = {
 CANCEL_AT_ONCE = 1000  #: open tasks that the end of a run cancels in its own commit; a sweep takes the others
 
 
-@dataclass(slots=True, eq=False)
 class OpenRun:
     """A locked run while a commit works on it."""
 
-    id: int
-    graph: Graph
-    state: RunState
-    paused: bool
-    closing: bool
-    open: int
-    last: int
-    priority: int
-    parent: int | None
-    parent_task: int | None
-    reason: str | None = None
-    result: str | None = None
-    ended_at: float | None = None
-    created_at: float = 0.0
-    was: tuple[object, ...] = ()
-    succeeded: list[int] = field(default_factory=list)
-    others: dict[str, list[int]] = field(default_factory=dict)
-    facts: dict[str, object] = field(default_factory=dict)
+    __slots__ = (*(name for name in RunRow._fields if name != "graph"), "facts", "graph", "others", "succeeded", "was")
+
+    def __init__(self, row: RunRow, graph: Graph, *, new: bool = False) -> None:
+        self.id, self.graph, self.state, self.priority = row.id, graph, row.state, row.priority
+        self.paused, self.closing, self.open, self.last = row.paused, row.closing, row.open, row.last
+        self.parent, self.parent_task, self.created_at = row.parent, row.parent_task, row.created_at
+        self.reason, self.result, self.ended_at = row.reason, row.result, row.ended_at
+        self.was = None if new else self.change
+        self.succeeded: list[int] = []
+        self.others: dict[str, list[int]] = {}
+        self.facts: dict[str, object] = {}
 
     @property
     def takes(self) -> bool:
@@ -113,8 +104,7 @@ class Commit:
         """Lock runs, all that this commit will touch, in the order of their ids."""
         self.asked = set(ids)
         for row in self.rows.run_lock(sorted(self.asked)):
-            run = self.runs[row.id] = OpenRun(row[0], self.known.graph(self.rows, row[1]), *row[2:])
-            run.was = run.change
+            self.runs[row[0]] = OpenRun(row, self.known.graph(self.rows, row[1]))
 
     # taking changes in
 
@@ -302,9 +292,9 @@ class Commit:
             return start.run, False  # the same call again, after a commit whose answer was lost
         self.known.need(self.rows, graph, self.now)
         then = self.create(parent, told, cause) if parent is not None and told is not None else None
-        run = OpenRun(
+        row = RunRow(
             start.run,
-            graph,
+            graph.id,
             RunState.active,
             paused=False,
             closing=False,
@@ -313,8 +303,12 @@ class Commit:
             priority=start.priority,
             parent=parent.id if parent and then is not None else None,
             parent_task=then,
+            reason=None,
+            result=None,
+            ended_at=None,
             created_at=self.now,
         )
+        run = OpenRun(row, graph, new=True)
         self.runs[run.id] = run
         self.new_runs.append(
             NewRun(
@@ -381,7 +375,7 @@ class Commit:
                 continue
             if node.arity is Arity.handler:
                 self._gate(run, node, arrive)
-            elif arrive.by == node.waits and _simple(run.graph, node):
+            elif arrive.by == len(node.edges) and name not in run.graph.counted:
                 self._complete(run, node, arrive.unmet, arrive.width, born=False)
             else:
                 number = run.graph.number(name)
@@ -428,7 +422,7 @@ class Commit:
     def _complete(self, run: OpenRun, node: Node, unmet: int, width: int | None, *, born: bool) -> None:
         """All that a node waits for has settled: it runs, is skipped, or becomes as many tasks as its list is long."""
         graph, number = run.graph, run.graph.number(node.name)
-        if not unmet:
+        if not unmet and node.name in graph.counted:
             failed = planner.counts_failures(graph, node)
             if failed:
                 self._flush_tasks()
@@ -473,9 +467,13 @@ class Commit:
             else:
                 first = Create(node, number=number, item=0)
                 self._insert(run, node, number, TaskState.ready, first, cause, width=width, block=block)
-            for item in range(1, width):
-                birth = Create(node, item=item)
-                self._insert(run, node, block + item - 1, TaskState.ready, birth, cause)
+            if width > 1:  # those after the first differ by their number and item alone
+                self._insert(run, node, block, TaskState.ready, Create(node, item=1), cause)
+                like = self.inserts[-1]
+                for item in range(2, width):
+                    values = (like.run, block + item - 1, like.lane, like.node, item, *like[5:])
+                    self.inserts.append(NewTask._make(values))
+                run.open += width - 2
         self._follow(run, planner.expanded(run.graph, node, width), number)
 
     def _gate(self, run: OpenRun, node: Node, arrive: Arrive) -> None:
@@ -572,11 +570,6 @@ class Commit:
             self.rows.journal_insert(journal)
 
 
-def _simple(graph: Graph, node: Node) -> bool:
-    """Whether as many arrivals as it has edges are surely all: no each node before it adds to the count."""
-    return all(graph[edge.source].arity is not Arity.each for edge in node.edges)
-
-
 def _decides(graph: Graph, node: Node) -> bool:
     """Whether reaching zero is not yet readiness: a list to go over, or failures to be counted."""
-    return node.arity is Arity.each or bool(planner.counts_failures(graph, node))
+    return (node.name in graph.counted and bool(planner.counts_failures(graph, node))) or node.arity is Arity.each

@@ -34,7 +34,7 @@ from heliostat.run import RunState, public_id
 from heliostat.store import KEEP, Answer, Ask, Batch, Command, Pause, Register, SetNode, SetQueue
 from heliostat.stores.commit import CANCEL_AT_ONCE, Commit, Unlocked
 from heliostat.stores.known import Known
-from heliostat.stores.rows import Fence, PastAttempt
+from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
 from heliostat.task import FINAL, AttemptState, TaskState
 
 if TYPE_CHECKING:
@@ -52,10 +52,6 @@ if TYPE_CHECKING:
 
 PROMOTE_AT_ONCE = 1000
 SWEEP_AT_ONCE = 100
-
-
-class Stale(Exception):
-    """Some fence of a batch did not hold, so the batch is looked at closely."""
 
 
 class Ledger(ABC):
@@ -107,6 +103,8 @@ class Ledger(ABC):
         also: frozenset[int],
     ) -> Batch:
         with self.transaction() as rows:
+            if ask is not None:
+                rows.lane_soon(ask.offers)
             if outcomes:
                 commit = Commit(rows, self.known, now, worker)
                 commit.lock(_runs_of(outcomes) | also)
@@ -150,9 +148,13 @@ class Ledger(ABC):
         """Fence first, then apply what follows. ``own``: the attempts say so themselves."""
         rows, now = commit.rows, commit.now
         planned = [(a, o, *planner.settled(commit.runs[a.run].graph, a, o)) for a, o in outcomes]
-        fences = [_fence(attempt, outcome, state, worker, now, own=own) for attempt, outcome, state, _ in planned]
-        if rows.task_settle(fences) != len(fences):
-            raise Stale
+        successes, others = [], []
+        for attempt, outcome, state, _ in planned:
+            if type(outcome) is Succeeded:
+                successes.append(Success(outcome.result, now, *attempt[:3], worker))
+            else:
+                others.append(_fence(attempt, outcome, state, worker, now, own=own))
+        rows.task_settle(successes, others)
         past = []
         for attempt, outcome, state, changes in planned:
             run = commit.runs[attempt.run]
@@ -165,8 +167,8 @@ class Ledger(ABC):
                 commit.apply(run, changes, attempt.number)
                 if final and attempt.join is not None and not planner.passes_on(outcome):
                     commit.joined(run.id, attempt.join)
-            if isinstance(outcome, Succeeded | Skipped | Snoozed) and outcome.effects:
-                commit.keep(run, attempt.node, attempt.number, outcome.effects)
+            if effects := getattr(outcome, "effects", ()):
+                commit.keep(run, attempt.node, attempt.number, effects)
             if (how := _HOW.get(type(outcome))) is not None:
                 how = outcome.how if isinstance(outcome, Failed) else how
                 reason = getattr(outcome, "error", None) or getattr(outcome, "reason", None)
@@ -464,17 +466,13 @@ def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
         ids.add(attempt.run)
         if attempt.parent is not None:
             ids.add(attempt.parent)
-        if isinstance(outcome, Succeeded | Skipped | Snoozed):
-            ids.update(effect.run for effect in outcome.effects if isinstance(effect, Start))
+        if effects := getattr(outcome, "effects", ()):
+            ids.update(effect.run for effect in effects if isinstance(effect, Start))
     return ids
 
 
 def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, now: float, *, own: bool) -> Fence:
-    settled = attempt.count if own else 0
-    if type(outcome) is Succeeded:
-        succeeded = (state, outcome.result, None, None, False, attempt.failures, attempt.rescues, now)
-        return Fence(*succeeded, settled, attempt.run, attempt.number, attempt.count, worker)
-    result = reason = due_at = None
+    reason = due_at = None
     failures, rescues = attempt.failures, attempt.rescues
     holds = False
     if isinstance(outcome, Skipped):
@@ -487,8 +485,8 @@ def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, no
     else:
         holds = attempt.key is not None
         rescues += isinstance(outcome, Rescued)
-    changed = (state, result, reason, due_at, holds, failures, rescues, now, settled)
-    return Fence(*changed, *attempt.task, attempt.count, worker)
+    changed = (state, reason, due_at, holds, failures, rescues, now, attempt.count if own else 0)
+    return Fence(*changed, *attempt[:3], worker)
 
 
 #: How an attempt that did not simply succeed is remembered.
@@ -502,22 +500,9 @@ _HOW: dict[type, str] = {
 def _stop(rows: Rows, run: OpenRun, attempt: Attempt, worker: str, now: float) -> None:
     """An attempt of a run that is over ends with it."""
     reason = f"the run {run.state.over}"
-    fence = Fence(
-        TaskState.cancelled,
-        None,
-        reason,
-        None,
-        False,
-        attempt.failures,
-        attempt.rescues,
-        now,
-        0,
-        *attempt.task,
-        attempt.count,
-        worker,
-    )
-    if rows.task_settle([fence]):
-        run.open -= 1
-        run.note(TaskState.cancelled, attempt.number)
-        past = PastAttempt(*attempt.task, attempt.count, AttemptState.stopped, worker, attempt.started_at, now, reason)
-        rows.attempt_insert([past])
+    changed = (TaskState.cancelled, reason, None, False, attempt.failures, attempt.rescues, now, 0)
+    rows.task_settle([], [Fence(*changed, *attempt[:3], worker)])
+    run.open -= 1
+    run.note(TaskState.cancelled, attempt.number)
+    past = PastAttempt(*attempt.task, attempt.count, AttemptState.stopped, worker, attempt.started_at, now, reason)
+    rows.attempt_insert([past])

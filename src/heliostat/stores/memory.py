@@ -19,7 +19,7 @@ from heliostat.queue import Lane, Queue, Why, WorkerInfo
 from heliostat.run import Run, RunState
 from heliostat.store import SEVERAL, AttemptRecord, Entry, Kept, Record, Settled
 from heliostat.stores.ledger import Ledger
-from heliostat.stores.rows import Arrived, Due, FenceState, RunRow
+from heliostat.stores.rows import Arrived, Due, FenceState, RunRow, Stale
 from heliostat.task import Attempt, Task, TaskState
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         NewTask,
         PastAttempt,
         RunChange,
+        Success,
     )
 
 READY, RUNNING, PENDING, WAITING = TaskState.ready, TaskState.running, TaskState.pending, TaskState.waiting
@@ -220,14 +221,18 @@ class MemoryRows:
             self._index(task)
             self.undo.append(partial(self._unindex, task))
 
-    def task_settle(self, fences: Sequence[Fence]) -> int:
-        done = 0
-        for fence in fences:
-            task = self.t.tasks[fence.run].get(fence.number)
-            if task and task.state is RUNNING and (task.count, task.worker) == (fence.attempt, fence.worker):
-                self.change(task, **dict(zip(fence._fields[:9], fence[:9], strict=True)))
-                done += 1
-        return done
+    def task_settle(self, successes: Sequence[Success], others: Sequence[Fence]) -> None:
+        for done in successes:
+            changes = {"result": done.result, "ended_at": done.ended_at, "settled": done.attempt}
+            self._settle(done, state=TaskState.succeeded, reason=None, due_at=None, holds=False, **changes)
+        for fence in others:
+            self._settle(fence, **dict(zip(fence._fields[:8], fence[:8], strict=True)))
+
+    def _settle(self, fence: Success | Fence, **changes: object) -> None:
+        task = self.t.tasks[fence.run].get(fence.number)
+        if not task or task.state is not RUNNING or (task.count, task.worker) != (fence.attempt, fence.worker):
+            raise Stale
+        self.change(task, **changes)
 
     def task_fences(self, references: Sequence[Reference]) -> dict[Reference, FenceState]:
         found = {r: self.t.tasks[r[0]].get(r[1]) for r in references}
@@ -384,6 +389,9 @@ class MemoryRows:
         wanted = None if graphs is None else set(graphs)
         found = [lane for lane in self.t.lanes.values() if wanted is None or lane.graph in wanted]
         return [(lane, self.t.queues[lane.queue]) for lane in found]
+
+    def lane_soon(self, graphs: Iterable[int]) -> None:
+        del graphs  # they are here
 
     def lane_set(self, lane: Lane) -> None:
         self.put(self.t.lanes, lane.id, lane)

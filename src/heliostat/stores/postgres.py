@@ -24,6 +24,7 @@ from heliostat.stores.ledger import Ledger
 from heliostat.stores.postgresrows import STATEMENTS, TAG, PostgresRows
 from heliostat.stores.pruning import prune
 from heliostat.stores.reading import Reading
+from heliostat.stores.rows import Stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,8 +101,10 @@ class PostgresStore(Reading, Ledger):
                 yield rows
                 rows.prepare()
             except BaseException as error:
+                stale = rows.stale  # what went wrong after that may be its consequence
                 self._abandon(mine, rows)
-                if (named := self._named(error)) is error:
+                named = Stale() if stale else self._named(error)
+                if named is error:
                     raise
                 raise named from error
             self._commit(mine, rows)

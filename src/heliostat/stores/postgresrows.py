@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from pydantic_core import to_json
 
-from heliostat.stores.rows import Arrival, Arrived, NewTask
+from heliostat.stores.rows import Arrival, Arrived, NewTask, Stale
 from heliostat.stores.sqlrows import Row, SqlRows, listed
 from heliostat.stores.statements import Statements
 from heliostat.task import Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from heliostat.queue import Lane
@@ -51,6 +51,8 @@ class PostgresRows(SqlRows):
         self._pipeline: psycopg.Pipeline | None = None
         self._writes = False
         self._journals = False
+        self._expected: list[tuple[int, psycopg.Cursor[Row]]] = []
+        self._foreseen: dict[tuple[str, str], psycopg.Cursor[Row]] = {}
         self.transaction: str | None = None  # its number, by which its outcome can be asked for
 
     # the transaction
@@ -64,6 +66,15 @@ class PostgresRows(SqlRows):
         """All that can fail before COMMIT: whatever was sent has been carried out, and the number is known."""
         if self._writes and self.transaction is None:
             self.transaction = self.fetch("transaction_id")[0][0]
+        if self._pipeline is not None and any(cursor.rowcount < 0 for _, cursor in self._expected):
+            self._pipeline.sync()
+        if self.stale:
+            raise Stale
+
+    @property
+    def stale(self) -> bool:
+        """Whether a statement is known to have changed another number of rows than was expected."""
+        return any(cursor.rowcount not in (n, -1) for n, cursor in self._expected)
 
     def commit(self) -> None:
         """Commit; after a lost connection only ``transaction`` can tell whether it did."""
@@ -101,11 +112,16 @@ class PostgresRows(SqlRows):
         return cursor.rowcount
 
     def fetch(self, name: str, /, **values: object) -> list[Row]:
-        cursor = self._execute(name, values)
+        known = self._foreseen.pop((name, str(values.get("ids"))), None) if self._foreseen else None
+        cursor = known or self._execute(name, values)
         if name in _WRITING and self.transaction is None:
             number = self._execute("transaction_id", {})
             self.transaction = number.fetchall()[0][0]
         return cursor.fetchall()
+
+    def expect(self, n: int, name: str, fields: Sequence[str], rows: Sequence[Row]) -> None:
+        self._writes = True
+        self._expected.append((n, self._execute(name, {"rows": _records(fields, rows)})))
 
     def later(self, name: str, /, **values: object) -> None:
         self._writes = True
@@ -143,6 +159,11 @@ class PostgresRows(SqlRows):
     def task_gate(self, run: int, node: str, unmet: int) -> list[Arrived]:
         found = [Arrived(*row) for row in self.fetch("task_gate", run=run, node=node, unmet=unmet)]
         return sorted(found, key=lambda row: row.number)
+
+    def lane_soon(self, graphs: Iterable[int]) -> None:
+        self._foreseen["lane_list", listed(sorted(graphs))] = self._execute(
+            "lane_list", {"ids": listed(sorted(graphs))}
+        )
 
     def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
         if queues:

@@ -95,14 +95,28 @@ class NewTask(NamedTuple):
     ended_at: float | None
 
 
+class Stale(Exception):
+    """A fence did not hold: what the transaction was to settle has passed to somebody else."""
+
+
+class Success(NamedTuple):
+    """The settling of an attempt that simply succeeded, where ``worker`` still holds this attempt of the task."""
+
+    result: str
+    ended_at: float
+    run: int
+    number: int
+    attempt: int
+    worker: str
+
+
 class Fence(NamedTuple):
-    """The settling of an attempt: applied only where ``worker`` still holds this attempt of the task.
+    """Any other settling of an attempt, where ``worker`` still holds this attempt of the task.
 
     ``settled`` is the attempt if this is its own outcome, and 0 where a rescue or the run's end decides for it.
     """
 
     state: TaskState
-    result: str | None
     reason: str | None
     due_at: float | None
     holds: bool
@@ -219,8 +233,8 @@ class Rows(Protocol):
     def task_insert(self, tasks: Sequence[NewTask]) -> None:
         """Insert tasks; their order is the order of acceptance."""
 
-    def task_settle(self, fences: Sequence[Fence]) -> int:
-        """Settle attempts whose fence holds; answers how many did."""
+    def task_settle(self, successes: Sequence[Success], others: Sequence[Fence]) -> None:
+        """Settle attempts; a fence that does not hold raises Stale, here or at the latest before the commit."""
 
     def task_fences(self, references: Sequence[Reference]) -> dict[Reference, FenceState]:
         """Lock tasks and say where they stand."""
@@ -305,6 +319,9 @@ class Rows(Protocol):
 
     def lane_list(self, graphs: Iterable[int] | None = None) -> list[tuple[Lane, Queue]]:
         """The lanes of definitions (None: all), with their queues."""
+
+    def lane_soon(self, graphs: Iterable[int]) -> None:
+        """These lanes will be listed: a database that is far away may be asked now."""
 
     def lane_set(self, lane: Lane) -> None:
         """Write a lane; one of a single node takes over that node's open tasks."""

@@ -178,7 +178,7 @@ class SqliteStore(Reading, Ledger):
             mode = self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0], deadline)
             if mode != "wal":
                 raise StoreUnavailable(f"{self._named_place()} cannot keep a write-ahead log; {_ELSEWHERE}")
-            for pragma in ("PRAGMA synchronous = FULL", "PRAGMA fullfsync = 1", "PRAGMA cache_size = -16000", *pragmas):
+            for pragma in (*_PRAGMAS, *pragmas):
                 connection.execute(pragma)
         except BaseException:
             connection.close()
@@ -296,6 +296,12 @@ class SqliteStore(Reading, Ledger):
         return error
 
 
+_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = 1",
+    "PRAGMA cache_size = -16000",
+    "PRAGMA wal_autocheckpoint = 4000",  # 16 MiB: pages that many commits change reach the file once
+)
 _ELSEWHERE = "put the file on a local disk or use PostgreSQL"
 _REASONS = {
     sqlite3.SQLITE_FULL: ("the disk is full", "make room and try again"),

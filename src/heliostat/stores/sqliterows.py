@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from functools import cache, partial
+from functools import cache
 from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from heliostat.run import RunState
 from heliostat.stores.rows import Arrival, Arrived
 from heliostat.stores.sqlrows import Row, SqlRows, listed
 from heliostat.stores.statements import Statements, fill
@@ -16,11 +14,12 @@ from heliostat.task import Attempt
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from heliostat.queue import Lane
 
 STATEMENTS = Statements("sqlite", "?")
+AT_ONCE = 250  #: rows that are turned into columns together: as many as stay near the processor
 
 
 class SqliteRows(SqlRows):
@@ -39,13 +38,24 @@ class SqliteRows(SqlRows):
         return self._execute(statement.text, [values[n] for n in statement.names]).fetchall()
 
     def many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
-        done = 0
-        for types, alike in groupby(rows, key=_types):
-            words = _words(name, tuple(fields), types)
-            for constants, same in groupby(alike, key=words.constants):
-                text, values = words.spelled(constants)
-                done += self._executemany(text, map(values, same)).rowcount
-        return done
+        return sum(self._many(name, fields, rows[place : place + AT_ONCE]) for place in range(0, len(rows), AT_ONCE))
+
+    def _many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
+        columns = list(zip(*rows, strict=True))
+        words, varied = [], []
+        for place, column in enumerate(columns):
+            kinds = set(map(type, column))
+            if kinds <= _FAST:
+                continue
+            if len(kinds) == 1 and len(set(column)) == 1:
+                words.append((place, _literal(column[0])))
+            else:
+                varied.append(place)
+        if varied:  # rows that differ in what is slow to bind: those that are alike go together
+            alike = groupby(rows, key=lambda row: [(type(row[place]), _slow(row[place])) for place in varied])
+            return sum(self._many(name, fields, list(same)) for _, same in alike)
+        text, places = _spelled(name, tuple(fields), tuple(words))
+        return self._executemany(text, zip(*[columns[place] for place in places], strict=True)).rowcount
 
     def task_arrive(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
         wanted = {(a.run, a.number): a for a in arrivals}
@@ -60,31 +70,26 @@ class SqliteRows(SqlRows):
         return [row._replace(missing=row.missing - 1, unmet=row.unmet + unmet) for row in found]
 
     def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
-        heads = self._heads(lanes, n)
-        begun = [(lane, row) for lane, row in heads if row[2] == RunState.active or row[15]]
+        heads = self._heads(lanes, n, now)
+        begun = [row for row in heads if row[2]]
         if begun:
-            self.run("task_take", ids=listed([row[1] for _, row in begun]), worker=worker, now=now)
+            self.run("task_take", ids=listed([row[1] for row in begun]), worker=worker, now=now)
         if len(begun) < len(heads):
-            over = {row[1] for _, row in heads} - {row[1] for _, row in begun}
-            self.run("task_drop", ids=listed(over), now=now)
-        return [_leased(row, lane, now) for lane, row in begun]
+            self.run("task_drop", ids=listed([row[1] for row in heads if not row[2]]), now=now)
+        return [Attempt._make(row[3:]) for row in begun]
 
-    def _heads(self, lanes: Sequence[tuple[Lane, int]], n: int) -> list[tuple[Lane, Row]]:
+    def _heads(self, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Row]:
         """The best tasks over all lanes: each lane's own best, merged. One UPDATE … RETURNING takes a fifth longer."""
         if len(lanes) > 1:
             offering = {row[0] for row in self.fetch("lane_offering", ids=listed([lane.id for lane, _ in lanes]))}
             lanes = [(lane, most) for lane, most in lanes if lane.id in offering]
-        heads = [
-            (lane, row) for lane, most in lanes for row in self.fetch("task_heads", lane=lane.id, most=min(most, n))
-        ]
+        heads = []
+        for lane, most in lanes:
+            own = {"lane": lane.id, "graph": lane.graph, "queue": lane.queue}
+            heads += self.fetch("task_heads", **own, most=min(most, n), now=now)
         if len(lanes) > 1:
-            heads.sort(key=lambda head: (-head[1][0], head[1][1]))
+            heads.sort(key=lambda row: (-row[0], row[1]))
         return heads[:n]
-
-
-def _leased(row: Row, lane: Lane, now: float) -> Attempt:
-    values = (*row[3:6], lane.graph, row[6], lane.queue, *row[7:14], now, row[14], bool(row[15]), row[16])
-    return Attempt(*values)
 
 
 def _counted(row: Arrived, arrival: Arrival) -> Arrived:
@@ -95,45 +100,21 @@ def _counted(row: Arrived, arrival: Arrival) -> Arrived:
 # Python's sqlite3 binds None, booleans and states through its adapters, at five times the cost of a number. Rows of
 # one commit are alike in them, so they are written into the statement: one statement for each kind of row.
 
-
-def _types(row: Row) -> tuple[type, ...]:
-    return tuple(map(type, row))
+_FAST = frozenset({int, float, str})
 
 
-class _Words:
-    """A statement for rows whose values have certain types."""
-
-    def __init__(self, name: str, fields: tuple[str, ...], types: tuple[type, ...]) -> None:
-        self.name, self.fields = name, fields
-        slow = [place for place, kind in enumerate(types) if kind is bool or issubclass(kind, Enum)]
-        self._none = {fields[place]: "NULL" for place, kind in enumerate(types) if kind is type(None)}
-        self._slow = [fields[place] for place in slow]
-        self.constants = _getter(slow)
-        self._spelled: dict[Row, tuple[str, Callable[[Row], Row]]] = {}
-
-    def spelled(self, constants: Row) -> tuple[str, Callable[[Row], Row]]:
-        """The statement with these values written into it, and what takes the others from a row."""
-        if (known := self._spelled.get(constants)) is None:
-            words = self._none | {name: _literal(v) for name, v in zip(self._slow, constants, strict=True)}
-            statement = fill(STATEMENTS.source(self.name), "?", words)
-            known = statement.text, _getter([self.fields.index(name) for name in statement.names])
-            self._spelled[constants] = known
-        return known
-
-
-_words = cache(_Words)
+def _slow(value: object) -> object:
+    return None if type(value) in _FAST else value
 
 
 def _literal(value: object) -> str:
+    if value is None:
+        return "NULL"
     return f"'{value.value}'" if isinstance(value, Enum) else str(int(bool(value)))
 
 
-def _getter(places: Sequence[int]) -> Callable[[Row], Row]:
-    """What takes these places from a row, always as a tuple."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    return partial(_take, places[0] if places else None)
-
-
-def _take(place: int | None, row: Row) -> Row:
-    return () if place is None else (row[place],)
+@cache
+def _spelled(name: str, fields: tuple[str, ...], words: tuple[tuple[int, str], ...]) -> tuple[str, list[int]]:
+    """A statement with these words written into it, and the places in a row of its parameters."""
+    statement = fill(STATEMENTS.source(name), "?", {fields[place]: word for place, word in words})
+    return statement.text, [fields.index(name) for name in statement.names]

@@ -47,6 +47,11 @@ class SqlRows(ABC):
     def many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
         """Carry out a statement for each row; answers how many rows it changed in all."""
 
+    def expect(self, n: int, name: str, fields: Sequence[str], rows: Sequence[Row]) -> None:
+        """Carry out a statement for each row; raises Stale, at the latest before the commit, if that is not ``n``."""
+        if self.many(name, fields, rows) != n:
+            raise shapes.Stale
+
     # Where nobody asks what a statement changed, a database need not be waited for.
 
     def later(self, name: str, /, **values: object) -> None:
@@ -87,8 +92,10 @@ class SqlRows(ABC):
     def task_insert(self, tasks: Sequence[shapes.NewTask]) -> None:
         self.many_later("task_insert", shapes.NewTask._fields, tasks)
 
-    def task_settle(self, fences: Sequence[shapes.Fence]) -> int:
-        return self.many("task_settle", shapes.Fence._fields, fences)
+    def task_settle(self, successes: Sequence[shapes.Success], others: Sequence[shapes.Fence]) -> None:
+        for name, shape, fences in (("task_succeed", shapes.Success, successes), ("task_settle", shapes.Fence, others)):
+            if fences:
+                self.expect(len(fences), name, shape._fields, fences)
 
     def task_fences(self, references: Sequence[Reference]) -> dict[Reference, FenceState]:
         found = self.fetch("task_fences", references=listed(references))
@@ -207,6 +214,9 @@ class SqlRows(ABC):
         if graphs is None:
             return [lane_queue(row) for row in self.fetch("lane_list_all")]
         return [lane_queue(row) for row in self.fetch("lane_list", ids=listed(sorted(graphs)))]
+
+    def lane_soon(self, graphs: Iterable[int]) -> None:
+        del graphs  # a database at hand is asked when it is time
 
     def lane_set(self, lane: Lane) -> None:
         self.later("lane_set", **dict(zip(LANE, _lane_row(lane), strict=True)))
