@@ -37,12 +37,9 @@ def encode(value: object, where: str, keep: Callable[[object], Json] | None = No
     (a ``Path``, an ``Artifact``) into JSON; without it such values are refused.
     Raises BadInput with the name of the offending field.
     """
-    plain = value if type(value) in _ATOMS else _plain(value, where, keep, 0)
-    if type(plain) is str:
-        _text(plain, where)
-    elif type(plain) is int and not -_INT64 <= plain < _INT64:
-        raise BadInput(f"{where}: the integer needs more than 64 bits; send it as a string")
-    text = to_json(plain).decode()
+    if type(value) is int and -_INT64 <= value < _INT64:
+        return repr(value)  # the commonest small result, and what JSON makes of it
+    text = to_json(_plain(value, where, keep, 0)).decode()
     if len(text) > LIMIT_BYTES // 4 and (size := len(text.encode())) > LIMIT_BYTES:
         raise BadInput(f"{where}: {size:,} bytes of JSON; the limit is {LIMIT_BYTES:,}, return a Path for more")
     return text
@@ -62,9 +59,6 @@ def accept(text: str | bytes, where: str) -> str:
     if len(text) > LIMIT_BYTES:
         raise BadInput(f"{where}: {len(text):,} bytes of JSON; the limit is {LIMIT_BYTES:,}")
     return encode(decode(text, where), where)
-
-
-_ATOMS = frozenset({type(None), bool, int, str})
 
 
 def _plain(value: object, where: str, keep: Callable[[object], Json] | None, depth: int) -> Json:

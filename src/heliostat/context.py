@@ -78,12 +78,13 @@ class TaskView:
 class Context:
     """What a function sees of its attempt; see the module."""
 
+    _directory: Path | None = None
+    _inputs: Path | None = None
+    _ended = False
+
     def __init__(self, work: Work, around: Surroundings) -> None:
         self._work, self._graph, self._node, self._around = work, work.graph, work.node, around
         self._effects: list[Effect] = []
-        self._directory: Path | None = None
-        self._inputs: Path | None = None
-        self._ended = False
 
     # what it is
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from heliostat.graph import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     Perform = Callable[["Work"], "Answered"]
 
 
-@dataclass(slots=True, eq=False)
 class Work:
     """An attempt with its node and the inputs that were read for it, on its way through an executor.
 
@@ -26,16 +27,20 @@ class Work:
     ``stop`` when it should end; ``job`` is the directory of its job when that is to be collected.
     """
 
-    attempt: Attempt
-    graph: Graph
-    node: Node
-    message: str | None = None
-    settled: dict[str, Settled] = field(default_factory=dict)
-    lists: dict[str, list[Settled]] = field(default_factory=dict)
-    timeout: float | None = None
     begun_at: float | None = None
     stop: str | None = None
     job: Path | None = None
+
+    def __init__(self, attempt: Attempt, graph: Graph, node: Node) -> None:
+        self.attempt, self.graph, self.node = attempt, graph, node
+        self.message, self.inputs = attempt.message, graph.inputs(node.name)
+        self.settled: dict[str, Settled] = {}
+        self.lists: dict[str, list[Settled]] = {}
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds after which it is given up; a job's time is its batch system's affair."""
+        return None if self.node.kind is Kind.job else self.node.timeout
 
 
 @dataclass(frozen=True, slots=True)

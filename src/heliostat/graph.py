@@ -231,6 +231,12 @@ class Graph:
         return self._inputs[name]
 
     @cached_property
+    def sources(self) -> frozenset[str]:
+        """The nodes that act once and whose results others take."""
+        taken = {given.source for inputs in self._inputs.values() for given in inputs}
+        return frozenset(name for name in taken if self[name].arity is Arity.once)
+
+    @cached_property
     def starts(self) -> tuple[Node, ...]:
         """The nodes that get the message a run is started with: those that wait for nothing, and entry handlers."""
         return tuple(
@@ -257,6 +263,16 @@ class Graph:
         """
         mapped = [(edge.source, node.name) for node in self.nodes for edge in node.edges if edge.each]
         return {source: name for source, name in mapped if self[source].arity is not Arity.each}
+
+    @cached_property
+    def choosing(self) -> frozenset[str]:
+        """The nodes whose returned string decides where the run goes on."""
+        return frozenset(edge.source for node in self.nodes for edge in node.edges if edge.choice is not None)
+
+    @cached_property
+    def plans(self) -> dict[Any, Any]:
+        """What the planner has worked out for it; it follows from the graph alone."""
+        return {}
 
     @cached_property
     def counted(self) -> frozenset[str]:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
 from heliostat import codec
 from heliostat.executor import Work
-from heliostat.graph import Arity, Graph, Kind, Node
+from heliostat.graph import Arity, Graph, Node
 from heliostat.outcome import Succeeded
 from heliostat.store import Settled
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from heliostat.codec import Json
-    from heliostat.graph import Input
     from heliostat.registry import Registry
     from heliostat.run import Run
     from heliostat.store import Reference, Store
     from heliostat.task import Attempt
 
 
+ONCE = Arity.once  # looked up once: members of an enumeration are slow to reach
 REMEMBERED = 8  #: lists that each nodes go over, kept between batches: a long one lasts for many
 RECENT = 10_000  #: results that this worker has just settled, for the steps that come next
 SHORT = 4096  #: characters of a result worth remembering
@@ -39,35 +40,41 @@ class Inputs:
 
     def remember(self, work: Work, outcome: Succeeded) -> None:
         """Keep a result that was just committed: it never changes, and the next step may well run here."""
-        node = work.node
-        if node.arity is Arity.once and len(outcome.result) <= SHORT and work.graph.downstream(node.name):
+        if len(outcome.result) <= SHORT and work.node.name in work.graph.sources:
             self._recent[work.attempt[:2]] = Settled(TaskState.succeeded, outcome.result)
 
     def read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works with all that their functions are called with, in the order of the attempts."""
-        works = [self._work(attempt) for attempt in attempts]
+        graphs = {graph: self._registry.graph(graph) for graph in {attempt.graph for attempt in attempts}}
+        works = [Work(attempt, graph := graphs[attempt.graph], graph[attempt.node]) for attempt in attempts]
         self._forget()
-        found = _Found(self._store, works, self._wholes, self._recent)
-        for work in works:
-            if work.node.arity is not Arity.handler:
-                if work.node.takes_message:
+        if late := [work for work in works if not self._at_hand(work)]:
+            found = _Found(self._store, late, self._wholes, self._recent)
+            for work in late:
+                if work.node.arity is Arity.handler:
+                    if work.message is None:
+                        work.message = self._gathered(work.attempt)
+                elif work.node.takes_message:
                     work.message = found.messages.get(work.attempt.run)
-            elif work.message is None:
-                work.message = self._gathered(work.attempt)
-            if inputs := work.graph.inputs(work.node.name):
-                found.give(work, inputs)
+                found.give(work)
         return works
 
-    def _work(self, attempt: Attempt) -> Work:
-        graph = self._registry.graph(attempt.graph)
-        node = graph[attempt.node]
-        return Work(attempt, graph, node, attempt.message, timeout=None if node.kind is Kind.job else node.timeout)
+    def _at_hand(self, work: Work) -> bool:
+        """Whether all that a work needs was settled here lately, as in a chain of steps; then it has it now."""
+        if work.node.takes_message or work.node.arity is not ONCE:
+            return False
+        run, recent = work.attempt.run, self._recent
+        for _, source, number, _, _ in work.inputs:
+            if (found := recent.get((run, number))) is None:
+                return False
+            work.settled[source] = found
+        return True
 
     def _forget(self) -> None:
         while len(self._wholes) > REMEMBERED:
             del self._wholes[next(iter(self._wholes))]
-        while len(self._recent) > RECENT:
-            del self._recent[next(iter(self._recent))]
+        if len(self._recent) > RECENT:  # the older half at once: a dict is slow at giving up its first again and again
+            self._recent = dict(islice(self._recent.items(), RECENT // 2, None))
 
     def _gathered(self, attempt: Attempt) -> str:
         """The message that the engine puts together: a join's results, or the end of a run that was started."""
@@ -90,36 +97,33 @@ class _Found:
         self._lists: dict[Reference, list[Settled]] = {}
         started: set[int] = set()
         wanted: dict[Reference, None] = {}
+        items: list[tuple[Reference, int]] = []
         for work in works:
-            run = work.attempt.run
+            run, item = work.attempt.run, work.attempt.item
             if work.node.takes_message and work.node.arity is not Arity.handler:
                 started.add(run)
-            for _, _, number, _, each in work.graph.inputs(work.node.name):
+            for _, _, number, arity, each in work.inputs:
                 reference = (run, number)
                 if reference not in recent and not (each and reference in wholes):
                     wanted[reference] = None
+                if item and each and arity is Arity.each:  # the first item's task is the node's first
+                    items.append((reference, item))
         self.messages = store.messages(started) if started else {}
         self._settled = store.results(wanted) if wanted else {}
-        if items := self._items(works):
-            self._settled |= store.results(items)
+        if items:
+            self._settled |= store.results(self._tasks(items))
 
-    def _items(self, works: Sequence[Work]) -> dict[Reference, None]:
-        """The tasks that gave the single items which each nodes take from other each nodes."""
-        items: dict[Reference, None] = {}
-        for work in works:
-            run, item = work.attempt.run, work.attempt.item
-            if item:  # the first item's task is the node's first
-                for _, _, number, arity, each in work.graph.inputs(work.node.name):
-                    if each and arity is Arity.each:
-                        first = self._settled.get((run, number))
-                        if first is not None and first.block is not None:
-                            items[run, first.block + item - 1] = None
-        return items
+    def _tasks(self, items: Sequence[tuple[Reference, int]]) -> Iterator[Reference]:
+        """The tasks that gave single items of each nodes, whose first tasks are named."""
+        for first, item in items:
+            settled = self._settled.get(first)
+            if settled is not None and settled.block is not None:
+                yield first[0], settled.block + item - 1
 
-    def give(self, work: Work, inputs: Sequence[Input]) -> None:
+    def give(self, work: Work) -> None:
         """Put what was read into a work."""
         run, item = work.attempt.run, work.attempt.item
-        for _, source, number, arity, each in inputs:
+        for _, source, number, arity, each in work.inputs:
             reference = (run, number)
             if each:
                 found = self._item(reference, item or 0, arity)

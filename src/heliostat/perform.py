@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from heliostat.watch import Jobs
 
 
+_ANSWERS = frozenset({Fail, Skip, Snooze})
+
+
 class Performer:
     """Calls the function of an attempt's node; what it answers is never an exception.
 
@@ -76,21 +79,25 @@ class Performer:
         return self._jobs.submit(work, signature, given)
 
     def _outcome(self, answer: object, work: Work, context: Context) -> Outcome:
-        kind = type(answer)
-        if kind is Fail:
-            return Failed(answer.reason, final=True)  # type: ignore[attr-defined]
-        if kind is Skip:
-            return Skipped(answer.reason, context.finish())  # type: ignore[attr-defined]
-        if kind is Snooze:
-            until = self._around.clock.now() + codec.seconds(answer.delay, "Snooze")  # type: ignore[attr-defined]
-            return Snoozed(until, context.finish())
+        if type(answer) in _ANSWERS:
+            return self._answered(answer, context)
         result = context.encode(answer, "result")
-        width = None
-        if isinstance(answer, list | tuple):
-            width = len(answer)
-        elif answer is not None and (other := work.graph.listed.get(work.node.name)) is not None:
-            return Failed(f"returned {kind.__name__}, but {other} goes over its list", final=True)
-        return Succeeded(result, context.finish(), answer if isinstance(answer, str) else None, width)
+        if isinstance(answer, (list, tuple)):
+            return Succeeded(result, context.finish(), width=len(answer))
+        if answer is not None and (other := work.graph.listed.get(work.node.name)) is not None:
+            return Failed(f"returned {type(answer).__name__}, but {other} goes over its list", final=True)
+        return Succeeded(result, context.finish(), answer if isinstance(answer, str) else None)
+
+    def _answered(self, answer: object, context: Context) -> Outcome:
+        match answer:
+            case Skip(reason):
+                return Skipped(reason, context.finish())
+            case Snooze(delay):
+                return Snoozed(self._around.clock.now() + codec.seconds(delay, "Snooze"), context.finish())
+            case Fail(reason):
+                return Failed(reason, final=True)
+            case _:
+                raise TypeError(answer)
 
 
 def arguments(signature: Signature, work: Work, context: Context) -> dict[str, Any]:
@@ -100,7 +107,7 @@ def arguments(signature: Signature, work: Work, context: Context) -> dict[str, A
         given[signature.context] = context
     if signature.message is not None:
         given["message"] = _fitted(signature.message, _message(work), context)
-    for each in work.graph.inputs(work.node.name):
+    for each in work.inputs:
         settled = work.settled.get(each.source)
         parameter = signature.inputs.get(each.parameter)
         if parameter is None:

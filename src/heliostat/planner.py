@@ -7,7 +7,7 @@ commute: a store adds them up per target and decides there, in SQL, what has rea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from heliostat import codec
 from heliostat.effects import End, Map, Send, Start
@@ -18,8 +18,12 @@ from heliostat.run import RunState
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from heliostat.effects import Effect
     from heliostat.task import Attempt
+
+SUCCEEDED = TaskState.succeeded  # looked up once: members of an enumeration are slow to reach
 
 
 @dataclass(slots=True)
@@ -45,8 +49,7 @@ class Create:
     leads: bool = False  # the tasks created after it refer to it as join −1
 
 
-@dataclass(slots=True)
-class Arrive:
+class Arrive(NamedTuple):
     """``by`` of what a node waits for is settled, ``unmet`` of it in a way that does not let the node run.
 
     ``width`` is the length of the list that an each node goes over. ``first`` names the handler whose first settled
@@ -58,6 +61,15 @@ class Arrive:
     unmet: int = 0
     width: int | None = None
     first: str | None = None
+
+
+def together(arrivals: Sequence[Arrive]) -> Arrive:
+    """What arrived at one node, as one."""
+    if len(arrivals) == 1:
+        return arrivals[0]
+    widths = [arrival.width for arrival in arrivals if arrival.width is not None]
+    by, unmet = sum([arrival.by for arrival in arrivals]), sum([arrival.unmet for arrival in arrivals])
+    return Arrive(arrivals[0].node, by, unmet, widths[-1] if widths else None)
 
 
 @dataclass(slots=True)
@@ -119,20 +131,19 @@ def serial_key(node: Node, message: str) -> str | None:
     return f"{node.name}\n{codec.encode(data[node.serial], node.serial)}"
 
 
-def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState, list[Change]]:
+def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState, Sequence[Change]]:
     """The state that an attempt's outcome gives its task, and what follows for the rest of the run."""
     try:
         node = graph[attempt.node]
     except NotFound:
         return TaskState.failed, [End(RunState.failed, reason=f"{attempt.node}: {graph.label} has no such node")]
     match outcome:
-        case Succeeded(effects=effects):
-            changes = _effects(graph, attempt, effects) if effects else []
-            changes += after(graph, node, TaskState.succeeded, attempt.item, outcome.choice, outcome.width)
-            return TaskState.succeeded, changes
+        case Succeeded(_, effects, choice, width):
+            changes = after(graph, node, SUCCEEDED, attempt.item, choice, width)
+            return SUCCEEDED, [*_effects(graph, attempt, effects), *changes] if effects else changes
         case Skipped(effects=effects):
-            changes = _effects(graph, attempt, effects) if effects else []
-            return TaskState.skipped, changes + after(graph, node, TaskState.skipped, attempt.item)
+            changes = after(graph, node, TaskState.skipped, attempt.item)
+            return TaskState.skipped, [*_effects(graph, attempt, effects), *changes]
         case Snoozed(effects=effects):  # it keeps its place in a join: it will answer once more
             return TaskState.waiting, _effects(graph, attempt._replace(join=None, place=None), effects)
         case Released() | Rescued():
@@ -155,20 +166,27 @@ def after(
     item: int | None = None,
     choice: str | None = None,
     width: int | None = None,
-) -> list[Change]:
-    """What a node's settled task brings to the nodes that wait for it."""
-    first = node.name if node.arity is Arity.handler else None
+) -> Sequence[Change]:
+    """What a node's settled task brings to the nodes that wait for it; the routine is worked out once per graph."""
+    if choice is not None and node.name not in graph.choosing:
+        choice = None  # nobody asks which string it returned
     own = width if item is None else None  # what an item's task returns is no list to go over
-    return [
-        Arrive(target, 1, 0 if _met(node, edge, state, item, choice) else 1, own if edge.each else None, first)
-        for target, edge in graph.downstream(node.name)
-    ]
+    known = graph.plans.get((node.name, state, item is None)) if choice is None and own is None else None
+    if known is None:
+        first = node.name if node.arity is Arity.handler else None
+        known = tuple(
+            Arrive(target, 1, 0 if _met(node, edge, state, item, choice) else 1, own if edge.each else None, first)
+            for target, edge in graph.downstream(node.name)
+        )
+        if choice is None and own is None:
+            graph.plans[node.name, state, item is None] = known
+    return known
 
 
-def expanded(graph: Graph, node: Node, width: int) -> list[Change]:
+def expanded(graph: Graph, node: Node, width: int) -> Sequence[Change]:
     """An each node knows how many tasks it has: what waits for it waits for all of them."""
     if width == 0:
-        return after(graph, node, TaskState.succeeded, None, None, 0)
+        return after(graph, node, SUCCEEDED, None, None, 0)
     return [Arrive(target, 1 - width, 0, width if edge.each else None) for target, edge in graph.downstream(node.name)]
 
 
@@ -189,7 +207,7 @@ def _met(node: Node, edge: Edge, state: TaskState, item: int | None, choice: str
     return edge.met(state, choice)
 
 
-def _failure(graph: Graph, node: Node, attempt: Attempt, outcome: Failed) -> list[Change]:
+def _failure(graph: Graph, node: Node, attempt: Attempt, outcome: Failed) -> Sequence[Change]:
     if attempt.epilogue:
         return []
     if node.may_fail or graph.caught(node.name):

@@ -119,7 +119,7 @@ class Jobs:
             return self._around.repository.bring(artifact, files)
 
         texts: dict[str, str] = {"message": work.message or "null"}
-        for given in work.graph.inputs(work.node.name):
+        for given in work.inputs:
             if given.arity is Arity.each and not given.each:
                 items = ",".join(item.result or "null" for item in work.lists.get(given.source, ()))
                 texts[given.parameter] = f"[{items}]"

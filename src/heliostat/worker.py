@@ -261,7 +261,7 @@ class Worker:
                 assert self.watch is not None
                 self.watch.begin(work, answer.directory, now)
             else:
-                outcomes.append((work.attempt, self._judge(work, answer, now)))
+                outcomes.append((work.attempt, self._judge(work, answer, now) if type(answer) is Failed else answer))
         outcomes += self._overdue(now)
         if self.watch is not None and self.watch.jobs and now >= self.watch.due:
             ended = self.watch.tick(now)
@@ -273,9 +273,9 @@ class Worker:
             outcomes += [(work.attempt, Released("waited behind long work")) for work in self.executor.take_back()]
         return outcomes
 
-    def _judge(self, work: Work, outcome: Outcome, now: float) -> Outcome:
+    def _judge(self, work: Work, outcome: Failed, now: float) -> Failed:
         """Give a failure its next try, if the node's policy has one left."""
-        if not isinstance(outcome, Failed) or outcome.final:
+        if outcome.final:
             return outcome
         wait = retry.delay(work.node.retry, work.attempt.failures, self.chance.random())
         return outcome if wait is None else replace(outcome, retry_at=now + wait)

@@ -12,9 +12,14 @@ from typing import Any
 
 import pytest
 
+from heliostat.effects import End
 from heliostat.errors import BadInput, SchemaMismatch, StoreUnavailable
+from heliostat.outcome import RUN_ENDED, Succeeded
+from heliostat.run import RunState
+from heliostat.store import Ask, Command, SetQueue
 from heliostat.stores import sqlite
 from heliostat.stores.filesystem import network_file_system
+from heliostat.stores.rows import RunChange
 from heliostat.stores.sqlite import SqliteStore
 from heliostat.task import TaskState
 from tests.integration.stores import JOIN, RUN, TALK, begin, send, states, work
@@ -257,3 +262,53 @@ def test_an_unstorable_value_is_refused_alone(store: SqliteStore) -> None:
     words = [verdict.word for verdict in store.settle("w", outcomes, 4.0).verdicts]
     assert words == ["committed", "refused", "committed"]
     assert store.run(RUN).state == "active"  # type: ignore[union-attr]
+
+
+def test_what_another_process_changes_is_seen_at_once(store: SqliteStore, path: Path) -> None:
+    """A process remembers its runs and lanes only while nobody else writes."""
+    other = SqliteStore(path)
+    [run] = begin(store)
+    send(store, run, n=4)
+    ask = Ask("w", frozenset({TALK.id}), 1)
+    [first] = store.lease(ask, 3.0)
+    other.accept([Command(SetQueue("default", paused=True))], 3.0)
+    batch = store.settle("w", [(first, Succeeded())], 4.0, ask)
+    assert batch.leased == ()
+    other.accept([Command(SetQueue("default", paused=False))], 4.0)
+    [second] = store.lease(ask, 5.0)
+    other.accept([Command(End(RunState.cancelled), run)], 5.0)
+    batch = store.settle("w", [(second, Succeeded())], 6.0, ask)
+    assert (batch.verdicts, batch.leased) == ((RUN_ENDED,), ())
+    other.close()
+
+
+def test_a_process_alone_reads_its_runs_and_lanes_once(store: SqliteStore) -> None:
+    """What it wrote itself it knows."""
+    [run] = begin(store)
+    send(store, run, n=5)
+    read: list[str] = []
+    assert work(store, TALK, "w", n=1, idle=1) == 6
+    writer = store._mine().writer
+    assert writer is not None
+    send(store, run, n=5)
+    writer.set_trace_callback(read.append)
+    assert work(store, TALK, "w", n=1, idle=1) == 5
+    assert [line for line in read if line.startswith(("SELECT id, graph_id", "SELECT l.id"))] == []
+
+
+def test_a_transaction_that_fails_leaves_nothing_to_remember(store: SqliteStore) -> None:
+    """The rows are read again, as they are."""
+    [run] = begin(store)
+    send(store, run)
+    with store.transaction() as rows:
+        [before] = rows.run_lock([run])
+
+    def fail() -> None:
+        with store.transaction() as rows:
+            rows.run_change([RunChange(*before[6:-1], 9.0, run)])
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        fail()
+    with store.transaction() as rows:
+        assert rows.run_lock([run]) == [before]

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from heliostat.stores.known import Known
     from heliostat.stores.rows import Rows
 
+ACTIVE, READY, PENDING = RunState.active, TaskState.ready, TaskState.pending  # looked up once: members of enumerations
+SUCCEEDED, SKIPPED, HANDLER = TaskState.succeeded, TaskState.skipped, Arity.handler  # are slow to reach
+
 UNMET = "an input was skipped or not chosen"
 WHY_CANCELLED = {
     RunState.succeeded: "the run was completed",
@@ -43,11 +46,9 @@ class OpenRun:
     __slots__ = (*(name for name in RunRow._fields if name != "graph"), "facts", "graph", "others", "succeeded", "was")
 
     def __init__(self, row: RunRow, graph: Graph, *, new: bool = False) -> None:
-        self.id, self.graph, self.state, self.priority = row.id, graph, row.state, row.priority
-        self.paused, self.closing, self.open, self.last = row.paused, row.closing, row.open, row.last
-        self.parent, self.parent_task, self.created_at = row.parent, row.parent_task, row.created_at
-        self.reason, self.result, self.ended_at = row.reason, row.result, row.ended_at
-        self.was = None if new else self.change
+        self.id, _, self.priority, self.parent, self.parent_task, self.created_at = row[:6]
+        self.graph, self.was = graph, None if new else row[6:]
+        self.state, self.paused, self.closing, self.open, self.last, self.result, self.reason, self.ended_at = row[6:]
         self.succeeded: list[int] = []
         self.others: dict[str, list[int]] = {}
         self.facts: dict[str, object] = {}
@@ -55,11 +56,11 @@ class OpenRun:
     @property
     def takes(self) -> bool:
         """Whether new tasks may be born in it."""
-        return self.state is RunState.active and not self.closing
+        return self.state is ACTIVE and not self.closing
 
     def note(self, state: TaskState, number: int) -> None:
         """Remember for the journal that a task reached a state."""
-        if state is TaskState.succeeded:
+        if state is SUCCEEDED:
             self.succeeded.append(number)
         else:
             self.others.setdefault(state, []).append(number)
@@ -88,7 +89,7 @@ class Commit:
         self.new_runs: list[NewRun] = []
         self.started: dict[tuple[str, str], tuple[int, str]] = {}
         self.inserts: list[NewTask] = []
-        self.arrivals: dict[tuple[int, str], Arrive] = {}
+        self.arrivals: dict[tuple[int, str], list[Arrive]] = {}
         self.joins: dict[tuple[int, int], int] = {}
         self.causes: dict[tuple[int, str], int] = {}
         self.turns: dict[tuple[int, str], None] = {}
@@ -142,12 +143,10 @@ class Commit:
         if change.first is not None and not self._first(run.id, change.first, cause or 0):
             return
         key = (run.id, change.node.name)
-        if (known := self.arrivals.get(key)) is None:
-            self.arrivals[key] = change
-        else:
-            known.by += change.by
-            known.unmet += change.unmet
-            known.width = change.width if change.width is not None else known.width
+        if (known := self.arrivals.get(key)) is not None:
+            known.append(change)
+            return
+        self.arrivals[key] = [change]
         if cause is not None:
             self.causes.setdefault(key, cause)
 
@@ -176,25 +175,25 @@ class Commit:
         if change.idempotency_key is not None:
             self.keys[run.id, node.name, change.idempotency_key] = (number, change.message)
         missing, unmet, state = change.missing, 0, change.state
-        if node.edges and node.arity is Arity.handler:
+        if node.edges and node.arity is HANDLER:
             gate = self.rows.gate_state(run.id, node.name)
             missing += gate is None or gate[0] > 0
             unmet = 1 if gate is not None and gate[0] == 0 and gate[1] else 0
-            if missing and state is TaskState.ready:
-                state = TaskState.pending
+            if missing and state is READY:
+                state = PENDING
         join = leader if change.join == -1 else change.join
         if unmet and not missing:
-            self._insert(run, node, number, TaskState.skipped, change, cause, 0, unmet, join, reason=UNMET)
+            self._insert(run, node, number, SKIPPED, change, cause, 0, unmet, join, reason=UNMET)
             self._skip(run, node, number, join)
             return number
-        if change.key is not None and state is TaskState.pending and not missing:
+        if change.key is not None and state is PENDING and not missing:
             self.turns[run.id, change.key] = None
         self._insert(run, node, number, state, change, cause, missing, unmet, join)
         return number
 
     def _skip(self, run: OpenRun, node: Node, number: int, join: int | None) -> None:
         """A message will not be handled: whoever waits for its handler or for its place in a join hears of it."""
-        self._follow(run, planner.after(run.graph, node, TaskState.skipped), number)
+        self._follow(run, planner.after(run.graph, node, SKIPPED), number)
         if join is not None:
             self.joined(run.id, join)
 
@@ -295,18 +294,18 @@ class Commit:
         row = RunRow(
             start.run,
             graph.id,
-            RunState.active,
+            start.priority,
+            parent=parent.id if parent and then is not None else None,
+            parent_task=then,
+            created_at=self.now,
+            state=ACTIVE,
             paused=False,
             closing=False,
             open=int(graph.stays_open),
             last=len(graph.nodes),
-            priority=start.priority,
-            parent=parent.id if parent and then is not None else None,
-            parent_task=then,
-            reason=None,
             result=None,
+            reason=None,
             ended_at=None,
-            created_at=self.now,
         )
         run = OpenRun(row, graph, new=True)
         self.runs[run.id] = run
@@ -348,7 +347,7 @@ class Commit:
     def write(self) -> None:
         """Settle all arrivals and ends, then write what this commit has become."""
         self._settle_all()
-        while quiet := [run for run in self.runs.values() if run.open <= 0 and run.state is RunState.active]:
+        while quiet := [run for run in self.runs.values() if run.open <= 0 and run.state is ACTIVE]:
             for run in quiet:
                 self._end_quietly(run)
             self._settle_all()
@@ -366,14 +365,17 @@ class Commit:
             for run, end in ends:
                 self._end(run, end)
 
-    def _settle_arrivals(self, arrivals: dict[tuple[int, str], Arrive], joins: dict[tuple[int, int], int]) -> None:
+    def _settle_arrivals(
+        self, arrivals: dict[tuple[int, str], list[Arrive]], joins: dict[tuple[int, int], int]
+    ) -> None:
         counted: list[Arrival] = [Arrival(by, 0, None, False, *target) for target, by in joins.items()]
         known: dict[tuple[int, int], Arrive] = {}
-        for (run_id, name), arrive in arrivals.items():
+        for (run_id, name), arrived in arrivals.items():
+            arrive = planner.together(arrived)
             run, node = self.runs[run_id], arrive.node
             if not run.takes:
                 continue
-            if node.arity is Arity.handler:
+            if node.arity is HANDLER:
                 self._gate(run, node, arrive)
             elif arrive.by == len(node.edges) and name not in run.graph.counted:
                 self._complete(run, node, arrive.unmet, arrive.width, born=False)
@@ -406,12 +408,12 @@ class Commit:
         if missing == 0:
             self._complete(run, node, arrive.unmet, arrive.width, born=False)
             return
-        birth = Create(node, TaskState.pending, number)
+        birth = Create(node, PENDING, number)
         self._insert(
             run,
             node,
             number,
-            TaskState.pending,
+            PENDING,
             birth,
             self.causes.get((run.id, node.name)),
             missing,
@@ -428,18 +430,16 @@ class Commit:
                 self._flush_tasks()
                 unmet = sum(not self.rows.task_failed(run.id, graph.number(source)) for source in failed)
         if unmet:
-            self._finish(run, node, number, TaskState.skipped, None, UNMET, born=born)
-            self._follow(run, planner.after(graph, node, TaskState.skipped), number)
+            self._finish(run, node, number, SKIPPED, None, UNMET, born=born)
+            self._follow(run, planner.after(graph, node, SKIPPED), number)
         elif node.arity is Arity.each:
             self._expand(run, node, number, width or 0, born=born)
         elif not born:
-            self._insert(
-                run, node, number, TaskState.ready, Create(node, number=number), self.causes.get((run.id, node.name))
-            )
+            self._insert(run, node, number, READY, Create(node, number=number), self.causes.get((run.id, node.name)))
         elif _decides(graph, node):
             self.rows.task_expand([Expand(None, None, run.id, number)])
 
-    def _follow(self, run: OpenRun, changes: list[Change], cause: int) -> None:
+    def _follow(self, run: OpenRun, changes: Sequence[Change], cause: int) -> None:
         for change in changes:
             self._arrive(run, change, cause)  # type: ignore[arg-type]
 
@@ -458,7 +458,7 @@ class Commit:
 
     def _expand(self, run: OpenRun, node: Node, number: int, width: int, *, born: bool) -> None:
         if width == 0:
-            self._finish(run, node, number, TaskState.succeeded, 0, "the list was empty", born=born)
+            self._finish(run, node, number, SUCCEEDED, 0, "the list was empty", born=born)
         else:
             block, cause = run.last + 1, self.causes.get((run.id, node.name))
             run.last += width - 1
@@ -466,9 +466,9 @@ class Commit:
                 self.rows.task_expand([Expand(width, block, run.id, number)])
             else:
                 first = Create(node, number=number, item=0)
-                self._insert(run, node, number, TaskState.ready, first, cause, width=width, block=block)
+                self._insert(run, node, number, READY, first, cause, width=width, block=block)
             if width > 1:  # those after the first differ by their number and item alone
-                self._insert(run, node, block, TaskState.ready, Create(node, item=1), cause)
+                self._insert(run, node, block, READY, Create(node, item=1), cause)
                 like = self.inserts[-1]
                 for item in range(2, width):
                     values = (like.run, block + item - 1, like.lane, like.node, item, *like[5:])
@@ -489,7 +489,7 @@ class Commit:
         """A handler's message has all it waits for: it is ready, takes its turn, or is skipped."""
         if row.unmet:
             node = run.graph[row.node]
-            self._finish(run, node, row.number, TaskState.skipped, None, UNMET, born=True)
+            self._finish(run, node, row.number, SKIPPED, None, UNMET, born=True)
             self._skip(run, node, row.number, row.join)
         elif row.key is not None:
             self.turns[run.id, row.key] = None
@@ -502,7 +502,7 @@ class Commit:
         self._end(run, End(state, reason=run.reason))
 
     def _end(self, run: OpenRun, end: End) -> None:
-        if run.state is not RunState.active or (run.closing and end.state is RunState.succeeded):
+        if run.state is not ACTIVE or (run.closing and end.state is RunState.succeeded):
             return
         self._flush_tasks()
         if end.state is RunState.failed and run.graph.on_failure == "finish" and run.open > 0 and not run.closing:
@@ -558,12 +558,12 @@ class Commit:
             if (change := run.change) != run.was:
                 changes.append(RunChange(*change, run.id))
             if run.others or run.facts:
-                event = run.others | run.facts | ({TaskState.succeeded: run.succeeded} if run.succeeded else {})
+                event = run.others | run.facts | ({SUCCEEDED: run.succeeded} if run.succeeded else {})
                 journal.append((run.id, self.now, self.actor, to_json(event).decode()))
             elif run.succeeded:
                 routine[str(run.id)] = run.succeeded
         if routine:
-            journal.append((SEVERAL, self.now, self.actor, to_json({TaskState.succeeded: routine}).decode()))
+            journal.append((SEVERAL, self.now, self.actor, to_json({SUCCEEDED: routine}).decode()))
         if changes:
             self.rows.run_change(changes)
         if journal:

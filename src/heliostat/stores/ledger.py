@@ -147,24 +147,25 @@ class Ledger(ABC):
     ) -> None:
         """Fence first, then apply what follows. ``own``: the attempts say so themselves."""
         rows, now = commit.rows, commit.now
-        planned = [(a, o, *planner.settled(commit.runs[a.run].graph, a, o)) for a, o in outcomes]
-        successes, others = [], []
-        for attempt, outcome, state, _ in planned:
+        successes, others, past, planned = [], [], [], []
+        for attempt, outcome in outcomes:
+            run = commit.runs[attempt.run]
+            state, changes = planner.settled(run.graph, attempt, outcome)
+            planned.append((run, attempt, outcome, state, changes))
             if type(outcome) is Succeeded:
                 successes.append(Success(outcome.result, now, *attempt[:3], worker))
             else:
                 others.append(_fence(attempt, outcome, state, worker, now, own=own))
         rows.task_settle(successes, others)
-        past = []
-        for attempt, outcome, state, changes in planned:
-            run = commit.runs[attempt.run]
+        for run, attempt, outcome, state, changes in planned:
             run.note(state, attempt.number)
             final = state in FINAL
             run.open -= final
             if attempt.key is not None and (final or type(outcome) is Snoozed):
                 commit.turns[run.id, attempt.key] = None
             if run.takes or attempt.epilogue:
-                commit.apply(run, changes, attempt.number)
+                if changes:
+                    commit.apply(run, changes, attempt.number)
                 if final and attempt.join is not None and not planner.passes_on(outcome):
                     commit.joined(run.id, attempt.join)
             if effects := getattr(outcome, "effects", ()):

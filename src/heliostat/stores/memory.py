@@ -161,26 +161,8 @@ class MemoryRows:
     # runs
 
     def run_lock(self, ids: Sequence[int]) -> list[RunRow]:
-        found = [self.t.runs[i] for i in ids if i in self.t.runs]
-        return [
-            RunRow(
-                r.id,
-                r.graph,
-                r.state,
-                r.paused,
-                r.closing,
-                r.open,
-                r.last,
-                r.priority,
-                r.parent,
-                r.parent_task,
-                r.reason,
-                r.result,
-                r.ended_at,
-                r.created_at,
-            )
-            for r in found
-        ]
+        found = [self.t.runs[run] for run in ids if run in self.t.runs]
+        return [RunRow._make(getattr(run, name) for name in RunRow._fields) for run in found]
 
     def run_insert(self, runs: Sequence[NewRun]) -> None:
         for new in runs:

@@ -25,18 +25,18 @@ class RunRow(NamedTuple):
 
     id: int
     graph: int
-    state: RunState
+    priority: int
+    parent: int | None
+    parent_task: int | None
+    created_at: float
+    state: RunState  # from here on, what can change: as ``RunChange`` begins
     paused: bool
     closing: bool
     open: int
     last: int
-    priority: int
-    parent: int | None
-    parent_task: int | None
-    reason: str | None
     result: str | None
+    reason: str | None
     ended_at: float | None
-    created_at: float
 
 
 class NewRun(NamedTuple):

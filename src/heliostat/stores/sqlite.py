@@ -22,7 +22,7 @@ from heliostat.stores.forks import PerProcess
 from heliostat.stores.ledger import Ledger
 from heliostat.stores.pruning import prune
 from heliostat.stores.reading import Reading
-from heliostat.stores.sqliterows import STATEMENTS, SqliteRows
+from heliostat.stores.sqliterows import STATEMENTS, SqliteRows, Still
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +50,7 @@ class _Connections:
         self.writer: sqlite3.Connection | None = None
         self.readers: list[sqlite3.Connection] = []
         self.checked = False
+        self.still = Still()
 
 
 class SqliteStore(Reading, Ledger):
@@ -69,7 +70,9 @@ class SqliteStore(Reading, Ledger):
     def transaction(self) -> Iterator[SqliteRows]:
         """One transaction, alone in the database; waits its turn."""
         with self._writing() as connection:
-            yield SqliteRows(connection)
+            still = self._mine().still
+            still.see(connection.execute("PRAGMA data_version").fetchone()[0])
+            yield SqliteRows(connection, still)
 
     @contextmanager
     def _writing(self, *, checked: bool = True) -> Iterator[sqlite3.Connection]:
@@ -94,6 +97,7 @@ class SqliteStore(Reading, Ledger):
 
     def _undo(self, mine: _Connections, writer: sqlite3.Connection) -> None:
         """Roll back; a connection that cannot is given up."""
+        mine.still.forget()
         try:
             if writer.in_transaction:
                 writer.execute("ROLLBACK")

@@ -7,30 +7,70 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from heliostat.stores.rows import Arrival, Arrived
+from heliostat.run import RunState
+from heliostat.stores.rows import Arrival, Arrived, RunRow
 from heliostat.stores.sqlrows import Row, SqlRows, listed
 from heliostat.stores.statements import Statements, fill
 from heliostat.task import Attempt
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from heliostat.queue import Lane
+    from heliostat.queue import Lane, Queue
+    from heliostat.stores.rows import RunChange
 
 STATEMENTS = Statements("sqlite", "?")
+REMEMBERED = 10_000  #: runs
 AT_ONCE = 250  #: rows that are turned into columns together: as many as stay near the processor
+
+
+class Still:
+    """What a process has read or written itself, and what is still true while nobody else has written.
+
+    SQLite tells: its ``data_version`` changes with the commits of other connections. Many processes on one file gain
+    nothing by it; the one process of a laptop reads neither its runs nor its lanes again at each commit.
+    """
+
+    def __init__(self) -> None:
+        self.version = -1
+        self.runs: dict[int, RunRow] = {}
+        self.lanes: dict[frozenset[int] | None, list[tuple[Lane, Queue]]] = {}
+
+    def see(self, version: int) -> None:
+        """A transaction begins: forget all if others have written."""
+        if version != self.version or len(self.runs) > REMEMBERED:
+            self.forget()
+            self.version = version
+
+    def forget(self) -> None:
+        """Nothing is sure any more."""
+        self.version = -1
+        self.runs.clear()
+        self.lanes.clear()
+
+    def changed(self, change: RunChange) -> None:
+        """A run was written; those that are over are not remembered, for they may be pruned."""
+        if (row := self.runs.get(change.id)) is None:
+            return
+        if change.state is RunState.active:
+            self.runs[row.id] = RunRow._make(row[:6] + change[:-1])
+        else:
+            del self.runs[row.id]
 
 
 class SqliteRows(SqlRows):
     """A transaction in SQLite; implements ``rows.Rows``."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, still: Still | None = None) -> None:
         self._execute = connection.execute
         self._executemany = connection.executemany
+        self._still = still or Still()
 
     def run(self, name: str, /, **values: object) -> int:
         statement = STATEMENTS[name]
+        if name.startswith(("lane_", "queue_")):
+            self._still.lanes.clear()
         return self._execute(statement.text, [values[n] for n in statement.names]).rowcount
 
     def fetch(self, name: str, /, **values: object) -> list[Row]:
@@ -41,21 +81,47 @@ class SqliteRows(SqlRows):
         return sum(self._many(name, fields, rows[place : place + AT_ONCE]) for place in range(0, len(rows), AT_ONCE))
 
     def _many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
+        if name.startswith(("lane_", "queue_")):
+            self._still.lanes.clear()
         columns = list(zip(*rows, strict=True))
         words, varied = [], []
         for place, column in enumerate(columns):
-            kinds = set(map(type, column))
-            if kinds <= _FAST:
-                continue
-            if len(kinds) == 1 and len(set(column)) == 1:
-                words.append((place, _literal(column[0])))
-            else:
+            first = column[0]
+            if column.count(first) == len(column):
+                if type(first) not in _FAST:
+                    words.append((place, _literal(first)))
+            elif not _FAST.issuperset(map(type, column)):
                 varied.append(place)
         if varied:  # rows that differ in what is slow to bind: those that are alike go together
             alike = groupby(rows, key=lambda row: [(type(row[place]), _slow(row[place])) for place in varied])
             return sum(self._many(name, fields, list(same)) for _, same in alike)
         text, places = _spelled(name, tuple(fields), tuple(words))
         return self._executemany(text, zip(*[columns[place] for place in places], strict=True)).rowcount
+
+    # what is still true
+
+    def run_lock(self, ids: Sequence[int]) -> list[RunRow]:
+        known = self._still.runs
+        if asked := [run for run in ids if run not in known]:
+            found = super().run_lock(asked)
+            known.update((row.id, row) for row in found if row.state is RunState.active)
+            if len(found) == len(ids):
+                return found
+            known = known | {row.id: row for row in found}
+        return [known[run] for run in ids if run in known]
+
+    def run_change(self, changes: Sequence[RunChange]) -> None:
+        super().run_change(changes)
+        for change in changes:
+            self._still.changed(change)
+
+    def lane_list(self, graphs: Iterable[int] | None = None) -> list[tuple[Lane, Queue]]:
+        key = None if graphs is None else frozenset(graphs)
+        if (known := self._still.lanes.get(key)) is None:
+            known = self._still.lanes[key] = super().lane_list(key)
+        return known
+
+    # tasks
 
     def task_arrive(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
         wanted = {(a.run, a.number): a for a in arrivals}

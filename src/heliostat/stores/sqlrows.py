@@ -66,7 +66,7 @@ class SqlRows(ABC):
 
     def run_lock(self, ids: Sequence[int]) -> list[RunRow]:
         found = self.fetch("run_lock", ids=listed(ids))
-        return [RunRow(r[0], r[1], RUN_STATES[r[2]], bool(r[3]), bool(r[4]), *r[5:]) for r in found]
+        return [RunRow._make((*r[:6], RUN_STATES[r[6]], bool(r[7]), bool(r[8]), *r[9:])) for r in found]
 
     def run_insert(self, runs: Sequence[shapes.NewRun]) -> None:
         self.many_later("run_insert", shapes.NewRun._fields, runs)

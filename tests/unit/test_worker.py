@@ -1,0 +1,81 @@
+"""The worker's turns: whoever has nothing else to do settles and leases, while another thread serves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import heliostat
+from heliostat import Workflow
+from heliostat.engine import Engine
+
+steps = Workflow("steps")
+
+
+@steps.node
+def first() -> int:
+    """Begin."""
+    return 1
+
+
+@steps.node
+def second(first: int) -> int:
+    """Go on."""
+    return first + 1
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """An engine in memory."""
+    with heliostat.open("memory://") as engine:
+        yield engine
+
+
+def test_a_step_may_begin_in_the_thread_in_which_the_one_before_ended(engine: Engine) -> None:
+    """That thread settles and leases by itself; whoever serves need not be woken for it."""
+    ticked: list[str] = []
+    worker = engine._worker = engine.worker()
+    tick = worker.tick
+
+    def noting(now: float) -> float:
+        ticked.append(threading.current_thread().name)
+        return tick(now)
+
+    worker.tick = noting  # type: ignore[method-assign]
+    assert [engine.run(steps).result() for _ in range(20)] == [2] * 20
+    assert "heliostat-slot" in ticked
+
+
+def test_a_turn_is_nothing_while_nobody_serves(engine: Engine) -> None:
+    """Else a worker would go on leasing when its program has stopped working."""
+    engine.start(steps)
+    worker = engine.worker()
+    worker.turn()
+    assert not worker.bell.is_set()
+    assert engine.runs()[0].open == 1
+
+
+def test_a_turn_that_another_has_already_rings_for_whoever_serves(engine: Engine) -> None:
+    """What ended meanwhile is not left lying."""
+    worker = engine.worker()
+    worker._serving = True
+    with worker._cycle:
+        worker.turn()
+    assert worker.bell.is_set()
+
+
+def test_what_goes_wrong_in_a_turn_is_raised_where_the_worker_serves(engine: Engine) -> None:
+    """A thread of the executor is no place for it."""
+    worker = engine._worker = engine.worker()
+    tick = worker.tick
+
+    def failing(now: float) -> float:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("a mistake in a loop")
+        return tick(now)
+
+    worker.tick = failing  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="a mistake in a loop"):
+        engine.run(steps)
