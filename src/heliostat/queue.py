@@ -25,7 +25,9 @@ class Queue:
 class Lane:
     """What a worker leases from: the ready tasks of one definition on one queue.
 
-    A node with a limit of its own has a lane of its own, so that a lease never scans past what it may not take.
+    A node with a limit of its own has a lane of its own, so that a lease never scans past what it may not take; so has
+    one that was paused, or whose queue or limit has changed. Where a node has one, its tasks belong there: what was
+    born elsewhere, in a process that did not know, is moved by whoever would lease it.
     """
 
     id: int
@@ -71,8 +73,14 @@ class Why:
 
 def lane_of(graph: Graph, node: Node) -> Lane:
     """The lane in which a node's tasks become ready, as its definition says it."""
-    own = node.name if node.limit is not None else None
-    return Lane(lane_id(graph.id, node.queue, own), node.queue, graph.id, own, node.limit)
+    if node.limit is not None:
+        return own_lane(graph, node)
+    return Lane(lane_id(graph.id, node.queue, None), node.queue, graph.id)
+
+
+def own_lane(graph: Graph, node: Node) -> Lane:
+    """A lane for a node alone, as its definition says it; it keeps its key when the node changes queues."""
+    return Lane(lane_id(graph.id, node.queue, node.name), node.queue, graph.id, node.name, node.limit)
 
 
 def lane_id(graph: int, queue: str, node: str | None) -> int:

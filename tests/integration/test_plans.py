@@ -38,9 +38,9 @@ WALKED = {
     "run_leftover": {"runs_leftover"},  # ended runs that a sweep has not seen
     "task_next_due": {"tasks_due"},  # the first is wanted
     "journal": {"journal_pkey"},  # a page is wanted
-    "lane_adopt": {"runs", "runs_pkey", "runs_state", "runs_ended", "runs_leftover"},  # an operator sets a node's limit
+    "lane_adopt": {"tasks_ready"},  # an operator sets a node's limit
 }
-SMALL = {"graphs", "lanes", "queues", "workers", "l", "q", "json_each", "wanted", "oldest", "schema_version"}
+SMALL = {"graphs", "lanes", "queues", "workers", "l", "q", "json_each", "wanted", "oldest", "best", "schema_version"}
 NOT_PLANNED = ("schema_", "journal_l", "journal_o", "transaction_", "clock", "task_copy")
 
 

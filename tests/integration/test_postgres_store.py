@@ -6,21 +6,23 @@ import multiprocessing
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import psycopg
 import pytest
 
-from heliostat.effects import Send, Start
+from heliostat.effects import End, Map, Send, Start
 from heliostat.errors import BadInput, Ended, SchemaMismatch, StoreUnavailable
 from heliostat.outcome import Failed, Succeeded
+from heliostat.queue import own_lane
 from heliostat.run import RunState
 from heliostat.store import Ask, Command, Pause, SetNode, SetQueue
 from heliostat.stores import postgres
 from heliostat.stores.postgres import PostgresStore
 from heliostat.stores.postgresrows import PostgresRows
+from heliostat.stores.rows import Due
 from heliostat.task import TaskState
 from tests.integration.stores import JOIN, RUN, TALK, begin, send, states, work
 
@@ -312,6 +314,48 @@ def test_two_who_start_with_one_key_start_one_run(store: PostgresStore, postgres
     assert len(store.runs()) == 2
     for other in others:
         other.close()
+
+
+def beside(url: str, statements: Callable[[PostgresRows], object], work: Callable[[], object]) -> None:
+    """Do ``work`` in a thread while another process has carried out statements, and then have it commit."""
+    other = PostgresStore(url)
+    thread = threading.Thread(target=work)
+    with other.transaction() as rows:
+        statements(rows)
+        rows.fetch("clock")  # an answer, so that they have been carried out
+        thread.start()
+        thread.join(0.5)  # done, or waiting for a lock
+    thread.join()
+    other.close()
+
+
+def test_an_arrival_beside_an_operator_is_not_lost(store: PostgresStore, postgres_database: str) -> None:
+    """Setting a node writes no task that waits for arrivals."""
+    begin(store)
+    ask = Ask("w", frozenset({TALK.id}), 2)
+    [first] = store.lease(ask, 2.0)
+    fan = Map("hear", ("1", "2"), then="one")
+    members = store.settle("w", [(first, Succeeded("1", (fan,)))], 2.0, ask).leased
+    store.settle("w", [(members[0], Succeeded("1"))], 2.0)
+    beside(
+        postgres_database,
+        lambda rows: rows.lane_set(own_lane(TALK, TALK["one"])),
+        lambda: store.settle("w", [(members[1], Succeeded("1"))], 2.0),
+    )
+    assert work(store, TALK, "w") == 1
+
+
+def test_what_is_promoted_beside_an_end_is_cancelled_with_it(store: PostgresStore, postgres_database: str) -> None:
+    """A task that changes between two states of waiting is still one that has not begun."""
+    [run] = begin(store)
+    store.accept([Command(Send("hear", "1", due_at=5.0), run)], 2.0)
+    [due] = [task for task in store.tasks(run) if task.state is TaskState.waiting]
+    beside(
+        postgres_database,
+        lambda rows: rows.task_promote([Due(run, due.number, None)], 5.0),
+        lambda: store.accept([Command(End(RunState.cancelled), run)], 5.0),
+    )
+    assert (states(store), store.run(run).open) == ({TaskState.cancelled: 2}, 0)  # type: ignore[union-attr]
 
 
 def test_the_stream_of_all_runs_never_passes_what_is_still_being_written(

@@ -84,6 +84,7 @@ class Commit:
 
     def __init__(self, rows: Rows, known: Known, now: float, actor: str) -> None:
         self.rows, self.known, self.now, self.actor = rows, known, now, actor
+        known.begin()
         self.runs: dict[int, OpenRun] = {}
         self.asked: set[int] = set()
         self.new_runs: list[NewRun] = []

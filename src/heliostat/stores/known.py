@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heliostat.errors import Conflict, NotFound
-from heliostat.queue import lanes
+from heliostat.queue import lanes, own_lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,17 @@ class Known:
     def __init__(self) -> None:
         self.graphs: dict[int, Graph] = {}
         self._lanes: dict[int, dict[str, int]] = {}
+        self._unsure: set[int] = set()  # definitions that a transaction wrote, of which nobody knows whether it stayed
+
+    def begin(self) -> None:
+        """A transaction begins: what was read of what the one before wrote is read again."""
+        while self._unsure:
+            self._lanes.pop(self._unsure.pop(), None)
+
+    def changed(self, graph: int) -> None:
+        """This transaction writes a definition or its lanes."""
+        self._lanes.pop(graph, None)
+        self._unsure.add(graph)
 
     def graph(self, rows: Rows, graph: int) -> Graph:
         """A registered definition; raises NotFound."""
@@ -33,11 +45,18 @@ class Known:
 
     def need(self, rows: Rows, graph: Graph, now: float) -> None:
         """Have a definition in the database; raises Conflict if its version stands for another structure."""
-        if graph.id not in self.graphs and rows.graph_get(graph.id) is None:
+        if graph.id in self.graphs or graph.id in self._unsure:
+            return
+        if (known := rows.graph_get(graph.id)) is None:
             self.register(rows, graph, now)
+        else:
+            self.graphs[graph.id] = known
 
     def register(self, rows: Rows, graph: Graph, now: float) -> None:
-        """Write a definition, its lanes and queues; raises Conflict if its version stands for another structure."""
+        """Write a definition, its lanes and queues; raises Conflict if its version stands for another structure.
+
+        Of one that is there, only what the code has changed is written: the rest stays as operators set it.
+        """
         if graph.version is not None:
             for other in rows.graph_same(graph.name, graph.version):
                 if other.fingerprint != graph.fingerprint:
@@ -45,7 +64,24 @@ class Known:
                         f"workflow {graph.label} is registered with another structure "
                         f"({graph.difference(other)}); give it a new version"
                     )
-        rows.graph_insert(graph, lanes(graph), now)
+        self.changed(graph.id)
+        if rows.graph_insert(graph, now):
+            rows.lane_insert(lanes(graph))
+        elif (before := rows.graph_lock(graph.id)) is not None and before != graph:
+            rows.graph_change(graph)
+            self._change_lanes(rows, before, graph)
+
+    def _change_lanes(self, rows: Rows, before: Graph, graph: Graph) -> None:
+        """Give each node whose queue or limit has changed a lane of its own, which every process will find."""
+        rows.lane_insert([lane for lane in lanes(graph) if lane.node is None])
+        own = {lane.node: lane for lane, _ in rows.lane_list([graph.id])}
+        for node in graph:
+            was = before[node.name]
+            if (was.queue, was.limit) == (node.queue, node.limit):
+                continue
+            lane = own.get(node.name) or own_lane(graph, node)
+            limit = lane.limit if was.limit == node.limit else node.limit
+            rows.lane_set(replace(lane, queue=node.queue, limit=limit))
 
     def lane(self, rows: Rows, graph: Graph, node: str) -> int:
         """The lane in which a node's tasks become ready."""

@@ -29,7 +29,7 @@ from heliostat.outcome import (
     Succeeded,
     Verdict,
 )
-from heliostat.queue import Lane, Queue, lane_id
+from heliostat.queue import Lane, Queue, own_lane
 from heliostat.run import RunState, public_id
 from heliostat.store import KEEP, Answer, Ask, Batch, Command, Pause, Register, SetNode, SetQueue
 from heliostat.stores.commit import CANCEL_AT_ONCE, Commit, Unlocked
@@ -38,20 +38,21 @@ from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
 from heliostat.task import FINAL, AttemptState, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import TypeVar
 
     from heliostat.queue import WorkerInfo
     from heliostat.store import Reference
     from heliostat.stores.commit import OpenRun
-    from heliostat.stores.rows import Rows
+    from heliostat.stores.rows import Rows, Strays
     from heliostat.task import Attempt
 
     T = TypeVar("T")
 
 PROMOTE_AT_ONCE = 1000
 SWEEP_AT_ONCE = 100
+MOVE_AT_ONCE = 1000  #: ready tasks among which a lease that met a stray looks for others
 
 
 class Ledger(ABC):
@@ -206,17 +207,35 @@ class Ledger(ABC):
         for lane, queue in lanes:
             if not (lane.paused or queue.paused) and (ask.queues is None or queue.name in ask.queues):
                 by_queue.setdefault(queue.name, (queue, []))[1].append(lane)
+        strays = _strays(lane for lane, _ in lanes)
+        taken: list[Attempt] = []
+        while self._take(rows, ask, by_queue, strays, taken, now):
+            rows.task_move(strays, MOVE_AT_ONCE)
+        return tuple(taken)
+
+    def _take(
+        self,
+        rows: Rows,
+        ask: Ask,
+        by_queue: Mapping[str, tuple[Queue, Sequence[Lane]]],
+        strays: Strays,
+        taken: list[Attempt],
+        now: float,
+    ) -> int:
+        """Lease from each queue in its turn; answers how many strays were met and moved, so that more may be there."""
         names = sorted(by_queue)
         running = _running(rows, by_queue.values())
-        taken: list[Attempt] = []
+        moved = 0
         for position in range(len(names)):
             queue, found = by_queue[names[(position + ask.turn) % len(names)]]
             share = -(-(ask.n + ask.ahead - len(taken)) // (len(names) - position))
             free = max(0, ask.n - len(taken))
             wanted, room = _within_limits(queue, found, running, share, free)
             if wanted and room > 0:
-                taken += rows.task_lease(ask.worker, wanted, room, now)
-        return tuple(taken)
+                attempts, aside = rows.task_lease(ask.worker, wanted, room, now, strays)
+                taken += attempts
+                moved += aside
+        return moved
 
     # commands
 
@@ -315,17 +334,19 @@ class Ledger(ABC):
 
     def _set_node(self, commit: Commit, change: SetNode, command: Command) -> Answer:
         rows = commit.rows
-        node = self.known.graph(rows, change.graph)[change.node]
+        graph = rows.graph_lock(change.graph)
+        if graph is None:
+            raise NotFound(f"no workflow is registered under {change.graph}")
+        node = graph[change.node]
         lanes = {lane.node: lane for lane, _ in rows.lane_list([change.graph])}
-        new = Lane(lane_id(change.graph, node.queue, node.name), node.queue, change.graph, node.name)
-        lane = lanes.get(node.name, new)
+        lane = lanes.get(node.name) or own_lane(graph, node)
         limit = lane.limit if change.limit == KEEP else change.limit
         if limit is not None and limit < 1:
             raise BadInput(f"node {node.name}: the limit must be at least 1; pause the node to stop it")
         lane = replace(lane, limit=limit, paused=lane.paused if change.paused is None else change.paused)
         rows.lane_set(lane)
         commit.told({"node": node.name, "limit": limit, "paused": lane.paused, "reason": command.reason})
-        self.known.refresh([lane])
+        self.known.changed(graph.id)
         return Answer()
 
     # duties
@@ -439,6 +460,16 @@ def _running(rows: Rows, found: Iterable[tuple[Queue, Sequence[Lane]]]) -> tuple
     queues = [queue.name for queue, _ in found if queue.limit is not None]
     limited = [lane.id for _, lanes in found for lane in lanes if lane.limit is not None]
     return rows.lane_running(sorted(queues), sorted(limited)) if queues or limited else ({}, {})
+
+
+def _strays(lanes: Iterable[Lane]) -> dict[tuple[int, str], int]:
+    """Where tasks that are found in another lane than their node's own belong."""
+    found = list(lanes)
+    own = {(lane.graph, lane.node): lane.id for lane in found if lane.node is not None}
+    if not own:
+        return {}
+    others = [(lane, node, home) for lane in found for (graph, node), home in own.items() if graph == lane.graph]
+    return {(lane.id, node): home for lane, node, home in others if lane.id != home and lane.node in (None, node)}
 
 
 def _within_limits(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         NewTask,
         PastAttempt,
         RunChange,
+        Strays,
         Success,
     )
 
@@ -356,8 +357,20 @@ class MemoryRows:
     def graph_same(self, name: str, version: str) -> list[Graph]:
         return [graph for graph in self.t.graphs.values() if (graph.name, graph.version) == (name, version)]
 
-    def graph_insert(self, graph: Graph, lanes: Sequence[Lane], now: float) -> None:
+    def graph_insert(self, graph: Graph, now: float) -> bool:
+        del now  # they stand in the order in which they came
+        if graph.id in self.t.graphs:
+            return False
         self.put(self.t.graphs, graph.id, graph)
+        return True
+
+    def graph_lock(self, graph: int) -> Graph | None:
+        return self.t.graphs.get(graph)
+
+    def graph_change(self, graph: Graph) -> None:
+        self.put(self.t.graphs, graph.id, graph)
+
+    def lane_insert(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
             if lane.queue not in self.t.queues:
                 self.put(self.t.queues, lane.queue, Queue(lane.queue))
@@ -376,10 +389,13 @@ class MemoryRows:
         del graphs  # they are here
 
     def lane_set(self, lane: Lane) -> None:
+        if lane.queue not in self.t.queues:
+            self.put(self.t.queues, lane.queue, Queue(lane.queue))
         self.put(self.t.lanes, lane.id, lane)
-        runs = [run.id for run in self.t.runs.values() if run.graph == lane.graph]
-        for task in [task for run in runs for task in self.t.tasks[run].values()]:
-            if task.node == lane.node and not task.state.final and task.lane != lane.id:
+        others = [other.id for other in self.t.lanes.values() if other.graph == lane.graph and other.id != lane.id]
+        ready = [task for other in others for *_, task in self.t.ready[other]]
+        for task in [*ready, *(task for other in others for task in self.t.running[other])]:
+            if task.node == lane.node:
                 self.change(task, lane=lane.id)
 
     def queue_set(self, queue: Queue) -> None:
@@ -392,16 +408,29 @@ class MemoryRows:
                 by_queue[name] += len(tasks)
         return by_queue, {lane: len(self.t.running[lane]) for lane in lanes}
 
-    def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
+    def task_lease(
+        self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float, strays: Strays
+    ) -> tuple[list[Attempt], int]:
         heads = [head for lane, most in lanes for head in self.t.ready[lane.id][:most]]
         found = []
+        moved = 0
         for *_, task in sorted(heads, key=_rank)[:n]:
+            if (own := strays.get((task.lane, task.node))) is not None:
+                self.change(task, lane=own)
+                moved += 1
+                continue
             if self.t.runs[task.run].state is not RunState.active and not task.epilogue:
                 self.change(task, state=TaskState.cancelled, reason="the run was over", ended_at=now, holds=False)
                 continue
             self.change(task, state=RUNNING, count=task.count + 1, worker=worker, started_at=now)
             found.append(self._attempt(task))
-        return found
+        return found, moved
+
+    def task_move(self, strays: Strays, limit: int) -> None:
+        for (lane, node), own in strays.items():
+            for *_, task in self.t.ready[lane][:limit]:
+                if task.node == node:
+                    self.change(task, lane=own)
 
     def _attempt(self, task: TaskRow) -> Attempt:
         lane = self.t.lanes[task.lane]
@@ -579,6 +608,8 @@ class MemoryStore(Ledger):
             return None
         lane = self.tables.lanes[row.lane]
         graph = self.tables.graphs[lane.graph]
+        own = (found for found in self.tables.lanes.values() if (found.graph, found.node) == (lane.graph, row.node))
+        lane = next(own, lane)
         in_queue = [task for i, tasks in self.tables.running.items() for task in tasks if self._queue(i) == lane.queue]
         in_lane = [task for task in in_queue if task.lane == lane.id]
         same = [t for t in self.tables.tasks[run].values() if row.key and t.key == row.key and not t.state.final]

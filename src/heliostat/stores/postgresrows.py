@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from pydantic_core import to_json
 
-from heliostat.stores.rows import Arrival, Arrived, NewTask, Stale
+from heliostat.stores.rows import Arrival, Arrived, NewTask, Stale, Strays
 from heliostat.stores.sqlrows import Row, SqlRows, listed
 from heliostat.stores.statements import Statements
 from heliostat.task import Attempt
@@ -172,16 +172,21 @@ class PostgresRows(SqlRows):
             self.later("lane_lock", ids=listed(lanes))
         return super().lane_running(queues, lanes)
 
-    def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
+    def task_lease(
+        self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float, strays: Strays
+    ) -> tuple[list[Attempt], int]:
         known = {lane.id: lane for lane, _ in lanes}
+        moves = _records(("lane", "node", "own"), [(*place, own) for place, own in strays.items() if place[0] in known])
+        common = {"worker": worker, "now": now, "strays": moves}
         if len(lanes) == 1:
             lane, most = lanes[0]
-            found = self.fetch("task_lease", lane=lane.id, most=min(most, n), worker=worker, now=now)
+            found = self.fetch("task_lease", lane=lane.id, most=min(most, n), **common)
         else:
             wanted = to_json([{"lane": lane.id, "most": min(most, n)} for lane, most in lanes]).decode()
-            found = self.fetch("task_lease_among", lanes=wanted, most=n, worker=worker, now=now)
-        begun = sorted((row for row in found if row[2]), key=lambda row: (-row[0], row[1]))
-        return [_leased(row, known[row[17]], now) for row in begun]
+            found = self.fetch("task_lease_among", lanes=wanted, most=n, **common)
+        begun = sorted((row for row in found if row[2] == "running"), key=lambda row: (-row[0], row[1]))
+        moved = sum(row[2] == "ready" for row in found)
+        return [_leased(row, known[row[17]], now) for row in begun], moved
 
     def journal_insert(self, entries: Sequence[tuple[int, float, str, str]]) -> None:
         if not self._journals:

@@ -7,10 +7,10 @@ a database can bind them as they are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
@@ -204,6 +204,9 @@ class Due(NamedTuple):
     key: str | None
 
 
+Strays: TypeAlias = "Mapping[tuple[int, str], int]"  # by a lane and a node: the lane where its tasks belong
+
+
 class Rows(Protocol):
     """A transaction on the rows. Leaving its ``with`` block commits; an exception rolls back."""
 
@@ -311,8 +314,14 @@ class Rows(Protocol):
     def graph_same(self, name: str, version: str) -> list[Graph]:
         """Registered graphs of a name and version."""
 
-    def graph_insert(self, graph: Graph, lanes: Sequence[Lane], now: float) -> None:
-        """Register a definition and its lanes and queues; repeated, it brings the policies up to date."""
+    def graph_insert(self, graph: Graph, now: float) -> bool:
+        """Have a definition; answers whether it is new."""
+
+    def graph_lock(self, graph: int) -> Graph | None:
+        """Lock a registered definition, for whoever changes it or its lanes."""
+
+    def graph_change(self, graph: Graph) -> None:
+        """Write a locked definition."""
 
     def graph_get(self, graph: int) -> Graph | None:
         """A registered definition."""
@@ -323,8 +332,14 @@ class Rows(Protocol):
     def lane_soon(self, graphs: Iterable[int]) -> None:
         """These lanes will be listed: a database that is far away may be asked now."""
 
+    def lane_insert(self, lanes: Sequence[Lane]) -> None:
+        """Have lanes and their queues; those that exist stay as they are."""
+
     def lane_set(self, lane: Lane) -> None:
-        """Write a lane; one of a single node takes over that node's open tasks."""
+        """Write a node's own lane, with its queue; it takes over what is ready or running of that node.
+
+        What is pending or waiting belongs to whoever has locked its run, and is moved when it would be leased.
+        """
 
     def queue_set(self, queue: Queue) -> None:
         """Write a queue."""
@@ -332,8 +347,16 @@ class Rows(Protocol):
     def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
         """Lock limited queues and lanes, and count what runs in each: by queue, by lane."""
 
-    def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
-        """Take up to ``n`` ready tasks from lanes of one queue, each within its own number, best first."""
+    def task_lease(
+        self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float, strays: Strays
+    ) -> tuple[list[Attempt], int]:
+        """Take up to ``n`` ready tasks from lanes of one queue, each within its own number, best first.
+
+        Tasks among them that are strays are moved instead; answers the attempts, and how many were moved.
+        """
+
+    def task_move(self, strays: Strays, limit: int) -> None:
+        """Move strays to where they belong, of the best ``limit`` tasks of each lane."""
 
     # workers
     def worker_beat(self, worker: WorkerInfo, now: float) -> bool:

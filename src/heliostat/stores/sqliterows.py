@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from heliostat.run import RunState
-from heliostat.stores.rows import Arrival, Arrived, RunRow
+from heliostat.stores.rows import Arrival, Arrived, RunRow, Strays
 from heliostat.stores.sqlrows import Row, SqlRows, listed
 from heliostat.stores.statements import Statements, fill
 from heliostat.task import Attempt
@@ -135,14 +135,22 @@ class SqliteRows(SqlRows):
             self.run("task_gate", run=run, node=node, unmet=unmet)
         return [row._replace(missing=row.missing - 1, unmet=row.unmet + unmet) for row in found]
 
-    def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
+    def task_lease(
+        self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float, strays: Strays
+    ) -> tuple[list[Attempt], int]:
         heads = self._heads(lanes, n, now)
+        found = len(heads)
+        if strays:
+            away = [(row[1], home) for row in heads if (home := strays.get((row[3], row[8]))) is not None]
+            heads = [row for row in heads if (row[3], row[8]) not in strays]
+            self.many("task_home", ("seq", "lane"), away)
+        moved = found - len(heads)
         begun = [row for row in heads if row[2]]
         if begun:
             self.run("task_take", ids=listed([row[1] for row in begun]), worker=worker, now=now)
         if len(begun) < len(heads):
             self.run("task_drop", ids=listed([row[1] for row in heads if not row[2]]), now=now)
-        return [Attempt._make(row[3:]) for row in begun]
+        return [Attempt._make(row[4:]) for row in begun], moved
 
     def _heads(self, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Row]:
         """The best tasks over all lanes: each lane's own best, merged. One UPDATE … RETURNING takes a fifth longer."""

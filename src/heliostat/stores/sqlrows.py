@@ -199,12 +199,16 @@ class SqlRows(ABC):
     def graph_same(self, name: str, version: str) -> list[Graph]:
         return [definition(row[0]) for row in self.fetch("graph_same", name=name, version=version)]
 
-    def graph_insert(self, graph: Graph, lanes: Sequence[Lane], now: float) -> None:
-        text = json.dumps(graph.to_json(), ensure_ascii=False)
-        version = graph.version
-        self.later("graph_insert", id=graph.id, name=graph.name, version=version, definition=text, now=now)
-        self.many_later("queue_insert", ("name",), [(name,) for name in sorted({lane.queue for lane in lanes})])
-        self.many_later("lane_insert", LANE, sorted(_lane_row(lane) for lane in lanes))
+    def graph_insert(self, graph: Graph, now: float) -> bool:
+        new = {"id": graph.id, "name": graph.name, "version": graph.version, "definition": _text(graph), "now": now}
+        return self.run("graph_insert", **new) == 1
+
+    def graph_lock(self, graph: int) -> Graph | None:
+        found = self.fetch("graph_lock", graph=graph)
+        return definition(found[0][0]) if found else None
+
+    def graph_change(self, graph: Graph) -> None:
+        self.later("graph_change", id=graph.id, definition=_text(graph))
 
     def graph_get(self, graph: int) -> Graph | None:
         found = self.fetch("graph_get", graph=graph)
@@ -218,11 +222,15 @@ class SqlRows(ABC):
     def lane_soon(self, graphs: Iterable[int]) -> None:
         del graphs  # a database at hand is asked when it is time
 
+    def lane_insert(self, lanes: Sequence[Lane]) -> None:
+        self.many_later("queue_insert", ("name",), [(name,) for name in sorted({lane.queue for lane in lanes})])
+        self.many_later("lane_insert", LANE, sorted(map(_lane_row, lanes), key=lambda row: row[0]))
+
     def lane_set(self, lane: Lane) -> None:
+        self.many_later("queue_insert", ("name",), [(lane.queue,)])
         self.later("lane_set", **dict(zip(LANE, _lane_row(lane), strict=True)))
-        if lane.node is not None:
-            self.later("lane_adopt", id=lane.id, graph=lane.graph, node=lane.node)
-            self.later("lane_adopt_running", id=lane.id, graph=lane.graph, node=lane.node)
+        self.later("lane_adopt", id=lane.id, graph=lane.graph, node=lane.node)
+        self.later("lane_adopt_running", id=lane.id, graph=lane.graph, node=lane.node)
 
     def queue_set(self, queue: Queue) -> None:
         self.later("queue_set", name=queue.name, most=queue.limit, paused=queue.paused)
@@ -236,8 +244,14 @@ class SqlRows(ABC):
         return by_queue, by_lane
 
     @abstractmethod
-    def task_lease(self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Attempt]:
+    def task_lease(
+        self, worker: str, lanes: Sequence[tuple[Lane, int]], n: int, now: float, strays: shapes.Strays
+    ) -> tuple[list[Attempt], int]:
         """Take ready tasks from lanes of one queue; see ``rows.Rows``."""
+
+    def task_move(self, strays: shapes.Strays, limit: int) -> None:
+        fields = ("lane", "node", "own", "most")
+        self.many_later("task_move", fields, [(*place, own, limit) for place, own in sorted(strays.items())])
 
     # workers
 
@@ -269,6 +283,10 @@ def attempt(row: Row) -> Attempt:
 def definition(text: str) -> Graph:
     """A definition as it was registered."""
     return Graph.from_json(json.loads(text))
+
+
+def _text(graph: Graph) -> str:
+    return json.dumps(graph.to_json(), ensure_ascii=False)
 
 
 def lane_queue(row: Row) -> tuple[Lane, Queue]:

@@ -1,3 +1,3 @@
--- Register a definition; repeated, it brings the policies up to date.
+-- Have a definition; one that exists stays.
 INSERT INTO graphs (id, name, version, definition, created_at) VALUES (:id, :name, :version, :definition, :now)
-ON CONFLICT (id) DO UPDATE SET definition = excluded.definition WHERE graphs.definition <> excluded.definition
+ON CONFLICT (id) DO NOTHING

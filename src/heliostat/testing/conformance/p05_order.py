@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from heliostat.graph import Arity, Edge, Graph, Node
 from heliostat.outcome import Failed, Released, Skipped, Snoozed
 from heliostat.store import SetNode, SetQueue
@@ -19,6 +21,12 @@ TALK = Graph(
     stays_open=True,
 )
 LIMITED = Graph("limited", (Node("list"), Node("tile", Arity.each, edges=(Edge("list", "x", each=True),), limit=2)))
+
+
+def _policy(queue: str = "default", limit: int | None = None) -> Graph:
+    """One structure, with what its code says of a node's queue and limit."""
+    nodes = (Node("hear", Arity.handler, queue=queue, limit=limit), Node("other", Arity.handler))
+    return Graph("policy", nodes, "1", stays_open=True)
 
 
 def messages(hand: Hand, n: int = 100) -> list[str | None]:
@@ -220,3 +228,56 @@ def test_p05_a_paused_run_is_passed_over_and_keeps_its_place(hand: Hand) -> None
     assert messages(hand) == ["2"]
     hand.pause(first, on=False)
     assert messages(hand) == ["3", "4"]
+
+
+def test_p05_what_is_set_of_a_node_holds_for_the_messages_of_others(hand: Hand, other: Hand) -> None:
+    """A process that has sent before, and never leases, hears of no limit and no pause; who leases keeps them."""
+    run = hand.start(TALK)
+    other.send(run, "hear")
+    hand.do(SetNode(TALK.id, "hear", limit=1))
+    for _ in range(5):
+        other.send(run, "hear", priority=1)
+    leased = hand.lease(20)
+    assert [attempt.node for attempt in leased].count("hear") == 1
+    hand.do(SetNode(TALK.id, "hear", paused=True))
+    hand.settle_all([(attempt, gives()) for attempt in leased])
+    number = other.send(run, "hear").number
+    assert hand.explain(run, number or 0) == "node hear is paused"
+    assert hand.lease(20) == []
+    hand.do(SetNode(TALK.id, "hear", limit=None, paused=False))
+    assert len(hand.lease(20)) == 6
+
+
+def test_p05_a_limit_that_the_code_changes_arrives(hand: Hand, other: Hand) -> None:
+    """Registering anew sets the node's limit, for what is open and for what is sent by processes of before."""
+    run = hand.start(_policy(limit=2), to="hear")
+    for limit, running in ((5, 5), (None, 9), (3, 3)):
+        hand.add(_policy(limit=limit))
+        for number in range(8):
+            (hand, other)[number % 2].send(run, "hear")
+        leased = hand.lease(9)
+        assert len(leased) == running
+        hand.settle_all([(attempt, gives()) for attempt in leased])
+
+
+@pytest.mark.parametrize("limit", [None, 4])
+def test_p05_a_queue_that_the_code_changes_arrives(hand: Hand, other: Hand, limit: int | None) -> None:
+    """What is open goes to the new queue, and so does what is sent by processes that know the old one."""
+    run = hand.start(_policy(limit=limit), to="hear")
+    hand.send(run, "other")
+    hand.add(_policy("cluster", limit))
+    other.send(run, "hear")
+    hand.send(run, "hear")
+    assert [attempt.node for attempt in hand.lease(9, queues=frozenset({"default"}))] == ["other"]
+    assert [attempt.node for attempt in hand.lease(9, queues=frozenset({"cluster"}))] == ["hear"] * 3
+
+
+def test_p05_what_an_operator_set_stays_when_the_same_is_registered_again(hand: Hand, other: Hand) -> None:
+    """Starting a process changes nothing that the code did not change."""
+    run = hand.start(_policy(limit=2), to="hear")
+    hand.do(SetNode(_policy().id, "hear", limit=1))
+    other.add(_policy(limit=2))
+    hand.send(run, "hear")
+    assert len(hand.lease(9)) == 1
+    other.add(_policy("cluster", 2))
+    assert hand.lease(9) == []

@@ -13,9 +13,9 @@ WITH offered AS MATERIALIZED (
     ) best
     GROUP BY best.lane
 ), picked AS MATERIALIZED (
-    SELECT h.at, h.run_id, h.epilogue
+    SELECT h.at, h.run_id, h.epilogue, h.node, h.lane_id
     FROM offered CROSS JOIN LATERAL (
-        SELECT t.ctid AS at, t.run_id, t.epilogue
+        SELECT t.ctid AS at, t.run_id, t.epilogue, t.node, t.lane_id
         FROM tasks t WHERE t.lane_id = offered.lane AND t.state = 'ready' AND NOT t.held
         ORDER BY t.priority DESC, t.seq LIMIT offered.share FOR NO KEY UPDATE SKIP LOCKED
     ) h

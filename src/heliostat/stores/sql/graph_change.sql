@@ -1,0 +1,2 @@
+-- Write a definition that is there.
+UPDATE graphs SET definition = :definition WHERE id = :id

@@ -1,0 +1,2 @@
+-- Lock a registered definition.
+SELECT definition FROM graphs WHERE id = :graph FOR NO KEY UPDATE
