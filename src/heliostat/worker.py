@@ -339,6 +339,8 @@ class Worker:
     def adopt(self, attempts: tuple[Attempt, ...]) -> None:
         """Take over jobs whose worker was lost: submitting again finds them."""
         self._take(attempts, self.clock.now())
+        if attempts:
+            self._beat_at = 0.0  # whose run is over is told at once
 
     def _take(self, leased: Sequence[Attempt], now: float) -> None:
         held = self._works  # a call that was repeated answers what it has already

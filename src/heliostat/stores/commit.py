@@ -58,6 +58,12 @@ class OpenRun:
         """Whether new tasks may be born in it."""
         return self.state is ACTIVE and not self.closing
 
+    @property
+    def why_late(self) -> str:
+        """Why nobody handles a message that comes now."""
+        word = self.state.over if self.state.final else "was failing"
+        return f"not handled: the run {word} before this message arrived"
+
     def note(self, state: TaskState, number: int) -> None:
         """Remember for the journal that a task reached a state."""
         if state is SUCCEEDED:
@@ -139,6 +145,21 @@ class Commit:
             else:
                 self.ends.append((run, change))  # type: ignore[arg-type]
         return number
+
+    def apply_late(self, run: OpenRun, changes: Sequence[Change], cause: int) -> None:
+        """What an attempt asks for that a failing run let finish: inside the run nothing begins, but all is kept."""
+        for change in changes:
+            match change:
+                case Create():
+                    self.late(run, change, run.why_late, cause)
+                case Launch(start, told):
+                    self.launch(start, run)
+                    if told is not None:
+                        self.late(run, told, run.why_late, cause)
+                case End():
+                    self.ends.append((run, change))
+                case Arrive():
+                    pass
 
     def _arrive(self, run: OpenRun, change: Arrive, cause: int | None) -> None:
         if change.first is not None and not self._first(run.id, change.first, cause or 0):
@@ -255,7 +276,7 @@ class Commit:
             raise Conflict(f"node {node}: the idempotency key {key!r} came before with another message")
         return found[0]
 
-    def late(self, run: OpenRun, change: Create, reason: str) -> int:
+    def late(self, run: OpenRun, change: Create, reason: str, cause: int | None = None) -> int:
         """Keep a message that came after the end, with the reason why nobody handles it."""
         if change.idempotency_key is not None:
             known = self._known(run.id, change.node.name, change.idempotency_key, change.message)
@@ -264,8 +285,8 @@ class Commit:
         run.last += 1
         if change.idempotency_key is not None:
             self.keys[run.id, change.node.name, change.idempotency_key] = (run.last, change.message)
-        change.key = change.due_at = None
-        self._insert(run, change.node, run.last, TaskState.cancelled, change, None, reason=reason)
+        change.key = change.due_at = change.place = None
+        self._insert(run, change.node, run.last, TaskState.cancelled, change, cause, reason=reason)
         return run.last
 
     def launch(
@@ -500,17 +521,21 @@ class Commit:
     def _end_quietly(self, run: OpenRun) -> None:
         """Nothing is open any more: the run has ended by itself."""
         state = RunState.failed if run.closing else RunState.succeeded
-        self._end(run, End(state, reason=run.reason))
+        self._over(run, End(state, reason=run.reason))
 
     def _end(self, run: OpenRun, end: End) -> None:
-        if run.state is not ACTIVE or (run.closing and end.state is RunState.succeeded):
-            return
-        self._flush_tasks()
-        if end.state is RunState.failed and run.graph.on_failure == "finish" and run.open > 0 and not run.closing:
+        if run.state is not ACTIVE or (run.closing and end.state is not RunState.cancelled):
+            return  # a failing run fails once, and for its first reason
+        if end.state is RunState.failed and run.graph.on_failure == "finish" and run.open > 0:
+            self._flush_tasks()
             run.closing, run.reason = True, end.reason
             run.open -= int(run.graph.stays_open)
             run.open -= self.rows.task_cancel(run.id, "the run failed", self.now, 1 << 31)
-            return
+        else:
+            self._over(run, end)
+
+    def _over(self, run: OpenRun, end: End) -> None:
+        self._flush_tasks()
         run.open -= int(run.graph.stays_open and not run.closing)
         if run.open > 0:
             run.open -= self.rows.task_cancel(run.id, WHY_CANCELLED[end.state], self.now, CANCEL_AT_ONCE)

@@ -169,6 +169,8 @@ class Ledger(ABC):
                     commit.apply(run, changes, attempt.number)
                 if final and attempt.join is not None and not planner.passes_on(outcome):
                     commit.joined(run.id, attempt.join)
+            else:
+                commit.apply_late(run, changes, attempt.number)
             if effects := getattr(outcome, "effects", ()):
                 commit.keep(run, attempt.node, attempt.number, effects)
             if (how := _HOW.get(type(outcome))) is not None:
@@ -295,8 +297,7 @@ class Ledger(ABC):
             number = commit.create(run, change, None)
             commit.keep_mentioned(run, number, send.message)
             return Answer(run.id, number, done=run.last > before)
-        word = run.state.over if run.state.final else "was failing"
-        reason = f"not handled: the run {word} before this message arrived"
+        reason = run.why_late
         return Answer(run.id, commit.late(run, change, reason), done=False, note=reason)
 
     def _end(self, commit: Commit, run: OpenRun, end: End, command: Command) -> Answer:
@@ -395,11 +396,11 @@ class Ledger(ABC):
             for attempt in attempts:
                 run = commit.runs[attempt.run]
                 node = run.graph[attempt.node]
-                if run.state.final and not attempt.epilogue:
-                    _stop(rows, run, attempt, worker, now)
-                elif node.kind is Kind.job:
+                if node.kind is Kind.job:  # it goes on, and if its run is over, who watches it is told to end it
                     if adopter is not None and _offers(adopter, attempt):
                         jobs.append(attempt)  # else it stays with its job until somebody comes who can watch it
+                elif run.state.final and not attempt.epilogue:
+                    _stop(rows, run, attempt, worker, now)
                 elif attempt.rescues + 1 >= node.rescues:
                     error = f"lost with its worker {attempt.rescues + 1} times"
                     outcomes.append((attempt, Failed(error, how=AttemptState.rescued)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from heliostat.effects import End, Start
+from heliostat.effects import End, Map, Start
 from heliostat.errors import Ended
-from heliostat.graph import Arity, Edge, Graph, Node, On
-from heliostat.outcome import Failed, Skipped, Snoozed
+from heliostat.graph import Arity, Edge, Graph, Kind, Node, On
+from heliostat.outcome import Failed, Released, Skipped, Snoozed
 from heliostat.run import RunState
 from heliostat.stores.commit import CANCEL_AT_ONCE
 from heliostat.testing.conformance.hand import Hand, gives, sends
@@ -197,6 +197,61 @@ def test_p07_a_child_tells_its_end_to_who_started_it(hand: Hand) -> None:
     hand.complete(run)
     hand.complete(9)
     assert hand.tasks(run)[-1] == "hear cancelled"
+
+
+def test_p07_a_job_of_a_run_that_is_over_passes_to_whoever_can_stop_it(hand: Hand) -> None:
+    """Its worker is lost, but the job goes on; the adopter hears that the run is over, and says when the job is."""
+    run = hand.start(Graph("job", (Node("a", kind=Kind.job), Node("b"))))
+    hand.lease(2, worker="doomed")
+    hand.beat("heir")
+    hand.cancel(run)
+    _, adopted = hand.lose("doomed", "heir")
+    assert [attempt.node for attempt in adopted] == ["a"]
+    assert hand.beat("heir") == frozenset({adopted[0].task})
+    assert hand.tasks(run) == ["a running", "b cancelled"]
+    assert hand.settle(adopted[0], Released(), worker="heir").word == "ended"
+    assert (hand.tasks(run), hand.run(run).open) == (["a cancelled", "b cancelled"], 0)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_p07_two_failures_let_what_is_running_finish(hand: Hand, *, together: bool) -> None:
+    """A failing run fails once: what it has begun is kept, however many failures come meanwhile."""
+    run = hand.start(Graph("finish", (Node("a"), Node("b"), Node("c")), on_failure="finish"))
+    [a, b, c] = hand.lease(3)
+    failures = [(a, Failed("no light")), (b, Failed("no wind"))]
+    for batch in [failures] if together else [failures[:1], failures[1:]]:
+        hand.settle_all(batch)
+    assert (hand.run(run).state, hand.run(run).closing) == ("active", True)
+    assert hand.settle(c, gives(5)).word == "committed"
+    assert hand.tasks(run) == ["a failed", "b failed", "c succeeded"]
+    assert (hand.run(run).state, hand.run(run).reason) == ("failed", "a: no light")
+
+
+def test_p07_what_a_failing_run_sends_is_kept_and_what_it_starts_begins(hand: Hand) -> None:
+    """An attempt that was let finish is committed with all that it asked for; only inside the run nothing begins."""
+    graph = Graph(
+        "closing",
+        (Node("a"), Node("ask", Arity.handler, entry=True), Node("hear", Arity.handler)),
+        on_failure="finish",
+    )
+    run = hand.start(graph)
+    [a, ask] = hand.lease(2)
+    hand.settle(a, Failed("no light"))
+    effects = (
+        sends("hear", {"wind": 7}),
+        Start(7, CHILD, "1"),
+        Start(8, CHILD, "1", then="hear"),
+        Map("hear", ("1",), "hear"),
+    )
+    assert hand.settle(ask, gives(None, *effects)).word == "committed"
+    assert hand.tasks(run) == ["a failed", "ask succeeded", *["hear cancelled"] * 4]
+    kept = hand.store.tasks(run, node="hear")
+    assert {task.reason for task in kept} == {"not handled: the run was failing before this message arrived"}
+    assert [task.message for task in kept] == ['{"wind":7}', None, None, "1"]
+    assert (hand.run(7).state, hand.run(8).state) == ("active", "active")
+    assert (hand.run(run).state, hand.run(run).open) == ("failed", 0)
+    hand.complete(8)
+    assert hand.tasks(run)[3:] == ["hear cancelled"] * 3
 
 
 def test_p07_a_large_run_is_ended_in_bounded_steps(hand: Hand) -> None:
