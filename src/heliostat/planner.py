@@ -203,6 +203,8 @@ def epilogue(graph: Graph, state: RunState) -> list[Change]:
 
 def _met(node: Node, edge: Edge, state: TaskState, item: int | None, choice: str | None) -> bool:
     if node.arity is Arity.each and (edge.on is On.failed or item is not None):
+        if state is TaskState.failed and not node.may_fail:
+            return edge.on is not On.succeeded or edge.optional
         return True  # an item that is missing is None in the list; failures are counted when all have settled
     return edge.met(state, choice)
 

@@ -55,6 +55,11 @@ def optional(name: str, source: str) -> Build:
     return lambda w: w.node(reads, name=name, inputs={"a": source})
 
 
+def failed(source: str) -> Build:
+    """A node that runs when another has failed."""
+    return lambda w: w.node(nothing, name="oops", after=source, on="failed")
+
+
 def each(name: str, source: str, **options: object) -> Build:
     """A node that goes over the list of another."""
     return lambda w: w.node(reads, name=name, map={"a": source}, **options)
@@ -333,6 +338,14 @@ def test_an_item_that_was_skipped_is_missing_in_the_list_only() -> None:
     assert settled(graph, "tile", Skipped("dark"), item=1) == ["arrive mosaic"]
     assert settled(graph, "tile", Failed("clouds"), item=1) == ["arrive mosaic"]
     assert told(planner.after(graph, graph["tile"], TaskState.skipped)) == ["arrive mosaic unmet"]
+
+
+def test_an_item_that_failed_and_is_caught_is_no_item_of_a_list() -> None:
+    """What waits for the list is skipped like what waits for any node that failed, unless it can do without."""
+    graph = graph_of(node("a"), each("tile", "a"), node("mosaic", "tile"), optional("some", "tile"), failed("tile"))
+    changes = ["arrive mosaic unmet", "arrive some", "arrive oops"]
+    assert settled(graph, "tile", Failed("clouds"), item=1) == changes
+    assert settled(graph, "tile", Skipped("dark"), item=1) == ["arrive mosaic", "arrive some", "arrive oops"]
 
 
 def test_an_except_of_a_list_is_decided_when_all_items_have_settled() -> None:

@@ -149,6 +149,21 @@ def test_p06_an_item_that_may_fail_is_missing_and_calls_the_except(hand: Hand) -
     assert hand.run(run).state == "succeeded"
 
 
+@pytest.mark.parametrize("may_fail", [True, False])
+def test_p06_an_item_that_failed_and_is_caught_skips_the_join(hand: Hand, *, may_fail: bool) -> None:
+    """As of any other node: only where it may fail, or where the input is optional, is there None in its place."""
+    tile = Node("tile", Arity.each, edges=(Edge("list", "x", each=True),), may_fail=may_fail)
+    joins = (
+        Node("all", edges=(Edge("tile", "t"),)),
+        Node("some", edges=(Edge("tile", "t", optional=True),)),
+        Node("mean", Arity.each, edges=(Edge("tile", "x", each=True),)),
+    )
+    run = hand.start(Graph("caught", (Node("list"), tile, Node("oops", edges=(Edge("tile", on=On.failed),)), *joins)))
+    done = hand.work({"list": gives([1, 2]), "tile": lambda a: Failed("clouds") if a.item else gives(1)})
+    assert sorted(done[3:]) == (["all", "mean[0]", "mean[1]", "oops", "some"] if may_fail else ["oops", "some"])
+    assert hand.run(run).state == "succeeded"
+
+
 def test_p06_a_skipped_input_skips_the_join_once(hand: Hand) -> None:
     """Unless the parameter has a default; either way it is decided when all is there."""
     run = hand.start(JOIN)
