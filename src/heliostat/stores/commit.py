@@ -308,7 +308,7 @@ class Commit:
                 return known[0], False
             self.started[named] = (start.run, start.message)
         if (taken := self.runs.get(start.run)) is not None:
-            if taken.created_at != self.now:
+            if (taken.created_at, taken.graph.id) != (self.now, graph.id):
                 raise Taken(f"the run id {public_id(start.run)} is taken; draw another")
             return start.run, False  # the same call again, after a commit whose answer was lost
         self.known.need(self.rows, graph, self.now)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from heliostat import planner
 from heliostat.effects import End, Send, Start
-from heliostat.errors import BadInput, Ended, NotFound, Refused, nearest
+from heliostat.errors import BadInput, Ended, NotFound, Refused, Taken, nearest
 from heliostat.graph import Kind
 from heliostat.outcome import (
     COMMITTED,
@@ -89,7 +89,7 @@ class Ledger(ABC):
             return self._locking(lambda also: self._settle(worker, outcomes, now, _again(ask, next(tries)), also))
         except (Stale, Refused, self.data_error):
             pass
-        verdicts = [self._locking(partial(self._settle_closely, worker, pair, now)) for pair in outcomes]
+        verdicts = [self._settle_alone(worker, pair, now) for pair in outcomes]
         return Batch(tuple(verdicts), self._leased(_again(ask, next(tries) - 1), now))
 
     #: What the database raises for a value that it cannot take.
@@ -117,6 +117,14 @@ class Ledger(ABC):
             leased = self._lease(rows, ask, now)
         return Batch((COMMITTED,) * len(outcomes), leased)
 
+    def _settle_alone(self, worker: str, pair: tuple[Attempt, Outcome], now: float) -> Verdict:
+        try:
+            return self._locking(partial(self._settle_closely, worker, pair, now))
+        except Taken as error:  # no fault of the function's: its next attempt draws another id
+            back = (pair[0], Released(str(error)))
+            verdict = self._locking(partial(self._settle_closely, worker, back, now))
+            return LOST if verdict is COMMITTED else verdict
+
     def _settle_closely(self, worker: str, pair: tuple[Attempt, Outcome], now: float, also: frozenset[int]) -> Verdict:
         """One outcome by itself, with its verdict."""
         attempt, _ = pair
@@ -137,6 +145,8 @@ class Ledger(ABC):
                     commit.write()
                     return RUN_ENDED
                 self._carry_out(commit, worker, [pair])
+        except Taken:
+            raise
         except Refused as error:
             return Verdict("conflict", str(error))
         except self.data_error as error:
@@ -295,8 +305,9 @@ class Ledger(ABC):
         if run.takes:
             before = run.last
             number = commit.create(run, change, None)
-            commit.keep_mentioned(run, number, send.message)
-            return Answer(run.id, number, done=run.last > before)
+            if born := run.last > before:
+                commit.keep_mentioned(run, number, send.message)
+            return Answer(run.id, number, done=born)
         reason = run.why_late
         return Answer(run.id, commit.late(run, change, reason), done=False, note=reason)
 

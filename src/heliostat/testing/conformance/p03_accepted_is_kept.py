@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from heliostat.artifact import Artifact
 from heliostat.effects import Send, Start
 from heliostat.errors import Taken
 from heliostat.graph import Arity, Graph, Node
@@ -86,3 +87,24 @@ def test_p03_an_id_that_another_process_drew_is_refused_and_not_shared(hand: Han
     with pytest.raises(Taken, match=f"the run id {public_id(run)} is taken; draw another"):
         other.do(Start(run, TALK, '"mine"'))
     assert hand.run(run).message == '"mine"'
+
+
+def test_p03_an_attempt_that_drew_an_id_that_is_taken_is_tried_again(hand: Hand) -> None:
+    """It is handed back, as if it had not been, and the next attempt draws another id."""
+    run, taken = hand.start(TALK), hand.start(Graph("another", (Node("a"),)))
+    [attempt] = [found for found in hand.lease(9) if found.run == run]
+    assert hand.settle(attempt, gives(None, Start(taken, TALK, "1"))).word == "lost"
+    assert (hand.run(run).state, hand.task(run, attempt.number).state) == ("active", "ready")
+    [again] = hand.lease()
+    assert (again.task, again.failures, again.rescues) == (attempt.task, 0, 0)
+    assert hand.settle(again, gives(None, Start(7, TALK, "1"))).word == "committed"
+    assert hand.run(7).state == "active"
+
+
+def test_p03_a_file_of_a_message_that_is_sent_again_is_kept_once(hand: Hand) -> None:
+    """A repetition of a keyed send gives birth to nothing, and leaves nothing."""
+    run = hand.start(TALK)
+    file = Artifact("dem.tif", "sha256:" + "0" * 64, 5).to_json()
+    for _ in range(3):
+        hand.send(run, "hear", file, idempotency_key="k")
+    assert [kept.artifact.name for kept in hand.store.artifacts(run)] == ["dem.tif"]
