@@ -74,8 +74,8 @@ def _ready(why: Why) -> str:
         return f"node {task.node} is paused"
     if why.lane_limit is not None and why.running >= why.lane_limit:
         return f"node {task.node} is full: {why.running} of {why.lane_limit} running"
-    if queue is not None and queue.limit is not None and why.running >= queue.limit:
-        return f"queue {queue.name} is full: {why.running} of {queue.limit} running"
+    if queue is not None and queue.limit is not None and why.in_queue >= queue.limit:
+        return f"queue {queue.name} is full: {why.in_queue} of {queue.limit} running"
     offering = [w for w in why.workers if w.state == "active" and why.graph.label in w.offers.split(", ")]
     if not offering:
         return f"no worker offers {why.graph.label}"

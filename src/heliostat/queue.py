@@ -64,7 +64,8 @@ class Why:
     waits_for: tuple[str, ...] = ()  # upstream nodes that have not settled
     ahead: int = 0  # tasks of the same serial key that come first
     queue: Queue | None = None
-    running: int = 0  # in the same lane or queue
+    running: int = 0  # in the same lane
+    in_queue: int = 0  # running in all lanes of the queue
     lane_limit: int | None = None
     lane_paused: bool = False
     workers: tuple[WorkerInfo, ...] = ()

@@ -18,7 +18,6 @@ from heliostat.task import Task, TaskState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from heliostat.queue import Lane
     from heliostat.store import Reference
 
 T = TypeVar("T")
@@ -175,7 +174,8 @@ class Reading(ABC):
             waits_for=_waits_for(fetch, graph, task),
             ahead=_ahead(fetch, task),
             queue=queue,
-            running=_running(fetch, lane),
+            running=_count(fetch("lane_running", ids=listed([lane.id]))),
+            in_queue=_count(fetch("queue_running", names=listed([lane.queue]))),
             lane_limit=lane.limit,
             lane_paused=lane.paused,
             workers=tuple(WorkerInfo(*row) for row in fetch("workers")),
@@ -214,13 +214,9 @@ def _ahead(fetch: Fetch, task: Task) -> int:
     return int(before) + sum(bool(row[0] != task.number) for row in fetch("why_head", **same))
 
 
-def _running(fetch: Fetch, lane: Lane) -> int:
-    """How many tasks run beside: in the lane if it is a node's own, else in the queue."""
-    if lane.node is not None:
-        found = fetch("lane_running", ids=listed([lane.id]))
-    else:
-        found = fetch("queue_running", names=listed([lane.queue]))
-    return int(found[0][1]) if found else 0
+def _count(rows: list[Row]) -> int:
+    """How many, of what was counted by one name: nothing is counted as no row."""
+    return int(rows[0][1]) if rows else 0
 
 
 def _run(row: Row) -> Run:

@@ -97,6 +97,16 @@ def test_p04_a_full_or_paused_node_is_named(hand: Hand) -> None:
     assert hand.explain(run, 1) == "node a is paused"
 
 
+def test_p04_a_limited_node_in_a_full_queue_names_the_queue(hand: Hand) -> None:
+    """What runs in its lane and what runs in its queue are counted apart."""
+    run = hand.start(JOIN)
+    hand.do(SetNode(JOIN.id, "a", limit=2, paused=True))
+    assert [attempt.node for attempt in hand.lease(2)] == ["b"]
+    hand.do(SetNode(JOIN.id, "a", paused=False))
+    hand.do(SetQueue("default", limit=1))
+    assert hand.explain(run, 1) == "queue default is full: 1 of 1 running"
+
+
 def test_p04_a_waiting_task_says_until_when_and_after_what(hand: Hand) -> None:
     """A retry, a snooze and a delay are not the same."""
     run = hand.start(TALK)
