@@ -10,8 +10,8 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from heliostat.errors import NotFound
 from heliostat.graph import Arity
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
         Strays,
         Success,
     )
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 READY, RUNNING, PENDING, WAITING = TaskState.ready, TaskState.running, TaskState.pending, TaskState.waiting
 
@@ -476,18 +479,29 @@ class MemoryRows:
         return True
 
 
+def _alone(read: Callable[Concatenate[MemoryStore, P], R]) -> Callable[Concatenate[MemoryStore, P], R]:
+    """A method that waits until nobody writes, and keeps others from writing."""
+
+    @wraps(read)
+    def locked(store: MemoryStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with store.lock:
+            return read(store, *args, **kwargs)
+
+    return locked
+
+
 class MemoryStore(Ledger):
     """``store.Store`` in one process's memory."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tables = Tables()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     @contextmanager
     def transaction(self) -> Iterator[MemoryRows]:
         """One at a time; what raises is undone."""
-        with self._lock:
+        with self.lock:
             rows = MemoryRows(self.tables)
             try:
                 yield rows
@@ -496,9 +510,11 @@ class MemoryStore(Ledger):
                     undo()
                 raise
 
+    @_alone
     def run(self, run: int) -> Run | None:
         return self.tables.runs.get(run)
 
+    @_alone
     def runs(
         self, workflow: str | None = None, state: RunState | None = None, before: int | None = None, limit: int = 100
     ) -> list[Run]:
@@ -511,23 +527,26 @@ class MemoryStore(Ledger):
         ]
         return sorted(found, key=lambda run: -run.id)[:limit]
 
+    @_alone
     def graph(self, graph: int) -> Graph:
         if graph not in self.tables.graphs:
             raise NotFound(f"no workflow is registered under {graph}")
         return self.tables.graphs[graph]
 
+    @_alone
     def graphs(self) -> list[Graph]:
         return list(self.tables.graphs.values())
 
+    @_alone
     def task(self, run: int, number: int) -> Task | None:
         row = self.tables.tasks.get(run, {}).get(number)
         return None if row is None else self._task(row)
 
+    @_alone
     def tasks(
         self, run: int, state: TaskState | None = None, node: str | None = None, after: int = 0, limit: int = 1000
     ) -> list[Task]:
-        with self._lock:
-            rows = sorted(self.tables.tasks.get(run, {}).items())
+        rows = sorted(self.tables.tasks.get(run, {}).items())
         found = [
             row
             for number, row in rows
@@ -540,47 +559,55 @@ class MemoryStore(Ledger):
         names = [name for name in Task.__dataclass_fields__ if name not in ("graph", "queue")]
         return Task(graph=lane.graph, queue=lane.queue, **{name: getattr(row, name) for name in names})
 
+    @_alone
     def messages(self, runs: Iterable[int]) -> dict[int, str]:
         return {run: self.tables.runs[run].message for run in runs}
 
+    @_alone
     def results(self, references: Iterable[Reference]) -> dict[Reference, Settled]:
         found = {r: self.tables.tasks.get(r[0], {}).get(r[1]) for r in references}
         return {r: _settled(row) for r, row in found.items() if row}
 
+    @_alone
     def items(self, run: int, number: int) -> list[Settled]:
         return [_settled(row) for row in _items(self.tables.tasks[run], number)]
 
+    @_alone
     def joined(self, run: int, number: int) -> list[Settled]:
-        with self._lock:
-            rows = [row for row in self.tables.tasks[run].values() if row.join == number]
+        rows = [row for row in self.tables.tasks[run].values() if row.join == number]
         places = {row.place: row for row in sorted(rows, key=lambda row: row.number)}
         return [_settled(places[place]) for place in sorted(places, key=lambda p: p or 0)]
 
+    @_alone
     def first(self, run: int, node: str) -> Settled | None:
         number = self.tables.firsts.get((run, node))
         return None if number is None else _settled(self.tables.tasks[run][number])
 
+    @_alone
     def child(self, run: int, number: int) -> Run | None:
         runs = self.tables.runs.values()
         return next((r for r in runs if (r.parent, r.parent_task) == (run, number)), None)
 
+    @_alone
     def records(self, run: int, node: str | None = None, key: str | None = None) -> list[Record]:
-        with self._lock:
-            rows = sorted(self.tables.records.get(run, {}).values(), key=lambda record: record.seq)
+        rows = sorted(self.tables.records.get(run, {}).values(), key=lambda record: record.seq)
         return [r for r in rows if (node is None or r.node == node) and (key is None or r.key == key)]
 
+    @_alone
     def artifacts(self, run: int) -> list[Kept]:
         return list(self.tables.artifacts.get(run, ()))
 
+    @_alone
     def attempts(self, run: int, number: int | None = None) -> list[AttemptRecord]:
         rows = self.tables.attempts.get(run, ())
         return [row for row in rows if number is None or row.number == number]
 
+    @_alone
     def journal(self, run: int | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
-        with self._lock:
-            found = [e for e in self.tables.journal if e.seq > after and (run is None or e.run == run)]
+        found = [e for e in self.tables.journal if e.seq > after and (run is None or e.run == run)]
         return found[:limit]
 
+    @_alone
     def traffic(self, run: int) -> list[tuple[str | None, str, int, float]]:
         tasks = self.tables.tasks.get(run, {})
         sums: dict[tuple[str | None, str], list[float]] = {}
@@ -594,14 +621,15 @@ class MemoryStore(Ledger):
             key=lambda row: (row[0] or "", row[1]),
         )
 
+    @_alone
     def states(self, run: int) -> Mapping[str, Mapping[TaskState, int]]:
         found: dict[str, dict[TaskState, int]] = {}
-        with self._lock:
-            for row in self.tables.tasks.get(run, {}).values():
-                counts = found.setdefault(row.node, {})
-                counts[row.state] = counts.get(row.state, 0) + 1
+        for row in self.tables.tasks.get(run, {}).values():
+            counts = found.setdefault(row.node, {})
+            counts[row.state] = counts.get(row.state, 0) + 1
         return found
 
+    @_alone
     def why(self, run: int, number: int) -> Why | None:
         row = self.tables.tasks.get(run, {}).get(number)
         if row is None:
@@ -645,6 +673,7 @@ class MemoryStore(Ledger):
                 names.append(edge.source)
         return tuple(names)
 
+    @_alone
     def queues(self) -> list[tuple[Queue, int, int]]:
         ready, running = dict.fromkeys(self.tables.queues, 0), dict.fromkeys(self.tables.queues, 0)
         for counts, lanes in ((ready, self.tables.ready), (running, self.tables.running)):
@@ -653,6 +682,7 @@ class MemoryStore(Ledger):
                     counts[self._queue(lane)] += len(rows)
         return [(queue, ready[name], running[name]) for name, queue in sorted(self.tables.queues.items())]
 
+    @_alone
     def workers(self) -> list[WorkerInfo]:
         holding = {task.worker for lane in self.tables.running.values() for task in lane}
         return [w for w in self.tables.workers.values() if w.state != "lost" or w.id in holding]
@@ -664,24 +694,24 @@ class MemoryStore(Ledger):
     def status(self) -> tuple[int, int]:
         return (1, 1)
 
+    @_alone
     def prune(self, before: float, limit: int = 1000) -> int:
-        with self._lock:
-            ended = [r for r in self.tables.runs.values() if r.state.final and r.open <= 0]
-            ended = sorted((r for r in ended if (r.ended_at or 0) < before), key=lambda r: r.ended_at or 0)
-            old = [r.id for r in ended if not self._awaited(r)]
-            for run in old[:limit]:
-                for table in (
-                    self.tables.runs,
-                    self.tables.tasks,
-                    self.tables.records,
-                    self.tables.artifacts,
-                    self.tables.attempts,
-                ):
-                    table.pop(run, None)
-            self.tables.journal = [
-                e for e in self.tables.journal if e.run in self.tables.runs or (e.run == SEVERAL and e.at >= before)
-            ]
-            return len(old[:limit])
+        ended = [r for r in self.tables.runs.values() if r.state.final and r.open <= 0]
+        ended = sorted((r for r in ended if (r.ended_at or 0) < before), key=lambda r: r.ended_at or 0)
+        old = [r.id for r in ended if not self._awaited(r)]
+        for run in old[:limit]:
+            for table in (
+                self.tables.runs,
+                self.tables.tasks,
+                self.tables.records,
+                self.tables.artifacts,
+                self.tables.attempts,
+            ):
+                table.pop(run, None)
+        self.tables.journal = [
+            e for e in self.tables.journal if e.run in self.tables.runs or (e.run == SEVERAL and e.at >= before)
+        ]
+        return len(old[:limit])
 
     def _awaited(self, run: Run) -> bool:
         """Whether a run that is not over may still read this one's end."""

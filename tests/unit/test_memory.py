@@ -1,0 +1,50 @@
+"""The memory store among threads."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from heliostat.errors import NotFound
+from heliostat.store import Store
+from heliostat.stores.memory import MemoryStore
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("runs", "graphs", "journal", "queues", "workers"), ()),
+    **dict.fromkeys(("run", "graph", "tasks", "records", "artifacts", "attempts", "traffic", "states"), (1,)),
+    **dict.fromkeys(("task", "items", "joined", "first", "child", "why"), (1, 1)),
+    **dict.fromkeys(("messages", "results"), ((),)),
+    "prune": (0.0,),
+}
+WRITES = {"accept", "settle", "lease", "beat", "rescue", "promote", "sweep", "upgrade", "status", "close"}
+
+
+def test_reading_waits_for_whoever_is_writing() -> None:
+    """Nobody sees what is not committed, or a table that changes while it is walked through."""
+    assert {name for name in vars(Store) if not name.startswith("_")} == ARGUMENTS.keys() | WRITES
+    store = MemoryStore()
+
+    def read(name: str) -> None:
+        with suppress(NotFound, KeyError):  # there is nothing
+            getattr(store, name)(*ARGUMENTS[name])
+
+    threads = {name: threading.Thread(target=read, args=(name,)) for name in ARGUMENTS}
+    with store.transaction():
+        for thread in threads.values():
+            thread.start()
+        next(iter(threads.values())).join(0.1)
+        assert [name for name, thread in threads.items() if not thread.is_alive()] == []
+    for thread in threads.values():
+        thread.join()
+
+
+def test_a_transaction_reads_what_it_has_written() -> None:
+    """Whoever holds the lock does not wait for itself."""
+    store = MemoryStore()
+    with store.transaction():
+        assert store.runs() == []
+        with pytest.raises(NotFound):
+            store.graph(1)
