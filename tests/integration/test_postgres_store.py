@@ -14,17 +14,21 @@ import psycopg
 import pytest
 
 from heliostat.effects import End, Map, Send, Start
-from heliostat.errors import BadInput, Ended, SchemaMismatch, StoreUnavailable
+from heliostat.errors import BadInput, Conflict, Ended, SchemaMismatch, StoreUnavailable
+from heliostat.graph import Graph, Node
 from heliostat.outcome import Failed, Succeeded
 from heliostat.queue import own_lane
 from heliostat.run import RunState
-from heliostat.store import Ask, Command, Pause, SetNode, SetQueue
+from heliostat.store import Ask, Command, Pause, Register, SetNode, SetQueue
 from heliostat.stores import postgres
 from heliostat.stores.postgres import PostgresStore
-from heliostat.stores.postgresrows import PostgresRows
+from heliostat.stores.postgresrows import STATEMENTS, PostgresRows
 from heliostat.stores.rows import Due
 from heliostat.task import TaskState
 from tests.integration.stores import JOIN, RUN, TALK, begin, send, states, work
+
+MIGRATIONS = [name for _, name, _ in STATEMENTS.migrations()]
+NEWEST = STATEMENTS.newest
 
 
 @pytest.fixture
@@ -52,12 +56,14 @@ def terminate(url: str, *, but: psycopg.Connection[Any] | None = None) -> None:
 def test_a_database_without_schema_says_what_to_run(postgres_database: str) -> None:
     """Nothing is created unasked in a database that others may use."""
     store = PostgresStore(postgres_database)
-    assert store.status() == (0, 1)
-    with pytest.raises(SchemaMismatch, match="has schema 0, and this Heliostat needs 1; run: heliostat db upgrade"):
+    assert store.status() == (0, NEWEST)
+    with pytest.raises(
+        SchemaMismatch, match=f"has schema 0, and this Heliostat needs {NEWEST}; run: heliostat db upgrade"
+    ):
         store.check()
-    assert store.upgrade() == ["0001_initial"]
+    assert store.upgrade() == MIGRATIONS
     assert store.upgrade() == []
-    assert store.status() == (1, 1)
+    assert store.status() == (NEWEST, NEWEST)
     assert store.runs() == []
     store.close()
 
@@ -66,7 +72,9 @@ def test_a_newer_schema_is_refused(store: PostgresStore, postgres_database: str)
     """A database of a newer Heliostat is left alone."""
     with store.transaction() as rows:
         rows.run("schema_mark", version=99, name="0099_future")
-    with pytest.raises(SchemaMismatch, match=r"has schema 99, and this Heliostat knows 1: .* upgrade Heliostat"):
+    with pytest.raises(
+        SchemaMismatch, match=rf"has schema 99, and this Heliostat knows {NEWEST}: .* upgrade Heliostat"
+    ):
         PostgresStore(postgres_database).check()
 
 
@@ -74,7 +82,7 @@ def test_processes_that_upgrade_at_once_do_it_once(postgres_database: str) -> No
     """Of many first users one creates the tables, and none fails."""
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         done = pool.map(_upgrade, [postgres_database] * 8)
-    assert sorted(done) == [[]] * 7 + [["0001_initial"]]
+    assert sorted(done) == [[]] * 7 + [MIGRATIONS]
 
 
 def _upgrade(url: str) -> list[str]:
@@ -343,6 +351,25 @@ def test_an_arrival_beside_an_operator_is_not_lost(store: PostgresStore, postgre
         lambda: store.settle("w", [(members[1], Succeeded("1"))], 2.0),
     )
     assert work(store, TALK, "w") == 1
+
+
+def test_a_version_that_two_processes_register_at_once_stands_for_one_structure(
+    store: PostgresStore, postgres_database: str
+) -> None:
+    """The second hears the difference, though the first was not there yet when it looked."""
+    first, second = (Graph("fire", (Node(name),), version="1.0") for name in ("a", "b"))
+    refused: list[str] = []
+
+    def register() -> None:
+        with pytest.raises(Conflict) as error:
+            store.accept([Command(Register(second))], 2.0)
+        refused.append(str(error.value))
+
+    beside(postgres_database, lambda rows: rows.graph_insert(first, 1.0), register)
+    assert refused == [
+        "workflow fire 1.0 is registered with another structure (added b; removed a); give it a new version"
+    ]
+    assert store.graphs() == [first]
 
 
 def test_what_is_promoted_beside_an_end_is_cancelled_with_it(store: PostgresStore, postgres_database: str) -> None:

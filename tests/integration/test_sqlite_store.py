@@ -21,8 +21,11 @@ from heliostat.stores import sqlite
 from heliostat.stores.filesystem import network_file_system
 from heliostat.stores.rows import RunChange
 from heliostat.stores.sqlite import SqliteStore
+from heliostat.stores.sqliterows import STATEMENTS
 from heliostat.task import TaskState
 from tests.integration.stores import JOIN, RUN, TALK, begin, send, states, work
+
+NEWEST = STATEMENTS.newest
 
 
 @pytest.fixture
@@ -42,10 +45,10 @@ def store(path: Path) -> Iterator[SqliteStore]:
 def test_a_new_file_gets_the_schema_by_itself(path: Path) -> None:
     """Nothing has to be done before the first use of a file that is not there."""
     store = SqliteStore(path)
-    assert store.status() == (0, 1)
+    assert store.status() == (0, NEWEST)
     assert not path.exists()
     assert store.runs() == []
-    assert store.status() == (1, 1)
+    assert store.status() == (NEWEST, NEWEST)
     assert store.upgrade() == []
     store.close()
 
@@ -101,7 +104,9 @@ def test_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
     store.check()
     with store.transaction() as rows:
         rows.run("schema_mark", version=99, name="0099_future")
-    with pytest.raises(SchemaMismatch, match=r"has schema 99, and this Heliostat knows 1: .* upgrade Heliostat"):
+    with pytest.raises(
+        SchemaMismatch, match=rf"has schema 99, and this Heliostat knows {NEWEST}: .* upgrade Heliostat"
+    ):
         SqliteStore(path).runs()
 
 
@@ -221,7 +226,7 @@ def test_threads_of_a_process_take_turns(store: SqliteStore) -> None:
 def test_processes_that_open_a_new_file_at_once_make_one_schema(path: Path) -> None:
     """Of many first users one creates the tables, and none fails."""
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert pool.map(_first_use, [path] * 8) == [(1, 1)] * 8
+        assert pool.map(_first_use, [path] * 8) == [(NEWEST, NEWEST)] * 8
 
 
 def _first_use(path: Path) -> tuple[int, int]:
