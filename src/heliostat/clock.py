@@ -55,8 +55,3 @@ class Ids:
             made = (since << RANDOM_BITS) | self._chance.getrandbits(RANDOM_BITS)
             self._last = max(self._last + 1, made)
             return self._last
-
-    def key(self) -> str:
-        """A word that is made only once, anywhere: by it a call that is repeated is known."""
-        with self._lock:
-            return f"~{self._chance.getrandbits(96):024x}"

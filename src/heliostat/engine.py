@@ -273,8 +273,7 @@ class RunHandle:
         now = engine.around.clock.now()
         due_at = None if delay is None else now + codec.seconds(delay, "delay")
         codec.encode(idempotency_key, "idempotency_key")
-        key = idempotency_key or engine.around.ids.key()  # so that a repeated call is seen as one
-        return self._accept(Send(name, text, due_at, key, priority))
+        return self._accept(Send(name, text, due_at, idempotency_key, priority))
 
     def complete(self, result: object = None, *, reason: str = "") -> Answer:
         """End the run with a result; a no-op that says so if it has ended."""

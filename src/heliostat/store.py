@@ -1,7 +1,9 @@
 """The seam to the database: what every store promises.
 
 Each method of a ``Store`` is one transaction: when it returns, all of it is durable; when it raises, nothing of it
-happened, except StoreUnavailable, after which the same call may be repeated and takes effect once.
+happened. Only after StoreUnavailable nobody knows, and the same call may be made again: an outcome is known by its
+attempt, a new run by its id, a message by its idempotency key (one without a key is another message), and what was
+leased or adopted unheard is answered to who asks ``again``.
 Times are seconds since 1970; they are always given, never taken from the store's own clock.
 """
 

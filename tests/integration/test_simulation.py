@@ -22,6 +22,7 @@ import pytest
 from heliostat import Context, Ended, Fail, Retry, Skip, Snooze, Workflow
 from heliostat.engine import Engine
 from heliostat.queue import WorkerInfo
+from heliostat.store import Ask
 from heliostat.stores.memory import MemoryRows, MemoryStore, Tables
 from heliostat.stores.rows import Fence
 from heliostat.task import TaskState
@@ -715,7 +716,7 @@ def _forgetful(store: MemoryStore) -> list[WorkerInfo]:
 
 
 SABOTAGE: list[tuple[str, Any, Workflow]] = [
-    ("heliostat.stores.ledger._again", lambda ask, tries: ask, chain),  # what an unheard answer leased stays unknown
+    ("heliostat.worker.Ask", lambda *ask: Ask(*ask[:6]), chain),  # what an unheard answer leased stays unknown
     ("heliostat.stores.memory.MemoryStore.workers", _forgetful, chain),
     ("heliostat.stores.memory.MemoryRows.task_settle", _unfenced, chain),
     ("heliostat.planner.passes_on", lambda outcome: False, quicksort),  # a task and its own join arrive at one place

@@ -76,14 +76,6 @@ def test_threads_share_the_ids_of_their_process() -> None:
     assert len(set(made)) == 2000
 
 
-def test_keys_are_made_only_once() -> None:
-    """Long enough that no two processes ever make the same."""
-    ids = Ids(Held(), random.Random(1))
-    keys = [ids.key() for _ in range(1000)]
-    assert len({*keys}) == 1000
-    assert {len(key) for key in keys} == {25}
-
-
 @pytest.mark.parametrize("run", [0, 1, 31, 32, 123_456_789, (1 << 63) - 1])
 def test_public_ids_are_short_and_in_order_of_time(run: int) -> None:
     """Thirteen letters; case and blanks around do not matter."""

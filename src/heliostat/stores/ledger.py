@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING
 
 from heliostat import planner
@@ -38,7 +37,7 @@ from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
 from heliostat.task import FINAL, AttemptState, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import TypeVar
 
@@ -66,7 +65,7 @@ class Ledger(ABC):
         """A transaction: commits when its block ends, rolls back when it raises."""
 
     def again(self, work: Callable[[], T]) -> T:
-        """Do a transaction, again where the database asks for patience; every one here may be repeated."""
+        """Do a transaction, again where the database says that it did not happen; one that may have is not repeated."""
         return work()
 
     def _locking(self, work: Callable[[frozenset[int]], T]) -> T:
@@ -84,13 +83,12 @@ class Ledger(ABC):
         self, worker: str, outcomes: Sequence[tuple[Attempt, Outcome]], now: float, ask: Ask | None = None
     ) -> Batch:
         """Record outcomes and lease what is next, in one commit; see ``store.Store``."""
-        tries = count()
         try:
-            return self._locking(lambda also: self._settle(worker, outcomes, now, _again(ask, next(tries)), also))
+            return self._locking(partial(self._settle, worker, outcomes, now, ask))
         except (Stale, Refused, self.data_error):
             pass
         verdicts = [self._settle_alone(worker, pair, now) for pair in outcomes]
-        return Batch(tuple(verdicts), self._leased(_again(ask, next(tries) - 1), now))
+        return Batch(tuple(verdicts), self._leased(ask, now))
 
     #: What the database raises for a value that it cannot take.
     data_error: type[Exception] = ValueError
@@ -200,11 +198,10 @@ class Ledger(ABC):
     def _leased(self, ask: Ask | None, now: float) -> tuple[Attempt, ...]:
         if ask is None:
             return ()
-        tries = count()
 
         def work() -> tuple[Attempt, ...]:
             with self.transaction() as rows:
-                return self._lease(rows, _again(ask, next(tries)), now)
+                return self._lease(rows, ask, now)
 
         return self.again(work)
 
@@ -381,7 +378,7 @@ class Ledger(ABC):
         taken = 0
         adopted: tuple[Attempt, ...] = ()
         for worker, beat in lost:
-            more, jobs = self._rescue_fenced(partial(self._rescue, worker, beat, now, adopter, count()))
+            more, jobs = self._rescue_fenced(partial(self._rescue, worker, beat, now, adopter))
             taken, adopted = taken + more, adopted + jobs
         return taken, adopted
 
@@ -394,7 +391,7 @@ class Ledger(ABC):
                 continue
 
     def _rescue(
-        self, worker: str, beat: int, now: float, adopter: Ask | None, tries: Iterator[int], also: frozenset[int]
+        self, worker: str, beat: int, now: float, adopter: Ask | None, also: frozenset[int]
     ) -> tuple[int, tuple[Attempt, ...]]:
         with self.transaction() as rows:
             if not rows.worker_lose(worker, beat):
@@ -419,8 +416,6 @@ class Ledger(ABC):
                     outcomes.append((attempt, Rescued()))
             self._carry_out(commit, worker, outcomes, own=False)
             adopted = rows.task_adopt(jobs, adopter.worker, now) if adopter and jobs else []
-            if next(tries) > 0 and adopter:  # what was adopted may have been so by a call before
-                adopted = rows.task_of_worker(adopter.worker)
         return len(attempts), tuple(adopted)
 
     def promote(self, now: float) -> float | None:
@@ -460,11 +455,6 @@ class Ledger(ABC):
                 return closed
 
         return self.again(work)
-
-
-def _again(ask: Ask | None, tries: int) -> Ask | None:
-    """What is asked for when the answers of so many calls before may have been lost."""
-    return replace(ask, again=True) if ask is not None and tries > 0 else ask
 
 
 def _running(rows: Rows, found: Iterable[tuple[Queue, Sequence[Lane]]]) -> tuple[dict[str, int], dict[int, int]]:

@@ -1,13 +1,13 @@
 """What can go wrong with a call to the store: a store in an actor's hands in which each call may be struck by a fault.
 
-The actor is lost before or after the call, it stands still for longer than its lease, it is cut off from the database,
-the answer of a commit is not heard and the store makes it again, or a caller settles the same twice.
+The actor is lost before or after the call, it stands still for longer than its lease, it is cut off from the database
+before the call or before it hears the answer, or a caller settles the same twice.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from heliostat.errors import StoreUnavailable
 from heliostat.stores.memory import MemoryRows, MemoryStore
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from heliostat.stores.memory import Tables
     from heliostat.testing.stage import Actor, Stage
 
-T = TypeVar("T")
-
-FAULTS = ("crash before", "crash after", "pause before", "pause after", "cut before", "cut after", "unheard", "twice")
+FAULTS = ("crash before", "crash after", "pause before", "pause after", "cut before", "cut after", "twice")
 
 
 class Lost(BaseException):
@@ -42,11 +40,10 @@ class Struck:
         stage.step(actor)
         fault = stage.fault()
         self._suffer(fault, "before", verb)
-        self._process.unheard = fault == "unheard"
         call = getattr(self._process, verb)
         answer = call(*args, **kwargs)
         if line := _line(verb, args, answer):
-            actor.note(line + (" (unheard, and called again)" if fault == "unheard" else ""))
+            actor.note(line)
         if fault == "twice" and verb == "settle" and args[1]:
             actor.sleep()
             actor.note(f"{_line(verb, args, call(*args[:3]))} (the same once more)")
@@ -86,7 +83,7 @@ class _Process(MemoryStore):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__()
-        self.stage, self.tables, self.unheard = stage, stage.tables, False
+        self.stage, self.tables = stage, stage.tables
 
     @contextmanager
     def transaction(self) -> Iterator[MemoryRows]:
@@ -98,14 +95,6 @@ class _Process(MemoryStore):
                 undo()
             raise
         self.stage.committed(rows.moves)
-
-    def again(self, work: Callable[[], T]) -> T:
-        """A commit whose answer was not heard is made once more, as a database does after a lost connection."""
-        answer = work()
-        if self.unheard:
-            self.unheard = False
-            answer = work()
-        return answer
 
 
 class _Rows(MemoryRows):

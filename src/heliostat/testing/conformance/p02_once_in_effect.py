@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
 
-from heliostat.effects import Put
+from heliostat.effects import End, Put, Start
 from heliostat.graph import Arity, Edge, Graph, Kind, Node
 from heliostat.outcome import Failed, Outcome, Released, Rescued, Skipped, Snoozed
+from heliostat.run import RunState
+from heliostat.store import Command
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
 TALK = Graph("talk", (Node("ask", Arity.handler, entry=True), Node("hear", Arity.handler)), stays_open=True)
@@ -18,25 +16,6 @@ CHAIN = Graph("chain", (Node("a"), Node("b", edges=(Edge("a"),))))
 MANY = Graph("many", tuple(Node(f"n{i}") for i in range(6)))
 FRAGILE = Graph("fragile", (Node("a", rescues=3),))
 JOB = Graph("job", (Node("a", kind=Kind.job), Node("b")))
-
-
-@contextmanager
-def unheard(store: Any) -> Iterator[None]:
-    """Every transaction commits, its answer is lost, and it is tried again: as after a connection lost in COMMIT.
-
-    ``again`` is the ledger's, which all stores share.
-    """
-    plain = store.again
-
-    def twice(work: Callable[[], object]) -> object:
-        plain(work)
-        return plain(work)
-
-    store.again = twice
-    try:
-        yield
-    finally:
-        del store.again
 
 
 # the same call again
@@ -54,30 +33,33 @@ def test_p02_settling_the_same_outcome_again_changes_nothing_and_says_committed(
     assert hand.tasks(run) == ["ask succeeded", "hear ready"]
 
 
-def test_p02_a_commit_whose_answer_was_lost_is_made_once(hand: Hand) -> None:
-    """COMMIT happened, nobody heard it, the store does the same again: each thing is there once."""
-    with unheard(hand.store):
-        run = hand.start(TALK, idempotency_key="k")
-        hand.send(run, "hear", 1, idempotency_key="k")
-        [attempt] = hand.lease()
-        assert hand.settle(attempt, gives(1, Put("1"), sends("hear", 2))).word == "committed"
-        hand.complete(run, 5)
-    assert hand.tasks(run) == ["ask succeeded", "hear cancelled", "hear cancelled"]
-    assert hand.values(run) == [1]
-    assert hand.run(run).result == "5"
-    assert hand.run(run).open == 0
+def test_p02_a_call_that_its_caller_makes_again_takes_effect_once(hand: Hand) -> None:
+    """The answer was lost, so nobody knows: a start is known by its id, a message by its key, an end by the run."""
+    hand.add(TALK)
+    commands = [
+        Command(Start(7, TALK, "0")),
+        Command(sends("hear", 1, idempotency_key="k"), 7),
+        Command(End(RunState.succeeded, "5"), 7),
+    ]
+    for command in commands:
+        first, again = (hand.store.accept([command], hand.now)[0] for _ in range(2))
+        assert (first.run, first.number) == (again.run, again.number)
+        assert (first.done, again.done) == (True, False)
+    assert hand.tasks(7) == ["ask cancelled", "hear cancelled"]
+    assert (hand.run(7).result, hand.run(7).open) == ("5", 0)
 
 
-def test_p02_what_was_leased_in_a_commit_whose_answer_was_lost_is_answered_again(hand: Hand) -> None:
-    """Otherwise it would run nowhere, under a worker that is well and knows nothing of it."""
+def test_p02_a_settling_whose_answer_was_lost_is_made_again_with_its_lease(hand: Hand) -> None:
+    """The outcome is known by its attempt, and what was leased with it is answered to who asks again."""
     run = hand.start(MANY)
-    with unheard(hand.store):
-        first = hand.lease(2)
-        batch = hand.store.settle(hand.worker, [(first[0], gives())], hand.now, hand.ask(2))
-    held = {attempt.number for attempt in (*first, *batch.leased)} - {first[0].number}
+    [attempt] = hand.lease()
+    outcomes = [(attempt, gives(1, Put("1")))]
+    unheard = hand.store.settle(hand.worker, outcomes, hand.now, hand.ask(2))
+    batch = hand.store.settle(hand.worker, outcomes, hand.now, hand.ask(2, again=True))
+    assert batch == unheard
+    assert hand.values(run) == [1]
     running = {task.number for task in hand.store.tasks(run) if task.state == "running"}
-    assert batch.verdicts[0].word == "committed"
-    assert running == held
+    assert running == {leased.number for leased in batch.leased}
 
 
 def test_p02_a_worker_that_asks_again_is_told_what_it_holds(hand: Hand) -> None:
@@ -222,17 +204,17 @@ def test_p02_a_task_that_is_lost_with_its_worker_too_often_fails(hand: Hand) -> 
     assert hand.run(run).reason == "a: lost with its worker 3 times (attempt 3)"
 
 
-def test_p02_a_rescue_whose_answer_was_lost_is_answered_again(hand: Hand) -> None:
+def test_p02_a_job_that_was_adopted_unheard_is_answered_to_who_asks_again(hand: Hand) -> None:
     """A job that was adopted without anybody knowing would be watched by nobody."""
     run = hand.start(JOB)
     hand.lease(2, worker="doomed")
-    hand.beat("doomed")
     hand.beat("heir")
-    with unheard(hand.store):
-        _, adopted = hand.lose("doomed", "heir")
-    assert [(attempt.node, attempt.count) for attempt in adopted] == [("a", 2)]
+    hand.lose("doomed", "heir")
+    assert hand.lose("doomed", "heir") == (0, ())
+    [adopted] = hand.lease(2, worker="heir", again=True)
+    assert (adopted.node, adopted.count) == ("a", 2)
     assert hand.tasks(run) == ["a running", "b ready"]
-    assert hand.settle(adopted[0], gives(), worker="heir").word == "committed"
+    assert hand.settle(adopted, gives(), worker="heir").word == "committed"
 
 
 def test_p02_an_attempt_that_is_handed_back_counts_for_nothing(hand: Hand) -> None:
