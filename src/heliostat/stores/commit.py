@@ -96,6 +96,9 @@ class Commit:
         self.new_runs: list[NewRun] = []
         self.started: dict[tuple[str, str], tuple[int, str]] = {}
         self.inserts: list[NewTask] = []
+        self.finishes: list[Finish] = []
+        self.expansions: list[Expand] = []
+        self.gates: dict[tuple[int, str], tuple[int, int] | None] = {}
         self.arrivals: dict[tuple[int, str], list[Arrive]] = {}
         self.joins: dict[tuple[int, int], int] = {}
         self.causes: dict[tuple[int, str], int] = {}
@@ -175,8 +178,11 @@ class Commit:
     def _first(self, run: int, handler: str, number: int) -> bool:
         """Whether this is the first task that a handler settled: it counts, for all that wait for the handler."""
         first = self.firsts.get((run, handler))
-        if first is None and self.rows.gate_first(run, handler, number):
-            first = self.firsts[run, handler] = number
+        if first is None and (run, handler) not in self.known.counted:
+            if self.rows.gate_first(run, handler, number):
+                first = self.firsts[run, handler] = number
+            else:  # a commit before this one had it
+                self.known.remember_counted(run, handler)
         return first == number
 
     def joined(self, run: int, number: int) -> None:
@@ -198,7 +204,7 @@ class Commit:
             self.keys[run.id, node.name, change.idempotency_key] = (number, change.message)
         missing, unmet, state = change.missing, 0, change.state
         if node.edges and node.arity is HANDLER:
-            gate = self.rows.gate_state(run.id, node.name)
+            gate = self._gate_state(run.id, node.name)
             missing += gate is None or gate[0] > 0
             unmet = 1 if gate is not None and gate[0] == 0 and gate[1] else 0
             if missing and state is READY:
@@ -212,6 +218,12 @@ class Commit:
             self.turns[run.id, change.key] = None
         self._insert(run, node, number, state, change, cause, missing, unmet, join)
         return number
+
+    def _gate_state(self, run: int, node: str) -> tuple[int, int] | None:
+        """What a handler's gate still misses: asked once in a commit, for nobody else can change it meanwhile."""
+        if (run, node) not in self.gates:
+            self.gates[run, node] = self.rows.gate_state(run, node)
+        return self.gates[run, node]
 
     def _skip(self, run: OpenRun, node: Node, number: int, join: int | None) -> None:
         """A message will not be handled: whoever waits for its handler or for its place in a join hears of it."""
@@ -459,7 +471,7 @@ class Commit:
         elif not born:
             self._insert(run, node, number, READY, Create(node, number=number), self.causes.get((run.id, node.name)))
         elif _decides(graph, node):
-            self.rows.task_expand([Expand(None, None, run.id, number)])
+            self.expansions.append(Expand(None, None, run.id, number))
 
     def _follow(self, run: OpenRun, changes: Sequence[Change], cause: int) -> None:
         for change in changes:
@@ -471,7 +483,7 @@ class Commit:
         if born:
             run.open -= 1
             run.note(state, number)
-            self.rows.task_finish([Finish(state, reason, width, self.now, run.id, number)])
+            self.finishes.append(Finish(state, reason, width, self.now, run.id, number))
         else:
             birth = Create(node, state, number)
             self._insert(
@@ -485,7 +497,7 @@ class Commit:
             block, cause = run.last + 1, self.causes.get((run.id, node.name))
             run.last += width - 1
             if born:
-                self.rows.task_expand([Expand(width, block, run.id, number)])
+                self.expansions.append(Expand(width, block, run.id, number))
             else:
                 first = Create(node, number=number, item=0)
                 self._insert(run, node, number, READY, first, cause, width=width, block=block)
@@ -501,6 +513,7 @@ class Commit:
     def _gate(self, run: OpenRun, node: Node, arrive: Arrive) -> None:
         """Something that a handler waits for, besides its messages, has settled."""
         missing, unmet = self.rows.gate_arrive(run.id, node.name, node.waits, arrive.by, arrive.unmet)
+        self.gates[run.id, node.name] = (missing, unmet)
         if missing == 0:
             self._flush_tasks()
             for row in self.rows.task_gate(run.id, node.name, int(unmet > 0)):
@@ -555,13 +568,19 @@ class Commit:
     # writing
 
     def _flush_tasks(self) -> None:
-        """Births so far must be there before a statement looks for them."""
+        """Births and endings so far must be there before a statement looks for them."""
         if self.new_runs:
             new, self.new_runs = self.new_runs, []
             self.rows.run_insert(new)
         if self.inserts:
             inserts, self.inserts = self.inserts, []
             self.rows.task_insert(inserts)
+        if self.finishes:
+            finishes, self.finishes = self.finishes, []
+            self.rows.task_finish(finishes)
+        if self.expansions:
+            expansions, self.expansions = self.expansions, []
+            self.rows.task_expand(expansions)
 
     def _flush(self) -> None:
         self._flush_tasks()

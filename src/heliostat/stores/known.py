@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from heliostat.queue import Lane
     from heliostat.stores.rows import Rows
 
+COUNTED = 10_000  #: handlers of runs that are remembered; then it begins anew
+
 
 class Known:
     """Definitions and the lanes of their nodes. A process that forgets it all only reads once more."""
@@ -22,12 +24,19 @@ class Known:
     def __init__(self) -> None:
         self.graphs: dict[int, Graph] = {}
         self._lanes: dict[int, dict[str, int]] = {}
+        self.counted: set[tuple[int, str]] = set()  # handlers of runs that have settled a task, a commit ago or more
         self._unsure: set[int] = set()  # definitions that a transaction wrote, of which nobody knows whether it stayed
 
     def begin(self) -> None:
         """A transaction begins: what was read of what the one before wrote is read again."""
         while self._unsure:
             self._lanes.pop(self._unsure.pop(), None)
+
+    def remember_counted(self, run: int, handler: str) -> None:
+        """A handler has had its first task in a run, for good."""
+        if len(self.counted) >= COUNTED:
+            self.counted.clear()
+        self.counted.add((run, handler))
 
     def changed(self, graph: int) -> None:
         """This transaction writes a definition or its lanes."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from heliostat.effects import Map
+from heliostat.effects import Map, Start
 from heliostat.graph import Arity, Edge, Graph, Node
+from heliostat.outcome import Skipped
 from heliostat.testing.conformance.hand import Hand, gives
 
 FAN = Graph(
@@ -24,6 +25,16 @@ ABOVE = tuple(Node(f"a{number}") for number in range(20))
 BELOW = tuple(Node(f"b{number}", edges=tuple(Edge(node.name) for node in ABOVE)) for number in range(20))
 DENSE = Graph("dense", (*ABOVE, *BELOW))
 SORT = Graph("sort", (Node("sort", Arity.handler, entry=True), Node("merge", Arity.handler)))
+
+GATED = Graph(
+    "gated",
+    (
+        Node("open"),
+        Node("ask", Arity.handler, entry=True),
+        Node("part", Arity.handler, edges=(Edge("open", "open"),)),
+        Node("whole", Arity.handler),
+    ),
+)
 
 
 @contextmanager
@@ -96,6 +107,62 @@ def test_p10_a_fan_out_is_born_in_one_call(hand: Hand) -> None:
     with counted(hand.store) as calls:
         hand.settle(attempt, gives(None, Map("sort", tuple(map(str, range(500))), "merge")))
     assert calls.count("task_insert") == 1
+
+
+def test_p10_a_gate_is_asked_once_for_all_messages_of_a_commit(hand: Hand) -> None:
+    """And what it lets go or skips when it opens is written at once."""
+    run = hand.start(GATED)
+    [opening, ask] = hand.lease(2)
+    with counted(hand.store) as calls:
+        hand.settle(ask, gives(None, Map("part", tuple(map(str, range(100))), "whole")))
+    assert calls.count("gate_state") == 1
+    with counted(hand.store) as calls:
+        hand.settle(opening, Skipped("closed"))
+    assert (calls.count("task_gate"), calls.count("task_finish")) == (1, 1)
+    assert hand.work() == ["whole"]
+    assert hand.tasks(run).count("part skipped") == 100
+
+
+def test_p10_lists_that_are_known_in_one_commit_fan_out_in_one_call(hand: Hand) -> None:
+    """Of however many runs."""
+    tile = Node("tile", Arity.each, edges=(Edge("list", "x", each=True), Edge("other")))
+    graph = Graph("lists", (Node("list"), Node("other"), tile))
+    for _ in range(10):
+        hand.start(graph)
+    attempts = hand.lease(20)
+    hand.settle_all([(attempt, gives()) for attempt in attempts if attempt.node == "other"])
+    with counted(hand.store) as calls:
+        hand.settle_all([(attempt, gives([1, 2])) for attempt in attempts if attempt.node == "list"])
+    assert calls.count("task_expand") == 1
+    assert len(hand.lease(100)) == 20
+
+
+def test_p10_a_handler_that_has_counted_once_is_not_asked_again(hand: Hand) -> None:
+    """What waits for it has its first result; a process that has seen so need not look for ever."""
+    graph = Graph("first", (Node("look", Arity.handler), Node("act", edges=(Edge("look", "look"),))), stays_open=True)
+    run = hand.start(graph)
+    seen = []
+    for _ in range(4):
+        hand.send(run, "look")
+        [look] = [attempt for attempt in hand.lease(2) if attempt.node == "look"]
+        with counted(hand.store) as calls:
+            hand.settle(look)
+        seen.append(calls.count("gate_first"))
+    assert seen == [1, 1, 0, 0]
+
+
+def test_p10_a_definition_is_read_once_however_many_runs_of_it_begin(hand: Hand, other: Hand) -> None:
+    """Also by a process that did not register it."""
+    hand.add(FAN)
+    run = other.start(SORT)
+    for _ in range(2):
+        other.send(run, "sort")
+    seen = []
+    for number, attempt in enumerate(other.lease(2), 7):
+        with counted(other.store) as calls:
+            other.settle(attempt, gives(None, Start(number, FAN, "1")))
+        seen.append(calls.count("graph_get"))
+    assert seen[1:] == [0]
 
 
 @pytest.mark.parametrize("many", [10, 1000])
