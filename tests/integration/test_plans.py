@@ -28,6 +28,7 @@ BLOCKED = 200_000
 _RUNNING = {"tasks_running"}  # no more than the workers have slots
 WALKED = {
     "lane_adopt_running": _RUNNING,
+    "prune_workers": _RUNNING,
     "queue_busy": _RUNNING,
     "task_hold_running": _RUNNING,
     "task_of_worker": _RUNNING,

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from heliostat.errors import NotFound
+from heliostat.graph import Arity, Edge, Graph, Node
 from heliostat.store import Store
 from heliostat.stores.memory import MemoryStore
+from heliostat.testing.conformance.hand import Hand
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("runs", "graphs", "journal", "queues", "workers"), ()),
@@ -48,3 +50,16 @@ def test_a_transaction_reads_what_it_has_written() -> None:
         assert store.runs() == []
         with pytest.raises(NotFound):
             store.graph(1)
+
+
+def test_a_run_that_is_pruned_leaves_nothing_in_any_table() -> None:
+    """Not even what its handlers have counted."""
+    hand = Hand(MemoryStore())
+    gated = Node("part", Arity.handler, entry=True, edges=(Edge("open"),))
+    run = hand.start(Graph("gated", (Node("open"), gated, Node("after", edges=(Edge("part"),)))))
+    hand.work()
+    tables = hand.store.tables  # type: ignore[attr-defined]
+    assert [place[0] for place in (*tables.gates, *tables.firsts)] == [run, run]
+    assert hand.store.prune(hand.now + 1) == 1
+    left = (tables.runs, tables.tasks, tables.gates, tables.firsts, tables.leftover, tables.journal)
+    assert [len(table) for table in left] == [0] * 6

@@ -706,11 +706,19 @@ class MemoryStore(Ledger):
                 self.tables.records,
                 self.tables.artifacts,
                 self.tables.attempts,
+                self.tables.leftover,
             ):
                 table.pop(run, None)
         self.tables.journal = [
             e for e in self.tables.journal if e.run in self.tables.runs or (e.run == SEVERAL and e.at >= before)
         ]
+        for gates in (self.tables.gates, self.tables.firsts):
+            for place in [place for place in gates if place[0] not in self.tables.runs]:
+                del gates[place]
+        holding = {task.worker for lane in self.tables.running.values() for task in lane}
+        for worker in list(self.tables.workers.values()):
+            if worker.state in ("lost", "stopped") and worker.beat_at < before and worker.id not in holding:
+                del self.tables.workers[worker.id]
         return len(old[:limit])
 
     def _awaited(self, run: Run) -> bool:

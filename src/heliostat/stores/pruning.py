@@ -1,4 +1,4 @@
-"""Forgetting runs: whole ones, in transactions of a bounded size."""
+"""Forgetting runs: whole ones, in transactions of a bounded size; and workers that are long gone."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ def prune(
 
     while done < limit and (more := again(work)):
         done += more
+
+    def workers() -> int:
+        with transaction() as rows:
+            return rows.run("prune_workers", before=before)
+
     while again(lines) == LINES_AT_ONCE:
         pass
+    again(workers)
     return done

@@ -8,6 +8,7 @@ from heliostat.artifact import Artifact
 from heliostat.effects import End, Keep, Map, Put, Start
 from heliostat.graph import Arity, Edge, Graph, Node, On
 from heliostat.outcome import Failed, Snoozed
+from heliostat.queue import WorkerInfo
 from heliostat.run import RunState
 from heliostat.store import Pause
 from heliostat.task import AttemptState
@@ -201,3 +202,15 @@ def test_p08_what_is_pruned_is_gone_whole_and_nothing_else(hand: Hand) -> None:
     for run in old:
         assert hand.store.run(run) is None
         assert (hand.store.tasks(run), hand.store.records(run), hand.store.journal(run)) == ([], [], [])
+
+
+def test_p08_a_worker_that_ended_long_ago_is_forgotten_if_it_holds_nothing(hand: Hand) -> None:
+    """One that only keeps quiet is not known to have ended, and what one holds is still to be rescued."""
+    hand.start(Graph("one", (Node("a"),)))
+    hand.lease(worker="holds")
+    for worker, state in (("ended", "stopped"), ("holds", "stopped"), ("quiet", "active")):
+        hand.store.beat(WorkerInfo(worker, state=state), hand.now)
+    hand.now += 100
+    hand.store.beat(WorkerInfo("late", state="stopped"), hand.now)
+    hand.store.prune(hand.now - 50)
+    assert sorted(info.id for info in hand.store.workers()) == ["holds", "late", "quiet"]
