@@ -17,7 +17,7 @@ from heliostat.errors import BadInput, NotFound, RunFailed, Taken
 from heliostat.graph import Graph
 from heliostat.inputs import node_result, result_of
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
-from heliostat.signature import check_start, revive
+from heliostat.signature import check_sent, check_start, revive
 from heliostat.store import Answer, Command, Entry, Pause, Register
 from heliostat.task import TaskState
 from heliostat.workflow import NodeHandle, Workflow
@@ -267,9 +267,8 @@ class RunHandle:
         engine = self._engine
         text = engine._encode(message, "message")  # noqa: SLF001 - its own kind
         name = to if isinstance(to, str) else to.name
-        signature = engine.registry.signatures(self.graph.id).get(self.graph[name].name)
-        if signature is not None and signature.message is not None and not signature.message.wants_path:
-            signature.message.fit(revive(text, None))
+        node = self.graph[name]
+        check_sent(node, engine.registry.signature(self.graph.id, node.name), text)
         now = engine.around.clock.now()
         due_at = None if delay is None else now + codec.seconds(delay, "delay")
         codec.encode(idempotency_key, "idempotency_key")
