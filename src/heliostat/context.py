@@ -19,16 +19,17 @@ from heliostat.errors import BadInput, NotFound, Stopped, TaskError
 from heliostat.graph import Arity, Node, On
 from heliostat.outcome import Failure
 from heliostat.run import RunState, public_id, task_id
-from heliostat.signature import check_start, local, revive
+from heliostat.signature import check_sent, check_start, local, revive
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
 
     from heliostat.clock import Clock, Ids
     from heliostat.executor import Work
     from heliostat.repository import Repository
+    from heliostat.signature import Signature
     from heliostat.store import Store
     from heliostat.workflow import NodeHandle, Workflow
 
@@ -82,8 +83,9 @@ class Context:
     _inputs: Path | None = None
     _ended = False
 
-    def __init__(self, work: Work, around: Surroundings) -> None:
+    def __init__(self, work: Work, around: Surroundings, signatures: Mapping[str, Signature] | None = None) -> None:
         self._work, self._graph, self._node, self._around = work, work.graph, work.node, around
+        self._signatures = signatures or {}
         self._effects: list[Effect] = []
 
     # what it is
@@ -161,10 +163,9 @@ class Context:
     ) -> None:
         """Send a message to a handler of this run; with ``delay``, not before that. The same key twice is sent once."""
         node = self._handler(to, "send to")
-        text = self.encode(message, f"message to {node.name}")
+        text = self._message(node, message, f"message to {node.name}")
         due_at = None if delay is None else self._around.clock.now() + codec.seconds(delay, "delay")
         key = None if idempotency_key is None else _word(idempotency_key, "idempotency_key")
-        planner.serial_key(node, text)
         self._ask(Send(node.name, text, due_at, key, priority))
 
     def map(
@@ -174,9 +175,7 @@ class Context:
         node, last = self._handler(to, "map to"), self._handler(then, "join in")
         if self._work.attempt.join is not None and any(isinstance(effect, Map) for effect in self._effects):
             raise TaskError(f"{self._node.name}: its result is waited for, so it can map once only")
-        texts = tuple(self.encode(m, f"message {i} to {node.name}") for i, m in enumerate(messages))
-        for text in texts:
-            planner.serial_key(node, text)
+        texts = tuple(self._message(node, m, f"message {i} to {node.name}") for i, m in enumerate(messages))
         self._ask(Map(node.name, texts, last.name))
 
     def start(
@@ -226,6 +225,16 @@ class Context:
         if self._ended:
             raise TaskError(f"{self._node.name}: it has ended the run and asks for more inside it; do one of the two")
         self._effects.append(effect)
+
+    def _message(self, node: Node, message: object, where: str) -> str:
+        """A message as JSON text that its handler can take; so what is wrong with it fails its sender."""
+        text = self.encode(message, where)
+        try:
+            check_sent(node, self._signatures.get(node.name), text)
+        except BadInput as error:
+            raise BadInput(f"{where}: {error}") from None
+        planner.serial_key(node, text)
+        return text
 
     def _handler(self, to: NodeHandle[..., Any] | str, verb: str) -> Node:
         name = to if isinstance(to, str) else to.name

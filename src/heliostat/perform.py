@@ -46,7 +46,7 @@ class Performer:
 
     def __call__(self, work: Work) -> Answered:
         """Run the attempt."""
-        context = Context(work, self._around)
+        context = Context(work, self._around, self._registry.signatures(work.attempt.graph))
         try:
             return self._performed(work, context)
         finally:

@@ -200,3 +200,20 @@ def test_a_message_from_outside_is_checked_like_a_start(engine: Engine) -> None:
         run.send(update, {"west": "far"})
     run.send(by_tile, {"tile": 7})
     assert [task.node for task in run.tasks()] == ["by_tile"]
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        ({"send": {"dayz": 3}}, "message to update: message: there is no field 'dayz'; did you mean 'days'?"),
+        ({"map": [{}, {"west": "far"}]}, "message 1 to update: message.west: input should be a valid number"),
+    ],
+)
+def test_what_a_function_sends_is_checked_where_it_is_sent(engine: Engine, message: Any, sentence: str) -> None:
+    """The sender fails at once, with the sentence; the handler never sees it."""
+    run = engine.start(incident)
+    run.send(sender, message)
+    engine.work(until=run)
+    assert run.state is RunState.failed
+    assert sentence in (run.info.reason or "")
+    assert [(task.node, task.count) for task in run.tasks()] == [("sender", 1)]
