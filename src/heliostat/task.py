@@ -117,3 +117,8 @@ class Task:
     ended_at: float | None = None
     result: str | None = None
     reason: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Its node, and which item of the list that goes over: ``nap[0]``."""
+        return self.node if self.item is None else f"{self.node}[{self.item}]"

@@ -317,7 +317,7 @@ def test_explain_says_why_nothing_happens(shell: Shell) -> None:
     assert shell.json("task", "explain", f"{run}/1")[0]["task"] == f"{run}/1"
     assert "greeting: no worker offers hello" in shell("task", "explain", run).stdout
     shell("run", "cancel", run)
-    assert "has cancelled" in shell("task", "explain", run).stdout
+    assert "was cancelled" in shell("task", "explain", run).stdout
 
 
 # acting

@@ -10,7 +10,7 @@ from heliostat.cli import output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import find_run, session, workflow
-from heliostat.errors import RunFailed
+from heliostat.errors import NotFound, RunFailed, nearest
 from heliostat.run import RunState
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def list_(
 ) -> None:
     """List runs, newest first."""
     with session(context).engine() as engine:
-        runs = engine.runs(flow, state, limit=limit)
+        runs = engine.store.runs(flow, state, limit=limit)
+        if flow is not None and not runs and flow not in (known := {graph.name for graph in engine.store.graphs()}):
+            raise NotFound(f"there is no workflow {flow!r}{nearest(flow, sorted(known))}")
         graphs = {run.graph: engine.registry.graph(run.graph) for run in runs}
         if as_json:
             output.document([shapes.run_shape(run, graphs[run.graph]) for run in runs])
@@ -218,12 +220,12 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """Tell what happened in a run: its journal and what its functions logged, in order of time."""
-    from heliostat.cli.log import story, told
+    from heliostat.cli.log import shape, told
 
     with session(context).engine() as engine:
-        lines = story(engine, find_run(engine, run))
+        lines = find_run(engine, run).log()
         if as_json:
-            output.document(lines)
+            output.document([shape(line) for line in lines])
         else:
             output.show(*told(lines))
 

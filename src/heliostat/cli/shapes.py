@@ -121,6 +121,7 @@ class Explanation(TypedDict):
 
     task: str
     node: str
+    title: str  # the node, and which item: nap[0]
     state: str
     explanation: str
 
