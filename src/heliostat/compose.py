@@ -31,7 +31,7 @@ SLOTS = 8  #: threads of a worker, where nothing else is said
 
 
 def open(
-    database: str | None = None,
+    database: str | Path | None = None,
     *,
     files: str | Path | None = None,
     slots: int = SLOTS,
@@ -41,11 +41,15 @@ def open(
 ) -> Engine:
     """An engine on a database: as configured, or ``sqlite:///file.db``, ``postgresql://…``, ``memory://``.
 
+    A ``Path`` is the file of an SQLite database.
+
     ``files`` is the directory for artifacts, logs and attempts, ``slots`` how many functions run at once in a
     worker, ``actor`` whom the journal names. Raises BadInput for an address that is none, and OperatorError if the
     database cannot be used.
     """
     settings = config.read()
+    if isinstance(database, Path):
+        database = f"sqlite:///{database}"
     settings = replace(settings, database=database or settings.database, files=Path(files or settings.files))
     store, clock = open_store(settings.database)
     return engine_on(store, clock, settings.files, slots=slots, lease_seconds=lease_seconds, seed=seed, actor=actor)

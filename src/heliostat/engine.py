@@ -73,6 +73,8 @@ class Engine:
 
     def add(self, workflow: Workflow) -> Graph:
         """Offer a workflow: register its definition, and let workers of this engine run it."""
+        if not isinstance(workflow, Workflow):
+            raise BadInput(f"a Workflow is wanted, not {workflow!r}; only the command line takes a name or a file")
         for signature in workflow.signatures.values():
             signature.warm()
         graph = workflow.graph
