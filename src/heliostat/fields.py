@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, ge
 from pydantic.fields import FieldInfo
 
 from heliostat.errors import BadInput, nearest
-from heliostat.job import message_fields
+from heliostat.job import fill_message, message_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,8 +51,15 @@ def strangers(annotation: Any, value: object, where: str) -> Strangers:
     return unknown | deeper
 
 
-def unplaced(job: JobSpec, value: Json) -> Strangers:
-    """The fields of a message for which a job has no placeholder; none if it gets the message as a whole."""
+def unplaced(name: str, job: JobSpec, value: Json) -> Strangers:
+    """The fields of a message for which a job has no placeholder; none if it gets the message as a whole.
+
+    Raises BadInput for a placeholder that the message leaves empty.
+    """
+    try:
+        fill_message(job, value)
+    except BadInput as error:
+        raise BadInput(f"job {name}: {error}") from None
     names = message_fields(job)
     if names is None or not isinstance(value, dict):
         return {}

@@ -118,6 +118,13 @@ def message_fields(spec: JobSpec) -> frozenset[str] | None:
     return frozenset(path[1] for path in paths if path[0] == "message")
 
 
+def fill_message(spec: JobSpec, message: Value) -> None:
+    """Raise BadInput for a placeholder that leads nowhere in this message."""
+    for placeholder in _placeholders(spec):
+        if placeholder.path[0] == "message":
+            _resolve(placeholder, {"message": message})
+
+
 def render(spec: JobSpec, values: Mapping[str, Value]) -> str | tuple[str, ...]:
     """The command, with every placeholder replaced: text for the shell, or arguments.
 

@@ -142,7 +142,7 @@ def _fitted(parameter: Parameter, text: str, context: Context) -> object:
     value = revive(text, context.bring if parameter.wants_path else None)
     if parameter.annotation is Ended and isinstance(value, dict):
         return Ended(**value)
-    return parameter.fit(value)
+    return parameter.fit_message(value)
 
 
 _COMPLETE = frozenset({type(None), bool, int, float, str, list, dict})

@@ -64,6 +64,13 @@ class Parameter:
                 "use JSON types, dataclasses, Pydantic models, Path or Artifact (a TypedDict from typing_extensions)"
             ) from None
 
+    def fit_message(self, value: object) -> object:
+        """As ``fit``; where nothing was given and fields are wanted, each of them has its default."""
+        takes_fields = isinstance(self.annotation, type) and (
+            dataclasses.is_dataclass(self.annotation) or issubclass(self.annotation, BaseModel)
+        )
+        return self.fit({} if value is None and takes_fields else value)
+
     def fit(self, value: object) -> object:
         """``value`` as the annotation wants it; raises BadInput with the field and what would be right."""
         if (kinds := _PLAIN.get(self.annotation)) and type(value) in kinds:
@@ -171,7 +178,7 @@ def check_start(graph: Graph, signatures: Mapping[str, Signature], text: str, to
         if signature is not None and signature.message is not None:
             strangers.append(_strangers(node, signature.message, text))
         elif node.job is not None:
-            strangers.append(known.unplaced(node.job, codec.decode(text)))
+            strangers.append(known.unplaced(node.name, node.job, codec.decode(text)))
         else:
             return  # its function is elsewhere, and may know whatever there is
     known.refuse(known.common(strangers))
@@ -188,7 +195,7 @@ def _strangers(node: Node, parameter: Parameter, text: str) -> known.Strangers:
     if parameter.annotation in (Any, object):
         return {}
     value = revive(text, _unbrought if parameter.wants_path else None)
-    parameter.fit(value)
+    parameter.fit_message(value)
     found = known.strangers(parameter.annotation, value, parameter.name)
     return {field: names for field, names in found.items() if field != (parameter.name, node.serial)}
 

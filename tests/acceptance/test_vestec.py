@@ -248,7 +248,7 @@ def test_v08_a_handler_that_ends_its_run_and_asks_for_more_is_refused(staff: Hal
     run = staff.engine.start(messages.greedy, "smoke", to=node)
     ended(run)
     assert run.state is RunState.failed
-    assert run.info.reason == f"{node}: {node}: {GREEDY[node]}"
+    assert run.info.reason == f"{node}: {GREEDY[node]}"
     assert [task.node for task in run.tasks()] == [node]
     assert run.records() == []
 

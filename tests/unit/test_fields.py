@@ -157,6 +157,19 @@ def test_a_field_that_one_of_those_who_take_it_knows_is_taken(
     check_start(workflow.graph, workflow.signatures, text)
 
 
+def test_a_start_without_a_message_gives_each_field_its_default() -> None:
+    """Where all have one; else the sentence names the field that is missing."""
+    started("null", region, loose, strict)
+    with pytest.raises(BadInput, match=r"message\.row: field required"):
+        started("null", tile)
+
+
+def test_a_job_that_names_a_field_has_to_be_given_it() -> None:
+    """Before the run exists; not when its turn has come."""
+    with pytest.raises(BadInput, match=r"job job: .*message\.hours"):
+        started('{"days":1}', region, command="run {message.hours} {message.days}")
+
+
 incident = Workflow("incident", stays_open=True)
 
 
