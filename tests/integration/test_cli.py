@@ -475,7 +475,7 @@ def test_a_file_that_cannot_be_loaded_is_one_sentence_with_its_line(shell: Shell
         (["run", "start", "flow.py"], 4, "there is no file 'flow.py'"),
         (["run", "start", "flows.py:helo"], 4, "did you mean 'hello'"),
         (["run", "start", "helo"], 4, "did you mean 'hello'"),
-        (["run", "start", "flows.py"], 4, "defines several workflows"),
+        (["run", "start", "flows.py"], 4, "flows.py stands for several workflows; say which: flows.py:"),
         (["run", "list"], 4, "there is no database sqlite:///heliostat.db yet"),
         (["--database", "mysql://x", "run", "list"], 4, "is no database"),
         (["--database", "sqlite:////nowhere/x.db", "run", "start", "hello"], 6, "there is no directory /nowhere"),
