@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 S = TypeVar("S", RunState, TaskState)
 PAGE = 500
+GRACE_SECONDS = 5.0  #: how long what runs may go on when an engine stops working
 
 
 class Engine:
@@ -64,10 +65,14 @@ class Engine:
 
     def close(self) -> None:
         """Stop working and give the database back."""
-        if self._worker is not None:
-            self._worker.stop(grace=5.0)
-            self._worker = None
+        self.stop()
         self.store.close()
+
+    def stop(self, grace: float = GRACE_SECONDS, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Stop working: what runs may end within ``grace`` seconds, or until ``hurry``; the rest is handed back."""
+        if self._worker is not None:
+            self._worker.stop(grace, hurry)
+            self._worker = None
 
     # definitions and runs
 

@@ -612,14 +612,16 @@ def work(ctx: Context) -> str:
 class Worker:
     """A worker process on a workflow whose node says that it has begun, and waits to be told to end."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, waits: bool = False) -> None:
         (directory / "busy.py").write_text(BUSY)
         for name in ("began", "go"):
             os.mkfifo(directory / name)
         self.directory = directory
-        self.run = self.call("run", "start", "busy.py").stdout.strip()
-        command = [sys.executable, "-m", "heliostat.cli", "worker", "start", "busy.py", *options]
-        self.process = subprocess.Popen(command, cwd=directory, stderr=subprocess.PIPE, text=True)
+        self.run = "" if waits else self.call("run", "start", "busy.py").stdout.strip()
+        what = ["run", "start", "busy.py", "--wait"] if waits else ["worker", "start", "busy.py", *options]
+        command = [sys.executable, "-m", "heliostat.cli", *what]
+        out = subprocess.PIPE if waits else None
+        self.process = subprocess.Popen(command, cwd=directory, stdout=out, stderr=subprocess.PIPE, text=True)
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Call a command in a process of its own."""
@@ -654,8 +656,8 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         monkeypatch.delenv(variable, raising=False)
     started: list[Worker] = []
 
-    def start(*options: str) -> Worker:
-        started.append(Worker(tmp_path, *options))
+    def start(*options: str, waits: bool = False) -> Worker:
+        started.append(Worker(tmp_path, *options, waits=waits))
         return started[-1]
 
     yield start
@@ -664,6 +666,8 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         each.process.wait()
         assert each.process.stderr is not None
         each.process.stderr.close()
+        if each.process.stdout is not None:
+            each.process.stdout.close()
 
 
 def test_a_first_signal_lets_what_runs_finish(worker: Callable[..., Worker]) -> None:
@@ -686,6 +690,30 @@ def test_a_second_signal_hands_back_at_once(worker: Callable[..., Worker]) -> No
     started.process.send_signal(signal.SIGTERM)
     assert started.process.wait(30) == 0
     assert started.shown()["nodes"][0]["tasks"] == {"ready": 1}
+
+
+def test_a_signal_while_a_run_is_waited_for_is_answered_at_once(worker: Callable[..., Worker]) -> None:
+    """What runs may end, and if the run has succeeded by then, that is what is said."""
+    started = worker(waits=True)
+    started.began()
+    started.process.send_signal(signal.SIGINT)
+    started.hears("stopping: what runs has 5 s to end")
+    started.go()
+    out, err = started.process.communicate(timeout=30)
+    assert (started.process.returncode, err) == (0, "")
+    assert "✓ succeeded" in out
+
+
+def test_a_run_that_is_no_longer_waited_for_says_how_it_goes_on(worker: Callable[..., Worker]) -> None:
+    """A second signal hands it back at once."""
+    started = worker(waits=True)
+    started.began()
+    started.process.send_signal(signal.SIGINT)
+    started.hears("stopping")
+    started.process.send_signal(signal.SIGINT)
+    _, err = started.process.communicate(timeout=30)
+    assert started.process.returncode == 130
+    assert "goes on with: heliostat worker start busy.py" in err
 
 
 def test_a_killed_worker_process_is_started_afresh(worker: Callable[..., Worker]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from heliostat.store import Answer
 
 NAME = "run"
+INTERRUPTED = 130  #: exit code after a signal
 app = typer.Typer(no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or four of its letters from either end.")]
@@ -55,7 +56,10 @@ def start(
                 typer.echo(run.id)
                 _who_works(engine, run, where)
             return
-        _work(engine, run, where)
+        stopped = _work(engine, run)
+        if stopped and not run.info.state.final:
+            output.say(f"stopped; run {run.id} goes on with: heliostat worker start {where}")
+            raise typer.Exit(INTERRUPTED)
         if as_json:
             output.document(shapes.run_details(engine.store, run))
         else:
@@ -64,15 +68,29 @@ def start(
             raise typer.Exit(RunFailed.exit_code if info.state.final else 1)
 
 
-def _work(engine: Engine, run: RunHandle, where: str) -> None:
+def _work(engine: Engine, run: RunHandle) -> bool:
+    """Work until a run has ended, or until a signal says stop; answers whether one did."""
     from heliostat.cli.progress import Progress
+    from heliostat.cli.signals import Stops
+    from heliostat.engine import GRACE_SECONDS
 
-    try:
-        with Progress(engine, run) as progress:
-            engine.work(until=run, on_tick=progress.tick)
-    except KeyboardInterrupt:
-        output.say(f"stopped; run {run.id} goes on with: heliostat worker start {where}")
-        raise
+    class Asked(Exception):
+        """It is to stop."""
+
+    with Stops(engine._ring) as stops:  # noqa: SLF001 - its worker waits, and is to look who asks
+
+        def tick() -> None:
+            if stops.asked:
+                raise Asked
+            progress.tick()
+
+        try:
+            with Progress(engine, run) as progress:
+                engine.work(until=run, on_tick=tick)
+        except Asked:
+            output.say(f"stopping: what runs has {GRACE_SECONDS:g} s to end; a second signal hands it back at once")
+            engine.stop(hurry=lambda: stops.asked > 1)
+        return stops.asked > 0
 
 
 def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
