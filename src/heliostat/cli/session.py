@@ -41,9 +41,16 @@ class Session:
 
         with compose.open(self.database, files=self.files, actor=whoever()) as engine:
             if not new and engine.store.status()[0] == 0:
-                where = self.database or _configured()
-                raise NotFound(f"there is no database {where} yet; `heliostat run start` makes it, or name another one")
+                raise NotFound(_not_yet(self.database or _configured()))
             yield engine
+
+
+def _not_yet(database: str) -> str:
+    from heliostat.cli.config import masked
+
+    if database.startswith("postgres"):
+        return f"{masked(database)} has no tables yet; make them with: heliostat db upgrade"
+    return f"there is no database {database} yet; `heliostat run start` makes it, or name another one"
 
 
 def session(context: typer.Context) -> Session:
@@ -67,6 +74,18 @@ def _configured() -> str:
     from heliostat import config
 
     return config.read().database
+
+
+def duration(word: str, option: str) -> float:
+    """What was typed as a duration, in seconds."""
+    import typer
+
+    from heliostat.codec import seconds
+
+    try:
+        return seconds(word)
+    except BadInput:
+        raise typer.BadParameter(f"{word!r} is no duration; write 90s, 10m or 1h30m", param_hint=option) from None
 
 
 # runs and tasks
