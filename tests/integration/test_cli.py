@@ -480,7 +480,7 @@ def test_a_file_that_cannot_be_loaded_is_one_sentence_with_its_line(shell: Shell
         (["--database", "mysql://x", "run", "list"], 4, "is no database"),
         (["--database", "sqlite:////nowhere/x.db", "run", "start", "hello"], 6, "there is no directory /nowhere"),
         (["workflow", "graph", "hello", "--out", "nowhere/x.svg"], 6, "nowhere/x.svg"),
-        (["worker", "start", "--grace", "soon"], 4, "--grace: 'soon' is no duration"),
+        (["run", "start", "flows.py:hallo-world"], 4, "has no workflow 'hallo-world'"),
     ],
 )
 def test_a_wrong_name_is_one_sentence(shell: Shell, words: list[str], code: int, said: str) -> None:
@@ -492,6 +492,46 @@ def test_a_command_that_does_not_exist_is_a_usage_error(shell: Shell) -> None:
     """Code 2, with the nearest."""
     assert "'run'" in shell("rum", code=2).stderr
     assert "pending" in shell("run", "list", "--state", "nope", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["worker", "start", "--grace", "soon"],
+        ["db", "prune", "--older-than", "soon"],
+        ["run", "send", "abcd", "hear", "--delay", "soon"],
+        ["worker", "start", "--queues", " , "],
+    ],
+)
+def test_a_wrongly_written_option_is_a_usage_error(shell: Shell, words: list[str]) -> None:
+    """Durations and lists too, in words of the command line, where nobody can write a timedelta."""
+    said = shell(*words, code=2).stderr
+    assert "Invalid value for" in said
+    assert "timedelta" not in said
+
+
+def test_a_worker_says_which_of_its_queues_nobody_uses(shell: Shell) -> None:
+    """It would wait there in silence; the nearest name is offered."""
+    said = shell("worker", "start", "--queues", "defalt,default", "--until", "idle").stderr
+    assert "no workflow here uses a queue 'defalt'; did you mean 'default'?" in said
+    assert "'default';" not in said
+
+
+def test_a_workflow_that_nobody_knows_is_no_empty_list(shell: Shell) -> None:
+    """The name is refused; one that has no runs has none."""
+    shell("run", "start", "hello", "name=Ada")
+    assert "there is no workflow 'helo'; did you mean 'hello'?" in shell.says(
+        "run", "list", "--workflow", "helo", code=4
+    )
+
+
+def test_a_fresh_postgresql_says_what_makes_its_tables(shell: Shell, postgres_database: str) -> None:
+    """The same command, whichever is tried first."""
+    place = ("--database", postgres_database)
+    assert shell.says(*place, "run", "list", code=4).endswith("has no tables yet; make them with: heliostat db upgrade")
+    assert shell.says(*place, "run", "start", "hello", "name=Ada", code=6).endswith("run: heliostat db upgrade")
+    shell(*place, "db", "upgrade")
+    assert shell(*place, "run", "list").stdout.strip() == "no runs"
 
 
 # administration
@@ -536,7 +576,7 @@ def test_the_database_is_made_looked_at_and_pruned(shell: Shell) -> None:
     run = shell.json("run", "start", "hello", "name=Ada", "--wait")["id"]
     shell("db", "prune", "--older-than", "1h")
     assert len(shell.json("run", "list")) == 1
-    assert "1 runs forgotten" in shell("db", "prune", "--older-than", "0s").stderr
+    assert "1 run forgotten" in shell("db", "prune", "--older-than", "0s").stderr
     assert shell.says("run", "show", run, code=4)
 
 

@@ -141,6 +141,11 @@ def size(count: int) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.1f} {unit}"
 
 
+def count(number: int, what: str) -> str:
+    """So many of something, for people."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def short(value: Any, letters: int = 60) -> str:
     """A JSON value on one line, shortened."""
     words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -9,7 +9,7 @@ import typer
 from heliostat.cli import output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import find_run, session, workflow
+from heliostat.cli.session import duration, find_run, session, workflow
 from heliostat.errors import NotFound, RunFailed, nearest
 from heliostat.run import RunState
 
@@ -102,7 +102,9 @@ def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
         for worker in engine.store.workers()
         if worker.state == "active" and now - worker.beat_at < 60 and label in worker.offers.split(", ")
     ]
-    if offering:
+    if len(offering) == 1:
+        output.say(f"{label} has started; a worker offers it")
+    elif offering:
         output.say(f"{label} has started; {len(offering)} workers offer it")
     else:
         output.say(f"{label} has started, and no worker offers it; one does with: heliostat worker start {where}")
@@ -262,8 +264,9 @@ def send(
 ) -> None:
     """Send a message to a handler of a run; when this returns, it is kept."""
     content = message(words or [])
+    later = None if delay is None else duration(delay, "--delay")
     with session(context).engine() as engine:
-        answer = find_run(engine, run).send(handler, content, idempotency_key=key, delay=delay)
+        answer = find_run(engine, run).send(handler, content, idempotency_key=key, delay=later)
         _tell(answer, f"sent: task {answer.number}")
 
 
