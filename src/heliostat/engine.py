@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from heliostat.codec import Json
     from heliostat.registry import Registry
-    from heliostat.store import Record, Store
+    from heliostat.store import Store
     from heliostat.task import Task
     from heliostat.worker import Worker
 
@@ -68,10 +68,10 @@ class Engine:
         self.stop()
         self.store.close()
 
-    def stop(self, grace: float = GRACE_SECONDS, hurry: Callable[[], bool] = lambda: False) -> None:
+    def stop(self, grace: float = GRACE_SECONDS, hurry: Callable[[], bool] | None = None) -> None:
         """Stop working: what runs may end within ``grace`` seconds, or until ``hurry``; the rest is handed back."""
         if self._worker is not None:
-            self._worker.stop(grace, hurry)
+            self._worker.stop(grace, hurry or (lambda: False))
             self._worker = None
 
     # definitions and runs
@@ -210,13 +210,10 @@ class Engine:
             run = until
             return lambda: not worker.holds(run.key) and run.over
         if until in (None, "idle"):
-            return lambda: worker.idle and self._nothing_runs()
+            return lambda: worker.idle and not any(running for *_, running in self.store.queues())
         if callable(until):
             return until
         raise BadInput(f'work: until= is a run, "idle" or a function, not {until!r}')
-
-    def _nothing_runs(self) -> bool:
-        return not any(running for _, _, running in self.store.queues())
 
     def _accept(self, command: Command) -> Answer:
         answer = self.store.accept([command], self.around.clock.now())[0]
@@ -350,10 +347,7 @@ class RunHandle:
     def records(self, node: NodeHandle[..., Any] | str | None = None, key: str | None = None) -> list[Any]:
         """Records of a node (or of all), in the order put."""
         name = None if node is None else self.graph[node if isinstance(node, str) else node.name].name
-        return [revive(record.value, None) for record in self._records(name, key)]
-
-    def _records(self, node: str | None, key: str | None) -> Sequence[Record]:
-        return self._engine.store.records(self.key, node, key)
+        return [revive(record.value, None) for record in self._engine.store.records(self.key, name, key)]
 
     def artifacts(self, *tags: str) -> list[Artifact]:
         """What the run keeps, with all of these tags."""

@@ -1,7 +1,9 @@
 """The seam to the database: what every store promises.
 
 Each method of a ``Store`` is one transaction: when it returns, all of it is durable; when it raises, nothing of it
-happened, except StoreUnavailable, after which the same call may be repeated and takes effect once.
+happened, except StoreUnavailable, after which the same call may be repeated and takes effect once. Three work in
+several, each of them whole: ``settle`` where an outcome of a batch is refused and they are taken one by one, ``rescue``
+worker by worker, and ``prune`` by batches of runs.
 Times are seconds since 1970; they are always given, never taken from the store's own clock.
 """
 

@@ -48,7 +48,6 @@ class AttemptState(StrEnum):
     timed_out = "timed_out"  # it did not answer in time
     snoozed = "snoozed"  # it asked to be asked again
     rescued = "rescued"  # its worker was lost
-    released = "released"  # its worker handed it back before it began
     stopped = "stopped"  # the run ended while it was running
 
 

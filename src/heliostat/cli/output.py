@@ -31,10 +31,10 @@ COLOURS = {
     "failed": "red",
     "cancelled": "magenta",
     "skipped": "bright_black",
-    "stopping": "yellow",
+    "stopped": "bright_black",
     "lost": "red",
 }
-MARKS = GLYPHS | {"active": "▶", "stopping": "◷", "lost": "✕"}
+MARKS = GLYPHS | {"active": "▶", "stopped": "◷", "lost": "✕"}
 
 
 def console(*, talk: bool = False) -> Console:
