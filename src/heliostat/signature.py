@@ -80,11 +80,16 @@ class Parameter:
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join((self.name, *map(str, first["loc"])))
-            said = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-            said = said if said != first["msg"] else said[:1].lower() + said[1:]  # an author's words stay as they are
-            raise BadInput(f"{where}: {said} (got {_short(first['input'])})") from None
+            raise BadInput(unfit(error, self.name)) from None
+
+
+def unfit(error: ValidationError, name: str) -> str:
+    """What Pydantic says of the first value that does not fit, as one sentence with its place."""
+    first = error.errors()[0]
+    where = ".".join((name, *map(str, first["loc"])))
+    said = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    said = said if said != first["msg"] else said[:1].lower() + said[1:]  # an author's words stay as they are
+    return f"{where}: {said} (got {_short(first['input'])})"
 
 
 class Signature:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, field_validator
 
 import heliostat
 from heliostat import Context, Resources, Retry, Skip, Workflow
@@ -213,6 +214,33 @@ def test_what_failed_is_told_with_its_item() -> None:
     (failure,) = seen
     assert (failure.node, failure.item, failure.attempt) == ("ab", 1, 1)
     assert failure.error.startswith("ValueError: this one (test_values.py:")
+
+
+class Positive(BaseModel):
+    """A number above zero."""
+
+    number: int
+
+    @field_validator("number")
+    @classmethod
+    def above_zero(cls, value: int) -> int:
+        """Refuse others."""
+        if value <= 0:
+            raise ValueError("it must be above zero")
+        return value
+
+
+def test_what_pydantic_says_inside_a_function_is_one_sentence() -> None:
+    """The field and what is wrong with it, as at the door; no prefix, and no address to read more."""
+    strict = Workflow("strict")
+
+    @strict.node
+    def f() -> int:
+        return Positive(number=-1).number
+
+    with heliostat.open("memory://") as engine:
+        reason = engine.run(strict).info.reason or ""
+    assert reason.startswith("f: ValidationError: Positive.number: it must be above zero (got -1) (test_values.py:")
 
 
 def test_a_sentence_names_its_node_once() -> None:
