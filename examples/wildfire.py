@@ -4,7 +4,7 @@
     terrain ──┼─ spread (a job) ─┬─ picture
     weather ──┘                  └─ summary
 
-    heliostat run start examples/wildfire.py hours=24 --wait
+    heliostat run start examples/wildfire.py --wait               # or: hours=24 seed=7
 
 The science is in wildfire_model.py, the drawing in wildfire_map.py; this file says what is done with them.
 The simulation is a program of its own, as on a cluster: it gets files, and leaves a file.
@@ -75,8 +75,7 @@ def weather(ctx: Context, message: Region) -> Path:
 # It waits for the three nodes that it names. Each {placeholder} becomes one quoted word, a file its path.
 spread = fire.job(
     "spread",
-    '"$PYTHON" "$MODEL" simulate --terrain {terrain} --weather {weather} --hotspots {hotspots}'
-    " --hours {message.hours} --out fire.npz",
+    '"$PYTHON" "$MODEL" simulate --terrain {terrain} --weather {weather} --hotspots {hotspots} --out fire.npz',
     outputs="fire.npz",
     env={"PYTHON": sys.executable, "MODEL": model.__file__},
     queue="cluster",

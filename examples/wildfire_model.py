@@ -721,8 +721,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("terrain", "weather", "hotspots"):
         run.add_argument(f"--{name}", type=Path, required=True)
     run.add_argument("--member", type=int, default=0, help="above 0: the weather is perturbed")
+    inputs.add_argument("--hours", type=int, default=48)
+    run.add_argument("--hours", type=int, help="as far as the weather goes, unless given")
     for command in (inputs, run):
-        command.add_argument("--hours", type=int, default=48)
         command.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
     try:
@@ -733,13 +734,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             save_hotspots(hotspots(terrain, given.seed), given.out / "hotspots.csv")
             return 0
 
-        def report(hour: int, hectares: float) -> None:
-            if hour % 6 == 0 or hour == given.hours:
-                print(f"hour {hour} of {given.hours}: {hectares:.0f} ha burnt", file=sys.stderr, flush=True)
-
         terrain, seen = Terrain.load(given.terrain), load_hotspots(given.hotspots)
         conditions = perturbed(Weather.load(given.weather), given.member)
-        simulate(terrain, conditions, seen, given.hours, report=report).save(given.out)
+        hours = len(conditions.wind_speed) if given.hours is None else given.hours
+
+        def report(hour: int, hectares: float) -> None:
+            if hour % 6 == 0 or hour == hours:
+                print(f"hour {hour} of {hours}: {hectares:.0f} ha burnt", file=sys.stderr, flush=True)
+
+        simulate(terrain, conditions, seen, hours, report=report).save(given.out)
     except (BadInput, OSError) as problem:
         print(f"wildfire_model: {problem}", file=sys.stderr)
         return 2

@@ -195,7 +195,9 @@ def promise(number: int) -> str:
 # the public face
 
 
-MACHINE = frozenset({"bring_to", "encode", "finish"})  #: of a context, what the machine calls and authors need not
+MACHINE = frozenset(
+    {"bring_to", "clear", "encode", "finish"}
+)  #: of a context, what the machine calls and authors need not
 
 
 def methods(module: str, name: str) -> str:

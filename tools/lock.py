@@ -14,10 +14,11 @@ COMPILE = ["pip", "compile", "--quiet", "--universal", "--generate-hashes", "--n
 
 LOCKS = {
     "requirements.lock": ["pyproject.toml", "--all-extras", "--group=dev"],
-    # The demonstration gets the same versions, but none of the tools that test Heliostat.
+    # What users try gets the same versions, but none of the tools that test Heliostat.
     "requirements-demo.lock": [
         "pyproject.toml",
         "--extra=examples",
+        "--extra=postgres",
         "--group=build",
         "--constraints=requirements.lock",
     ],

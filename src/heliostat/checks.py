@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heliostat.graph import Arity
+from heliostat import codec
+from heliostat.graph import Arity, On
 from heliostat.run import RunState, public_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heliostat.graph import Node
     from heliostat.queue import Why
 
 
-def explain(why: Why, now: float) -> str:
-    """One sentence: what the task is waiting for, or how it ended."""
+def explain(why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None]] | None = None) -> str:
+    """One sentence: what the task is waiting for, or how it ended.
+
+    ``came`` says how the nodes before a skipped one came out (state and result), so that it can be said which was not
+    as wanted.
+    """
     task = why.task
     match task.state:
         case TaskState.pending:
@@ -29,7 +37,37 @@ def explain(why: Why, now: float) -> str:
             known = any(worker.id == task.worker and worker.state != "lost" for worker in why.workers)
             return held if known else f"{held}, which shows no life; it will be rescued"
         case _:
-            return f"{task.state}: {task.reason}" if task.reason else str(task.state)
+            return _ended(why, came or {})
+
+
+def _ended(why: Why, came: Mapping[str, tuple[TaskState, str | None]]) -> str:
+    task, run = why.task, why.run
+    if task.state is TaskState.skipped and (missed := _missed(why.graph[task.node], came)):
+        return f"skipped: {missed}"
+    words = f"{task.state}: {task.reason}" if task.reason else str(task.state)
+    if task.state is TaskState.cancelled and run.reason and (task.reason or "").endswith("the run was cancelled"):
+        words += f": {run.reason}"  # the same words for all tasks are kept once
+    return words
+
+
+def _missed(node: Node, came: Mapping[str, tuple[TaskState, str | None]]) -> str:
+    missed = []
+    for edge in node.edges:
+        state, result = came.get(edge.source, (None, None))
+        chosen = None if result is None else codec.decode(result)
+        if state is None or edge.met(state, chosen if isinstance(chosen, str) else None):
+            continue
+        if state is TaskState.succeeded and edge.on is On.failed:
+            missed.append(f"{edge.source} did not fail")
+        elif state is TaskState.succeeded:
+            missed.append(f"{edge.source} gave {_short(result)}, not {edge.choice!r}")
+        else:
+            missed.append(f"{edge.source} {'was' if state is not TaskState.failed else 'has'} {state}")
+    return " and ".join(missed)
+
+
+def _short(text: str | None) -> str:
+    return str(text) if len(str(text)) <= 40 else f"{str(text)[:39]}…"
 
 
 def _pending(why: Why) -> str:

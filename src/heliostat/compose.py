@@ -7,6 +7,7 @@ import importlib.util
 import random
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ SLOTS = 8  #: threads of a worker, where nothing else is said
 
 
 def open(
-    database: str | None = None,
+    database: str | Path | None = None,
     *,
     files: str | Path | None = None,
     slots: int = SLOTS,
@@ -41,11 +42,15 @@ def open(
 ) -> Engine:
     """An engine on a database: as configured, or ``sqlite:///file.db``, ``postgresql://…``, ``memory://``.
 
+    A ``Path`` is the file of an SQLite database.
+
     ``files`` is the directory for artifacts, logs and attempts, ``slots`` how many functions run at once in a
     worker, ``actor`` whom the journal names. Raises BadInput for an address that is none, and OperatorError if the
     database cannot be used.
     """
     settings = config.read()
+    if isinstance(database, Path):
+        database = f"sqlite:///{database}"
     settings = replace(settings, database=database or settings.database, files=Path(files or settings.files))
     store, clock = open_store(settings.database)
     return engine_on(store, clock, settings.files, slots=slots, lease_seconds=lease_seconds, seed=seed, actor=actor)
@@ -116,37 +121,68 @@ def open_store(database: str) -> tuple[Store, Clock]:
 
 def load(where: str) -> list[Workflow]:
     """The workflows of ``file.py``, ``file.py:name``, ``package.module`` or ``package.module:name``."""
+    return list(variables(where).values())
+
+
+def variables(where: str) -> dict[str, Workflow]:
+    """The same by the variables that hold them; the first name counts where there are several."""
     place, _, name = where.partition(":")
-    module = _module(place)
-    found = {key: value for key, value in vars(module).items() if isinstance(value, Workflow)}
-    if name and name not in found:
-        raise NotFound(f"{place} has no workflow {name!r}{nearest(name, found)}")
-    if not found:
+    held = {key: value for key, value in vars(_module(place)).items() if isinstance(value, Workflow)}
+    if name and name not in held:
+        meant = [variable for variable, flow in held.items() if flow.name == name]
+        near = f"; did you mean {place}:{meant[0]}?" if meant else nearest(name, held)
+        raise NotFound(f"{place} has no workflow {name!r}{near}")
+    if not held:
         raise NotFound(f"{place} defines no workflow")
-    return [found[name]] if name else list({id(workflow): workflow for workflow in found.values()}.values())
+    if name:
+        return {name: held[name]}
+    first = {id(flow): variable for variable, flow in reversed(held.items())}
+    return {variable: flow for variable, flow in held.items() if first[id(flow)] == variable}
 
 
 def _module(place: str) -> Any:
     path = Path(place)
-    if path.suffix != ".py" and "/" not in place:
-        if "" not in sys.path:
-            sys.path.insert(0, "")
-        try:
-            return importlib.import_module(place)
-        except ModuleNotFoundError as error:
-            if error.name and place.startswith(error.name):
-                raise NotFound(f"there is no module {place!r}") from None
-            raise
+    if path.suffix == ".py" or "/" in place:
+        return _file(path.absolute(), place)
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name and place.startswith(error.name):
+            raise NotFound(f"there is no module {place!r}") from None
+        raise
+
+
+def _file(path: Path, place: str) -> Any:
+    """A file as a module under a name of its own, so that it stands in no other module's place.
+
+    The file's bare name leads to it too, for the modules beside it, where that is nobody else's.
+    """
     if not path.is_file():
         raise NotFound(f"there is no file {place!r}")
-    name = path.stem
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path.absolute()):
+    name = f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path.absolute())
+    sys.path[:0] = [folder for folder in (str(path.parent), "") if folder not in sys.path]
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise DefinitionError(f"{place} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path[:0] = [place for place in (str(path.absolute().parent), "") if place not in sys.path]
-    spec.loader.exec_module(module)
+    names = [name, *([path.stem] if _free(path) else [])]
+    sys.modules.update(dict.fromkeys(names, module))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        for each in names:
+            sys.modules.pop(each, None)
+        raise
     return module
+
+
+def _free(path: Path) -> bool:
+    """Whether importing a file's bare name would lead to that file and is not done yet."""
+    if path.stem in sys.modules or not path.stem.isidentifier():
+        return False
+    found = importlib.util.find_spec(path.stem)
+    return found is not None and found.origin is not None and Path(found.origin).absolute() == path

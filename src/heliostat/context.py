@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,19 +17,20 @@ from heliostat import codec, planner
 from heliostat.artifact import Artifact
 from heliostat.effects import Effect, End, Keep, Map, Put, Send, Start
 from heliostat.errors import BadInput, NotFound, Stopped, TaskError
-from heliostat.graph import Arity, Node, On
+from heliostat.graph import Arity, Graph, Node, On
 from heliostat.outcome import Failure
 from heliostat.run import RunState, public_id, task_id
-from heliostat.signature import check_start, local, revive
+from heliostat.signature import check_sent, check_start, local, revive
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from datetime import timedelta
 
     from heliostat.clock import Clock, Ids
     from heliostat.executor import Work
     from heliostat.repository import Repository
+    from heliostat.signature import Signature
     from heliostat.store import Store
     from heliostat.workflow import NodeHandle, Workflow
 
@@ -82,8 +84,9 @@ class Context:
     _inputs: Path | None = None
     _ended = False
 
-    def __init__(self, work: Work, around: Surroundings) -> None:
+    def __init__(self, work: Work, around: Surroundings, signatures: Mapping[str, Signature] | None = None) -> None:
         self._work, self._graph, self._node, self._around = work, work.graph, work.node, around
+        self._signatures = signatures or {}
         self._effects: list[Effect] = []
 
     # what it is
@@ -119,13 +122,13 @@ class Context:
         sources = [edge.source for edge in self._node.edges if edge.on is not On.succeeded]
         for source in sources:
             for task in store.tasks(run, state=TaskState.failed, node=source, limit=1):
-                return Failure(source, task.count, task.reason or "")
+                return Failure(source, task.count, task.reason or "", task.item)
         ended = store.run(run)
         if self._node.epilogue is None or ended is None or ended.state is not RunState.failed:
             return None
         for task in store.tasks(run, state=TaskState.failed, limit=1000):
-            if (ended.reason or "").startswith(task.node):
-                return Failure(task.node, task.count, task.reason or "")
+            if (ended.reason or "").startswith(f"{task.title}: {task.reason}"):
+                return Failure(task.node, task.count, task.reason or "", task.item)
         return Failure("", 0, ended.reason or "")
 
     @property
@@ -161,10 +164,9 @@ class Context:
     ) -> None:
         """Send a message to a handler of this run; with ``delay``, not before that. The same key twice is sent once."""
         node = self._handler(to, "send to")
-        text = self.encode(message, f"message to {node.name}")
+        text = self._message(node, message, f"message to {node.name}")
         due_at = None if delay is None else self._around.clock.now() + codec.seconds(delay, "delay")
         key = None if idempotency_key is None else _word(idempotency_key, "idempotency_key")
-        planner.serial_key(node, text)
         self._ask(Send(node.name, text, due_at, key, priority))
 
     def map(
@@ -172,11 +174,11 @@ class Context:
     ) -> None:
         """Send each message to a handler; ``then`` gets the list of their results, in order, when all are there."""
         node, last = self._handler(to, "map to"), self._handler(then, "join in")
+        if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Iterable):
+            raise TaskError(f"map to {node.name} takes a list of messages, not {messages!r}")
         if self._work.attempt.join is not None and any(isinstance(effect, Map) for effect in self._effects):
-            raise TaskError(f"{self._node.name}: its result is waited for, so it can map once only")
-        texts = tuple(self.encode(m, f"message {i} to {node.name}") for i, m in enumerate(messages))
-        for text in texts:
-            planner.serial_key(node, text)
+            raise TaskError("its result is waited for, so it can map once only")
+        texts = tuple(self._message(node, m, f"message {i} to {node.name}") for i, m in enumerate(messages))
         self._ask(Map(node.name, texts, last.name))
 
     def start(
@@ -190,7 +192,9 @@ class Context:
         idempotency_key: str | None = None,
     ) -> str:
         """Start another run; with ``then``, its end comes to that handler as an ``Ended``. Answers the run's id."""
-        graph = workflow.graph
+        graph = getattr(workflow, "graph", None)
+        if not isinstance(graph, Graph):
+            raise TaskError(f"start takes a Workflow, not {workflow!r}")
         last = None if then is None else self._handler(then, "tell")
         text = self.encode(message, f"message to {graph.name}")
         check_start(graph, workflow.signatures, text)
@@ -214,26 +218,34 @@ class Context:
     def _end(self, effect: End) -> None:
         if any(isinstance(e, Send | Map) or (isinstance(e, Start) and e.then) for e in self._effects):
             raise TaskError(
-                f"{self._node.name}: it sends or maps and also ends the run, so nobody would handle the messages; "
-                "do one of the two"
+                "it sends or maps and also ends the run, so nobody would handle the messages; do one of the two"
             )
         self._ask(effect)
         self._ended = True
 
     def _ask(self, effect: Effect) -> None:
         if self._node.epilogue is not None:
-            raise TaskError(f"{self._node.name}: it runs after the run's end and cannot change the run")
+            raise TaskError("it runs after the run's end and cannot change the run")
         if self._ended:
-            raise TaskError(f"{self._node.name}: it has ended the run and asks for more inside it; do one of the two")
+            raise TaskError("it has ended the run and asks for more inside it; do one of the two")
         self._effects.append(effect)
+
+    def _message(self, node: Node, message: object, where: str) -> str:
+        """A message as JSON text that its handler can take; so what is wrong with it fails its sender."""
+        text = self.encode(message, where)
+        try:
+            check_sent(node, self._signatures.get(node.name), text)
+        except BadInput as error:
+            raise BadInput(f"{where}: {error}") from None
+        planner.serial_key(node, text)
+        return text
 
     def _handler(self, to: NodeHandle[..., Any] | str, verb: str) -> Node:
         name = to if isinstance(to, str) else to.name
         node = self._graph[name]
         if node.arity is not Arity.handler:
             raise TaskError(
-                f"{self._node.name}: cannot {verb} {name}, which acts once, when its inputs are there; "
-                "only handlers take messages"
+                f"cannot {verb} {name}, which acts once, when its inputs are there; only handlers take messages"
             )
         return node
 
@@ -296,7 +308,7 @@ class Context:
         if not path.is_absolute() and self._directory is not None and (self._directory / path).exists():
             path = self._directory / path
         if not path.exists():
-            raise TaskError(f"{self._node.name}: the file {str(path)!r} is not there to be kept")
+            raise TaskError(f"the file {str(path)!r} is not there to be kept")
         return path
 
     def _keep(self, value: object) -> codec.Json:
@@ -313,7 +325,7 @@ class Context:
         try:
             return codec.encode(value, where, self._keep)
         except BadInput as error:
-            raise TaskError(f"{self._node.name}: {error}") from None
+            raise TaskError(str(error)) from None
 
     # what is seen at once
 
@@ -323,6 +335,9 @@ class Context:
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Say how far this attempt has come."""
+        for name, value in {"done": done, "total": 0 if total is None else total}.items():
+            if not isinstance(value, int | float):
+                raise TaskError(f"progress: {name} is a number, not {value!r}")
         self._line({"done": done, "total": total, "message": note, "progress": True})
 
     def _line(self, fields: dict[str, object]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -13,12 +12,13 @@ from heliostat import checks, codec
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
 from heliostat.effects import End, Send, Start
-from heliostat.errors import BadInput, NotFound, RunFailed, Taken
-from heliostat.graph import Graph
-from heliostat.inputs import node_result, result_of
+from heliostat.errors import BadInput, NotEnded, NotFound, RunFailed, Taken
+from heliostat.graph import Arity, Graph
+from heliostat.inputs import node_result, result_of, upstream
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
-from heliostat.signature import check_start, revive
-from heliostat.store import Answer, Command, Entry, Pause, Register
+from heliostat.signature import check_sent, check_start, revive
+from heliostat.store import Answer, Command, Pause, Register
+from heliostat.story import Line, story
 from heliostat.task import TaskState
 from heliostat.workflow import NodeHandle, Workflow
 
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
     from heliostat.codec import Json
     from heliostat.registry import Registry
-    from heliostat.store import Record, Store
+    from heliostat.store import Store
     from heliostat.task import Task
     from heliostat.worker import Worker
 
 R = TypeVar("R")
+S = TypeVar("S", RunState, TaskState)
 PAGE = 500
+GRACE_SECONDS = 5.0  #: how long what runs may go on when an engine stops working
 
 
 class Engine:
@@ -63,15 +65,21 @@ class Engine:
 
     def close(self) -> None:
         """Stop working and give the database back."""
-        if self._worker is not None:
-            self._worker.stop(grace=5.0)
-            self._worker = None
+        self.stop()
         self.store.close()
+
+    def stop(self, grace: float = GRACE_SECONDS, hurry: Callable[[], bool] | None = None) -> None:
+        """Stop working: what runs may end within ``grace`` seconds, or until ``hurry``; the rest is handed back."""
+        if self._worker is not None:
+            self._worker.stop(grace, hurry or (lambda: False))
+            self._worker = None
 
     # definitions and runs
 
     def add(self, workflow: Workflow) -> Graph:
         """Offer a workflow: register its definition, and let workers of this engine run it."""
+        if not isinstance(workflow, Workflow):
+            raise BadInput(f"a Workflow is wanted, not {workflow!r}; only the command line takes a name or a file")
         for signature in workflow.signatures.values():
             signature.warm()
         graph = workflow.graph
@@ -162,9 +170,13 @@ class Engine:
             raise NotFound(f"there is no run {run}")
         return RunHandle(self, found.id, self.store.graph(found.graph))
 
-    def runs(self, workflow: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
-        """Runs, newest first."""
-        return self.store.runs(workflow, state, limit=limit)
+    def runs(
+        self, workflow: Workflow | str | None = None, state: RunState | None = None, limit: int = 100
+    ) -> list[RunHandle]:
+        """Runs, newest first: all, or those of a workflow, or in a state."""
+        name = workflow.name if isinstance(workflow, Workflow) else workflow
+        found = self.store.runs(name, _state(state, RunState, "run"), limit=limit)
+        return [RunHandle(self, run.id, self.registry.graph(run.graph)) for run in found]
 
     # working
 
@@ -198,13 +210,10 @@ class Engine:
             run = until
             return lambda: not worker.holds(run.key) and run.over
         if until in (None, "idle"):
-            return lambda: worker.idle and self._nothing_runs()
+            return lambda: worker.idle and not any(running for *_, running in self.store.queues())
         if callable(until):
             return until
         raise BadInput(f'work: until= is a run, "idle" or a function, not {until!r}')
-
-    def _nothing_runs(self) -> bool:
-        return not any(running for _, _, running in self.store.queues())
 
     def _accept(self, command: Command) -> Answer:
         answer = self.store.accept([command], self.around.clock.now())[0]
@@ -239,6 +248,11 @@ class RunHandle:
         return run
 
     @property
+    def name(self) -> str:
+        """What it was called when it was started."""
+        return self.info.name
+
+    @property
     def state(self) -> RunState:
         """Where it stands."""
         return self.info.state
@@ -267,9 +281,8 @@ class RunHandle:
         engine = self._engine
         text = engine._encode(message, "message")  # noqa: SLF001 - its own kind
         name = to if isinstance(to, str) else to.name
-        signature = engine.registry.signatures(self.graph.id).get(self.graph[name].name)
-        if signature is not None and signature.message is not None and not signature.message.wants_path:
-            signature.message.fit(revive(text, None))
+        node = self.graph[name]
+        check_sent(node, engine.registry.signature(self.graph.id, node.name), text)
         now = engine.around.clock.now()
         due_at = None if delay is None else now + codec.seconds(delay, "delay")
         codec.encode(idempotency_key, "idempotency_key")
@@ -302,69 +315,84 @@ class RunHandle:
     @overload
     def result(self, node: str | None = None) -> Any: ...
     def result(self, node: NodeHandle[..., Any] | str | None = None) -> Any:
-        """The run's result, or a node's; files as artifacts. Raises RunFailed if the run did not succeed."""
+        """The run's result, or a node's; files as artifacts.
+
+        Raises RunFailed if the run did not succeed, NotEnded with what it waits for if it has not come to its end.
+        """
         run, store = self.info, self._engine.store
         if node is not None:
             name = node if isinstance(node, str) else node.name
             return revive(node_result(store, run.id, self.graph, self.graph[name]), None)
+        if not run.state.final:
+            raise NotEnded(self.id, self.explain(limit=1).partition("\n")[0])
         if run.state is not RunState.succeeded:
-            raise RunFailed(self.id, run.state, run.reason or "it has not ended")
+            raise RunFailed(self.id, run.state, run.reason or "nobody said why")
         return revive(result_of(store, run, self.graph), None)
 
     def results(self) -> dict[str, Any]:
         """The results of all nodes that act once or per item, by name."""
-        nodes = [node for node in self.graph if not node.epilogue]
+        nodes = [node for node in self.graph if not node.epilogue and node.arity is not Arity.handler]
         return {node.name: self.result(node.name) for node in nodes}
 
     def tasks(self, state: TaskState | None = None, node: str | None = None) -> list[Task]:
         """Its tasks, by number."""
-        if state is not None and state not in tuple(TaskState):
-            raise BadInput(f"there is no task state {state!r}; a task is {', '.join(TaskState)}")
+        wanted = _state(state, TaskState, "task")
+        name = None if node is None else self.graph[node].name
         found: list[Task] = []
-        while page := self._engine.store.tasks(self.key, state, node, found[-1].number if found else 0, PAGE):
+        while page := self._engine.store.tasks(self.key, wanted, name, found[-1].number if found else 0, PAGE):
             found += page
         return found
 
     def records(self, node: NodeHandle[..., Any] | str | None = None, key: str | None = None) -> list[Any]:
         """Records of a node (or of all), in the order put."""
-        name = node.name if isinstance(node, NodeHandle) else node
-        return [revive(record.value, None) for record in self._records(name, key)]
-
-    def _records(self, node: str | None, key: str | None) -> Sequence[Record]:
-        return self._engine.store.records(self.key, node, key)
+        name = None if node is None else self.graph[node if isinstance(node, str) else node.name].name
+        return [revive(record.value, None) for record in self._engine.store.records(self.key, name, key)]
 
     def artifacts(self, *tags: str) -> list[Artifact]:
         """What the run keeps, with all of these tags."""
         kept = self._engine.store.artifacts(self.key)
         return [k.artifact for k in kept if set(tags) <= set(k.artifact.tags)]
 
-    def log(self) -> list[Entry]:
-        """What happened in it, in order: its journal, and the tasks that simply succeeded, as their rows tell."""
-        entries = self._engine.store.journal(self.key, limit=100_000)
-        told = {number for entry in entries for number in json.loads(entry.event).get(TaskState.succeeded, ())}
-        routine = [
-            Entry(0, self.key, task.ended_at or 0.0, task.worker or "", f'{{"succeeded":[{task.number}]}}')
-            for task in self.tasks(TaskState.succeeded)
-            if task.number not in told
-        ]
-        return sorted(entries + routine, key=lambda entry: entry.at)
+    def log(self) -> list[Line]:
+        """What happened in it, in order of time: its journal, its tasks and attempts, and what its functions logged."""
+        engine = self._engine
+        return story(engine.store, self.key, self.tasks(), engine.around.log_file(self.key))
 
-    def explain(self, number: int | None = None) -> str:
-        """Why it (or a task of it) does not go on, in one sentence per task that is not final."""
-        tasks = [t for t in self.tasks() if not t.state.final] if number is None else []
-        numbers = [number] if number is not None else [task.number for task in tasks]
-        lines = []
-        for each in numbers:
-            why = self._engine.store.why(self.key, each)
-            if why is None:
-                raise NotFound(f"there is no task {task_id(self.key, each)}")
-            words = checks.explain(why, self._engine.around.clock.now())
-            lines.append(words if number is not None else f"{task_id(self.key, each)} {why.task.node}: {words}")
-        return "\n".join(lines) or self._explain_run()
+    def explain(self, number: int | None = None, *, limit: int = 50) -> str:
+        """Why it (or a task of it) does not go on: a sentence for each of its first tasks that are not final."""
+        if number is not None:
+            return self._explain_task(number)
+        found = self.unfinished(limit + 1)
+        lines = [f"{task_id(self.key, t.number)} {t.title}: {self._explain_task(t.number)}" for t in found[:limit]]
+        more = [f"and more; explain(limit={limit * 10}) tells of those too"] if len(found) > limit else []
+        return "\n".join([*lines, *more]) or self._explain_run()
+
+    def unfinished(self, limit: int) -> list[Task]:
+        """Its first tasks that are not final, by number."""
+        states = [state for state in TaskState if not state.final]
+        found = [task for state in states for task in self._engine.store.tasks(self.key, state, limit=limit)]
+        return sorted(found, key=lambda task: task.number)[:limit]
+
+    def _explain_task(self, number: int) -> str:
+        why = self._engine.store.why(self.key, number)
+        if why is None:
+            raise NotFound(f"there is no task {task_id(self.key, number)}")
+        came = {}
+        if why.task.state is TaskState.skipped and not why.task.count:
+            came = upstream(self._engine.store, self.graph, self.key, why.task.node)
+        return checks.explain(why, self._engine.around.clock.now(), came)
 
     def _explain_run(self) -> str:
         """What there is to say of a run without open tasks."""
         run = self.info
         if run.state.final:
-            return f"run {self.id} has {run.state}" + (f": {run.reason}" if run.reason else "")
+            ended = f"was {run.state}" if run.state is RunState.cancelled else f"has {run.state}"
+            return f"run {self.id} {ended}" + (f": {run.reason}" if run.reason else "")
         return f"run {self.id} is active and stays open: it waits for a message, or to be completed"
+
+
+def _state(word: str | None, states: type[S], of: str) -> S | None:
+    """A state by its name; raises BadInput where there is none of that name."""
+    if word is None or word in tuple(states):
+        return None if word is None else states(word)
+    raise BadInput(f"there is no {of} state {word!r}; a {of} is {', '.join(states)}")

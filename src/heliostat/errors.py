@@ -5,6 +5,7 @@ HeliostatError
 ├── Refused                the caller: this request cannot be taken, nothing was changed
 │   ├── BadInput           a value is not what was asked for
 │   ├── NotFound           the thing named does not exist
+│   ├── NotEnded           the run whose result was asked for still goes on
 │   ├── Ended              the run is over, or the verb comes too late
 │   └── Conflict           the same key or version with another content
 │       └── Taken          the id of a new run is another run's: draw another
@@ -51,6 +52,14 @@ class BadInput(Refused):
 
 class NotFound(Refused):
     """What was named does not exist."""
+
+
+class NotEnded(Refused):
+    """The run has not come to its end, so it has no result; the message says what it waits for."""
+
+    def __init__(self, run: str, waits_for: str) -> None:
+        super().__init__(f"run {run} has not ended: {waits_for}")
+        self.run, self.waits_for = run, waits_for
 
 
 class Ended(Refused):

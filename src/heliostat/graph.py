@@ -6,6 +6,7 @@ and a fingerprint over its structure: nodes, arity, edges, serial, choices; not 
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import re
 from dataclasses import asdict, dataclass
@@ -86,16 +87,19 @@ class Retry:
     factor: float = 2.0
     max_delay: str | timedelta | float = 3600.0
     jitter: float = 0.1
-    on: tuple[type[BaseException] | str, ...] = ("builtins.Exception",)
+    on: tuple[type[BaseException] | str, ...] | type[BaseException] = ("builtins.Exception",)
 
     def __post_init__(self) -> None:
+        if not _is_count(self.limit):
+            raise DefinitionError(f"retry: the number of further tries is a whole number from 0, not {self.limit!r}")
         object.__setattr__(self, "delay", seconds(self.delay, "retry: delay"))
         object.__setattr__(self, "max_delay", seconds(self.max_delay, "retry: max_delay"))
-        object.__setattr__(self, "on", tuple(kind if isinstance(kind, str) else kind_name(kind) for kind in self.on))
+        kinds = self.on if isinstance(self.on, tuple | list | set | frozenset) else (self.on,)
+        object.__setattr__(self, "on", tuple(_kind(kind) for kind in kinds))
 
     def covers(self, error: BaseException) -> bool:
         """Whether an error is worth another try."""
-        return any(kind_name(kind) in self.on for kind in type(error).__mro__)
+        return any(kind_name(kind) in self.on for kind in type(error).__mro__)  # type: ignore[operator]
 
 
 def kind_name(kind: type) -> str:
@@ -103,14 +107,49 @@ def kind_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
+def _kind(kind: object) -> str:
+    """The name of an exception class; a bare name is a builtin one's."""
+    if isinstance(kind, type) and issubclass(kind, BaseException):
+        return kind_name(kind)
+    if not isinstance(kind, str):
+        raise DefinitionError(f"retry: on= takes exception classes, not {kind!r}")
+    if "." in kind:
+        return kind
+    builtin = getattr(builtins, kind, None)
+    if isinstance(builtin, type) and issubclass(builtin, BaseException):
+        return kind_name(builtin)
+    known = [name for name, value in vars(builtins).items() if isinstance(value, type) and name.endswith("Error")]
+    raise DefinitionError(
+        f"retry: on= names {kind!r}, which is no exception of Python's own{nearest(kind, known)}; "
+        'give the class, or its module too: "package.Name"'
+    )
+
+
+def _is_count(value: object, least: int = 0) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+_MEMORY = re.compile(r"\d+(\.\d+)? ?([kKMGTP]i?)?B?")
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a node needs from the machine it runs on: cores, memory, wall time."""
+    """What a node needs from the machine it runs on: cores, memory (``"2GiB"``), wall time (``"30m"``)."""
 
     cores: int = 1
     memory: str | None = None
     walltime: str | None = None
     gpus: int = 0
+
+    def __post_init__(self) -> None:
+        if not _is_count(self.cores, 1):
+            raise DefinitionError(f"resources: cores is a whole number from 1, not {self.cores!r}")
+        if not _is_count(self.gpus):
+            raise DefinitionError(f"resources: gpus is a whole number from 0, not {self.gpus!r}")
+        if self.memory is not None and not _MEMORY.fullmatch(str(self.memory)):
+            raise DefinitionError(f'resources: memory={self.memory!r} is no amount; write "512MiB" or "2GiB"')
+        if self.walltime is not None:
+            seconds(self.walltime, "resources: walltime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +360,7 @@ def stable_id(*parts: str) -> int:
 
 def check(graph: Graph) -> None:
     """Refuse a graph that cannot be planned; raises DefinitionError with the node and what would be right."""
-    if not NAME.fullmatch(graph.name):
+    if not _is_name(graph.name):
         raise DefinitionError(f"{graph.name!r} is no name for a workflow; use letters, digits, _ . -")
     seen: dict[str, Node] = {}
     for node in graph.nodes:
@@ -331,11 +370,11 @@ def check(graph: Graph) -> None:
 
 def check_node(node: Node, before: Mapping[str, Node]) -> None:
     """Refuse a node that cannot come after those before it; raises DefinitionError."""
-    if not NAME.fullmatch(node.name):
+    if not _is_name(node.name):
         raise DefinitionError(f"{node.name!r} is no name for a node; use letters, digits, _ . -")
     if node.name in before:
         raise DefinitionError(f"node {node.name!r} is defined twice in one workflow; give one of them another name=")
-    if not NAME.fullmatch(node.queue):
+    if not _is_name(node.queue):
         raise DefinitionError(f"node {node.name}: {node.queue!r} is no name for a queue; use letters, digits, _ . -")
     for edge in node.edges:
         if edge.source not in before:
@@ -346,6 +385,10 @@ def check_node(node: Node, before: Mapping[str, Node]) -> None:
     _check_arity(node)
 
 
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(NAME.fullmatch(name))
+
+
 def _check_arity(node: Node) -> None:
     maps = [edge for edge in node.edges if edge.each]
     if (node.arity is Arity.each) != (len(maps) == 1):
@@ -354,6 +397,8 @@ def _check_arity(node: Node) -> None:
         raise DefinitionError(f"node {node.name}: entry= and serial= are for handlers, which act on each message")
     if node.limit is not None and node.limit < 1:
         raise DefinitionError(f"node {node.name}: limit={node.limit} would never let it run; pause the node instead")
+    if node.rescues < 0:
+        raise DefinitionError(f"node {node.name}: rescues={node.rescues}; its worker may be lost 0 or more times")
     if node.epilogue and node.edges:
         raise DefinitionError(f"node {node.name}: a node that runs after the run's end waits for no other")
 

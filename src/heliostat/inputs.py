@@ -182,3 +182,17 @@ def node_result(store: Store, run: int, graph: Graph, node: Node) -> str:
     if node.arity is Arity.each:
         return f"[{','.join(item.result or 'null' for item in store.items(run, number))}]"
     return settled.result or "null"
+
+
+def upstream(store: Store, graph: Graph, run: int, name: str) -> dict[str, tuple[TaskState, str | None]]:
+    """How the nodes that a node waits for came out, as far as they have settled: state and result."""
+    found = {}
+    for edge in graph[name].edges:
+        reference = (run, graph.number(edge.source))
+        if graph[edge.source].arity is Arity.handler:
+            settled = store.first(run, edge.source)
+        else:
+            settled = store.results([reference]).get(reference)
+        if settled is not None:
+            found[edge.source] = (settled.state, settled.result)
+    return found

@@ -110,6 +110,21 @@ def uses(spec: JobSpec, name: str) -> bool:
     return any(placeholder.path[0] == name for placeholder in _placeholders(spec))
 
 
+def message_fields(spec: JobSpec) -> frozenset[str] | None:
+    """The fields of the message that its placeholders name; None where it may read all of them."""
+    paths = [placeholder.path for placeholder in _placeholders(spec)]
+    if any(path == ("message",) or path[0] == "input" for path in paths):
+        return None
+    return frozenset(path[1] for path in paths if path[0] == "message")
+
+
+def fill_message(spec: JobSpec, message: Value) -> None:
+    """Raise BadInput for a placeholder that leads nowhere in this message."""
+    for placeholder in _placeholders(spec):
+        if placeholder.path[0] == "message":
+            _resolve(placeholder, {"message": message})
+
+
 def render(spec: JobSpec, values: Mapping[str, Value]) -> str | tuple[str, ...]:
     """The command, with every placeholder replaced: text for the shell, or arguments.
 

@@ -60,11 +60,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What ``ctx.failure`` tells: where the run, or what the node waits for, failed, and why."""
+    """What ``ctx.failure`` tells: where the run, or what the node waits for, failed, and why.
+
+    ``item`` is which one of the list that the node goes over.
+    """
 
     node: str
     attempt: int
     error: str
+    item: int | None = None
 
 
 class Succeeded(NamedTuple):

@@ -9,13 +9,15 @@ import traceback
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from heliostat import codec
 from heliostat.context import Context
 from heliostat.errors import BadInput, HeliostatError, StoreUnavailable
 from heliostat.graph import Arity, Kind
 from heliostat.job import FILES
 from heliostat.outcome import Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
-from heliostat.signature import revive
+from heliostat.signature import revive, unfit
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Performer:
 
     def __call__(self, work: Work) -> Answered:
         """Run the attempt."""
-        context = Context(work, self._around)
+        context = Context(work, self._around, self._registry.signatures(work.attempt.graph))
         try:
             return self._performed(work, context)
         finally:
@@ -142,7 +144,7 @@ def _fitted(parameter: Parameter, text: str, context: Context) -> object:
     value = revive(text, context.bring if parameter.wants_path else None)
     if parameter.annotation is Ended and isinstance(value, dict):
         return Ended(**value)
-    return parameter.fit(value)
+    return parameter.fit_message(value)
 
 
 _COMPLETE = frozenset({type(None), bool, int, float, str, list, dict})
@@ -180,10 +182,12 @@ async def _gathered(answers: Any) -> list[object]:
 
 def _words(error: Exception) -> str:
     """An error as one line: its kind, what it says, and where in the author's code."""
-    said = str(error).strip().replace("\0", "\\0").encode("utf-8", "replace").decode()
+    said = unfit(error, error.title) if isinstance(error, ValidationError) else str(error)
+    said = said.strip().replace("\0", "\\0").encode("utf-8", "replace").decode()
     if isinstance(error, HeliostatError):
         return said[:2000]
     kind = type(error).__name__
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/heliostat/" not in f.filename]
+    frames = [f for f in frames if "site-packages" not in f.filename] or frames  # the author's line, not a library's
     where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
     return f"{kind}: {said}"[:2000] + where if said else kind + where

@@ -51,7 +51,7 @@ class WorkerInfo:
     beat: int = 0
     beat_at: float = 0.0
     started_at: float = 0.0
-    state: str = "active"  # active, stopping, lost
+    state: str = "active"  # active, stopped, lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from heliostat import codec, planner
+from heliostat import fields as known
 from heliostat.artifact import Artifact
 from heliostat.effects import Send
 from heliostat.errors import BadInput, DefinitionError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from heliostat.codec import Json
-    from heliostat.graph import Graph
+    from heliostat.graph import Graph, Node
 
 _PLAIN: dict[object, tuple[type, ...]] = {str: (str,), int: (int,), bool: (bool,), dict: (dict,), list: (list,)}
 
@@ -56,12 +57,19 @@ class Parameter:
             return None
         try:
             return TypeAdapter(self.annotation)
-        except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
+        except (PydanticUserError, PydanticUndefinedAnnotation):
             kind = getattr(self.annotation, "__qualname__", self.annotation)
             raise DefinitionError(
                 f"{self.owner.where}: the annotation {kind} of {self.name!r} cannot be checked; "
-                "use JSON types, dataclasses, Pydantic models, Path or Artifact"
+                "use JSON types, dataclasses, Pydantic models, Path or Artifact (a TypedDict from typing_extensions)"
             ) from None
+
+    def fit_message(self, value: object) -> object:
+        """As ``fit``; where nothing was given and fields are wanted, each of them has its default."""
+        takes_fields = isinstance(self.annotation, type) and (
+            dataclasses.is_dataclass(self.annotation) or issubclass(self.annotation, BaseModel)
+        )
+        return self.fit({} if value is None and takes_fields else value)
 
     def fit(self, value: object) -> object:
         """``value`` as the annotation wants it; raises BadInput with the field and what would be right."""
@@ -72,11 +80,16 @@ class Parameter:
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join((self.name, *map(str, first["loc"])))
-            said = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-            said = said if said != first["msg"] else said[:1].lower() + said[1:]  # an author's words stay as they are
-            raise BadInput(f"{where}: {said} (got {_short(first['input'])})") from None
+            raise BadInput(unfit(error, self.name)) from None
+
+
+def unfit(error: ValidationError, name: str) -> str:
+    """What Pydantic says of the first value that does not fit, as one sentence with its place."""
+    first = error.errors()[0]
+    where = ".".join((name, *map(str, first["loc"])))
+    said = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    said = said if said != first["msg"] else said[:1].lower() + said[1:]  # an author's words stay as they are
+    return f"{where}: {said} (got {_short(first['input'])})"
 
 
 class Signature:
@@ -159,13 +172,37 @@ def check_start(graph: Graph, signatures: Mapping[str, Signature], text: str, to
     """Check what a run is started with against all nodes that take it, before the run exists; raises BadInput."""
     if to is not None:
         planner.delivered(graph, Send(to, text))
-    for node in graph.nodes:
+    takers = [
+        node
+        for node in graph.nodes
+        if node.takes_message and (node.arity is not Arity.handler or node.name == to or (to is None and node.entry))
+    ]
+    strangers = []
+    for node in takers:
         signature = signatures.get(node.name)
-        if signature is None:
-            continue
-        takes = node.arity is not Arity.handler or node.name == to or (to is None and node.entry)
-        if signature.message is not None and takes:
-            signature.message.fit(revive(text, _unbrought if signature.message.wants_path else None))
+        if signature is not None and signature.message is not None:
+            strangers.append(_strangers(node, signature.message, text))
+        elif node.job is not None:
+            strangers.append(known.unplaced(node.name, node.job, codec.decode(text)))
+        else:
+            return  # its function is elsewhere, and may know whatever there is
+    known.refuse(known.common(strangers))
+
+
+def check_sent(node: Node, signature: Signature | None, text: str) -> None:
+    """Check a message against the handler that is to take it, as far as its function is here; raises BadInput."""
+    if signature is not None and signature.message is not None:
+        known.refuse(_strangers(node, signature.message, text))
+
+
+def _strangers(node: Node, parameter: Parameter, text: str) -> known.Strangers:
+    """Fit a message to the annotation of the node that is to take it; answers the fields that it does not know."""
+    if parameter.annotation in (Any, object):
+        return {}
+    value = revive(text, _unbrought if parameter.wants_path else None)
+    parameter.fit_message(value)
+    found = known.strangers(parameter.annotation, value, parameter.name)
+    return {field: names for field, names in found.items() if field != (parameter.name, node.serial)}
 
 
 def _unbrought(artifact: Artifact) -> Path:

@@ -3,7 +3,9 @@
 Each method of a ``Store`` is one transaction: when it returns, all of it is durable; when it raises, nothing of it
 happened. Only after StoreUnavailable nobody knows, and the same call may be made again: an outcome is known by its
 attempt, a new run by its id, a message by its idempotency key (one without a key is another message), and what was
-leased or adopted unheard is answered to who asks ``again``.
+leased or adopted unheard is answered to who asks ``again``. Three work in several transactions, each of them whole:
+``settle`` where an outcome of a batch is refused and they are taken one by one, ``rescue`` worker by worker, and
+``prune`` by batches of runs.
 Times are seconds since 1970; they are always given, never taken from the store's own clock.
 """
 

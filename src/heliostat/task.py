@@ -48,7 +48,6 @@ class AttemptState(StrEnum):
     timed_out = "timed_out"  # it did not answer in time
     snoozed = "snoozed"  # it asked to be asked again
     rescued = "rescued"  # its worker was lost
-    released = "released"  # its worker handed it back before it began
     stopped = "stopped"  # the run ended while it was running
 
 
@@ -117,3 +116,8 @@ class Task:
     ended_at: float | None = None
     result: str | None = None
     reason: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Its node, and which item of the list that goes over: ``nap[0]``."""
+        return self.node if self.item is None else f"{self.node}[{self.item}]"

@@ -95,7 +95,7 @@ class Jobs:
         if signature is not None:
             command = signature.function(**arguments)
             if not isinstance(command, str | list | tuple) or not all(isinstance(word, str) for word in command):
-                raise BadInput(f"job {node.name}: its function gives a string or a list of strings, not {command!r}")
+                raise BadInput(f"its function gives a string or a list of strings, not {command!r}")
             command = command if isinstance(command, str) else tuple(command)
         else:
             command = jobs.render(node.job, values)

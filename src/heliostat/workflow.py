@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import update_wrapper
+from types import UnionType
 from typing import (
+    Annotated,
     Any,
     Generic,
     Literal,
@@ -14,6 +16,7 @@ from typing import (
     TypeAlias,
     TypedDict,
     TypeVar,
+    Union,
     Unpack,
     get_args,
     get_origin,
@@ -53,6 +56,11 @@ class NodeHandle(Generic[P, R]):
         """The edge that is taken when this node returns ``choice``."""
         if self.function is not None:
             returns = Signature(self.function, self.name, Context).returns
+            if not _may_be_text(returns):
+                kind = getattr(returns, "__name__", returns)
+                raise DefinitionError(
+                    f"node {self.name} returns {kind}, never the string {choice!r}; only strings can be waited for so"
+                )
             known = get_args(returns) if get_origin(returns) is Literal else ()
             if known and choice not in known:
                 raise DefinitionError(f"node {self.name} never returns {choice!r}{nearest(choice, map(str, known))}")
@@ -136,6 +144,10 @@ class Workflow:
     ) -> None:
         if on_failure not in ("stop", "finish"):
             raise DefinitionError(f'workflow {name}: on_failure is "stop" or "finish", not {on_failure!r}')
+        if not isinstance(stays_open, bool):
+            raise DefinitionError(f"workflow {name}: stays_open is True or False, not {stays_open!r}")
+        if version is not None and (type(version) is not str or not version):
+            raise DefinitionError(f'workflow {name}: a version is a string such as "1.0", not {version!r}')
         _known_options(defaults, _POLICIES, f"workflow {name}")
         self.name, self.version, self.stays_open, self.on_failure = name, version, stays_open, on_failure
         self.signatures: dict[str, Signature] = {}
@@ -194,9 +206,11 @@ class Workflow:
         shell, argv = (command, None) if isinstance(command, str) else (None, command)
         if callable(command):
             function, shell, argv = command, None, None
-        spec = jobs.JobSpec(
-            shell=shell, argv=tuple(argv) if isinstance(argv, list) else None, outputs=outputs, env=dict(env or {})
-        )
+        words = tuple(argv) if isinstance(argv, list) else None
+        try:
+            spec = jobs.JobSpec(shell=shell, argv=words, outputs=outputs, env=dict(env or {}))
+        except DefinitionError as error:
+            raise DefinitionError(f"{where}: {error}") from None
         signature = Signature(function, where, Context) if function is not None else None
         wanted = {} if signature is None else {p.name: p.optional for p in signature.inputs.values()}
         wanted |= dict.fromkeys(jobs.names(spec), False)
@@ -295,6 +309,17 @@ class Workflow:
         return branch
 
 
+def _may_be_text(returns: Any) -> bool:
+    """Whether a function with this annotation may return a string, as far as can be seen."""
+    origin, inner = get_origin(returns), get_args(returns)
+    if origin is Literal:
+        return any(isinstance(choice, str) for choice in inner)
+    if origin in (Union, UnionType):
+        return any(_may_be_text(member) for member in inner)
+    kind = type(None) if returns is None else inner[0] if origin is Annotated else origin or returns
+    return kind in (Any, object) or not isinstance(kind, type) or issubclass(kind, str)
+
+
 def _listed(after: object) -> list[object]:
     return list(after) if isinstance(after, list | tuple | set) else [after]
 
@@ -314,6 +339,10 @@ def _policies(options: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(retry, Retry) or retry.limit < 0:
         raise DefinitionError(f"{where}: retry= is a number of further tries or a Retry, not {retry!r}")
     found["retry"] = retry
+    if not isinstance(found.get("may_fail", False), bool):
+        raise DefinitionError(f"{where}: may_fail= is True or False, not {found['may_fail']!r}")
+    if not isinstance(found.get("resources"), Resources | None):
+        raise DefinitionError(f"{where}: resources= is a Resources(cores=…, memory=…), not {found['resources']!r}")
     for name in ("limit", "priority", "rescues"):
         if not isinstance(found.get(name, 0), int | type(None)) or isinstance(found.get(name), bool):
             raise DefinitionError(f"{where}: {name}= is a whole number, not {found[name]!r}")

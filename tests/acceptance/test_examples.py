@@ -79,7 +79,8 @@ def test_the_wildfire_runs_from_a_region_to_a_map(tmp_path: Path) -> None:
         ({"hours": 0}, "^message: hours must be 1 to 72, not 0 "),
         ({"west": 10.4}, "^message: west must be less than east"),
         ({"west": "Pisa"}, "^message.west: input should be a valid number"),
-        (None, "^message: input should be a dictionary or an instance of Region"),
+        ({"hour": 12}, "^message: there is no field 'hour'; did you mean 'hours'"),
+        ([], "^message: input should be a dictionary or an instance of Region"),
     ],
 )
 def test_the_wildfire_refuses_what_is_no_region(message: object, sentence: str) -> None:
@@ -89,3 +90,12 @@ def test_the_wildfire_refuses_what_is_no_region(message: object, sentence: str) 
         with pytest.raises(BadInput, match=sentence):
             engine.start(fire, message)
         assert engine.runs() == []
+
+
+@pytest.mark.usefixtures("_in_the_checkout")
+@pytest.mark.parametrize("message", [None, {"seed": 5}])
+def test_the_wildfire_starts_with_what_is_not_said_as_it_is_in_the_example(message: object) -> None:
+    """The whole message, or the fields that are left out."""
+    (fire,) = load("examples/wildfire.py")
+    with heliostat.open("memory://") as engine:
+        assert engine.start(fire, message).state is RunState.active

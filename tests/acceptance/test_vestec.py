@@ -124,7 +124,7 @@ def test_v04_what_is_no_data_is_refused_and_nothing_is_queued(hall: Hall, what: 
     """A message to a run and the start of one are refused alike, in one sentence that names the field."""
     value, sentence = NOT_DATA[what]
     run = hall.engine.start(messages.patient, "first", to=messages.note)
-    before = (run.tasks(), run.log(), hall.engine.runs())
+    before = (run.tasks(), run.log(), [each.info for each in hall.engine.runs()])
     for attempt in (
         lambda: run.send(messages.note, value),
         lambda: hall.engine.start(messages.patient, value, to=messages.note),
@@ -133,14 +133,14 @@ def test_v04_what_is_no_data_is_refused_and_nothing_is_queued(hall: Hall, what: 
             attempt()
         assert str(refused.value).startswith(sentence)
         assert "\n" not in str(refused.value)
-    assert (run.tasks(), run.log(), hall.engine.runs()) == before
+    assert (run.tasks(), run.log(), [each.info for each in hall.engine.runs()]) == before
 
 
 def test_v04_a_message_to_an_unknown_node_is_refused(hall: Hall) -> None:
     """The sentence offers the nearest name, or says that the node takes no messages."""
     run = hall.engine.start(messages.patient, "first", to=messages.note)
     joined = hall.engine.start(fires.as_join, "/nowhere", to=fires.weather)
-    before = (run.tasks(), joined.tasks(), hall.engine.runs())
+    before = (run.tasks(), joined.tasks(), [each.info for each in hall.engine.runs()])
     for attempt, sentence in (
         (lambda: run.send("finsh", "now"), "workflow patient has no node 'finsh'; did you mean 'finish'?"),
         (lambda: hall.engine.start(messages.patient, "first", to="finsh"), "workflow patient has no node 'finsh'"),
@@ -150,7 +150,7 @@ def test_v04_a_message_to_an_unknown_node_is_refused(hall: Hall) -> None:
         with pytest.raises(Refused) as refused:
             attempt()
         assert str(refused.value).startswith(sentence)
-    assert (run.tasks(), joined.tasks(), hall.engine.runs()) == before
+    assert (run.tasks(), joined.tasks(), [each.info for each in hall.engine.runs()]) == before
 
 
 MISTAKES = {
@@ -184,7 +184,7 @@ def test_v05_a_handler_that_raises_sends_nothing_and_fails_its_run(staff: Hall, 
     assert run.info.reason.startswith("tell: ValueError: the satellite is below the horizon (messages.py:")
     assert [task.node for task in run.tasks()] == ["tell"]
     assert run.records() == []
-    assert not [r for r in staff.engine.runs("a-to-b") if r.idempotency_key == str(tmp_path)]
+    assert not [r for r in staff.engine.runs("a-to-b") if r.info.idempotency_key == str(tmp_path)]
     with pytest.raises(RunFailed, match="failed: tell: ValueError"):
         run.result()
     mark(str(tmp_path), "go")
@@ -248,7 +248,7 @@ def test_v08_a_handler_that_ends_its_run_and_asks_for_more_is_refused(staff: Hal
     run = staff.engine.start(messages.greedy, "smoke", to=node)
     ended(run)
     assert run.state is RunState.failed
-    assert run.info.reason == f"{node}: {node}: {GREEDY[node]}"
+    assert run.info.reason == f"{node}: {GREEDY[node]}"
     assert [task.node for task in run.tasks()] == [node]
     assert run.records() == []
 

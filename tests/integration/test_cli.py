@@ -317,7 +317,7 @@ def test_explain_says_why_nothing_happens(shell: Shell) -> None:
     assert shell.json("task", "explain", f"{run}/1")[0]["task"] == f"{run}/1"
     assert "greeting: no worker offers hello" in shell("task", "explain", run).stdout
     shell("run", "cancel", run)
-    assert "has cancelled" in shell("task", "explain", run).stdout
+    assert "was cancelled" in shell("task", "explain", run).stdout
 
 
 # acting
@@ -475,12 +475,12 @@ def test_a_file_that_cannot_be_loaded_is_one_sentence_with_its_line(shell: Shell
         (["run", "start", "flow.py"], 4, "there is no file 'flow.py'"),
         (["run", "start", "flows.py:helo"], 4, "did you mean 'hello'"),
         (["run", "start", "helo"], 4, "did you mean 'hello'"),
-        (["run", "start", "flows.py"], 4, "defines several workflows"),
+        (["run", "start", "flows.py"], 4, "flows.py stands for several workflows; say which: flows.py:"),
         (["run", "list"], 4, "there is no database sqlite:///heliostat.db yet"),
         (["--database", "mysql://x", "run", "list"], 4, "is no database"),
         (["--database", "sqlite:////nowhere/x.db", "run", "start", "hello"], 6, "there is no directory /nowhere"),
         (["workflow", "graph", "hello", "--out", "nowhere/x.svg"], 6, "nowhere/x.svg"),
-        (["worker", "start", "--grace", "soon"], 4, "--grace: 'soon' is no duration"),
+        (["run", "start", "flows.py:hallo-world"], 4, "has no workflow 'hallo-world'"),
     ],
 )
 def test_a_wrong_name_is_one_sentence(shell: Shell, words: list[str], code: int, said: str) -> None:
@@ -492,6 +492,46 @@ def test_a_command_that_does_not_exist_is_a_usage_error(shell: Shell) -> None:
     """Code 2, with the nearest."""
     assert "'run'" in shell("rum", code=2).stderr
     assert "pending" in shell("run", "list", "--state", "nope", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["worker", "start", "--grace", "soon"],
+        ["db", "prune", "--older-than", "soon"],
+        ["run", "send", "abcd", "hear", "--delay", "soon"],
+        ["worker", "start", "--queues", " , "],
+    ],
+)
+def test_a_wrongly_written_option_is_a_usage_error(shell: Shell, words: list[str]) -> None:
+    """Durations and lists too, in words of the command line, where nobody can write a timedelta."""
+    said = shell(*words, code=2).stderr
+    assert "Invalid value for" in said
+    assert "timedelta" not in said
+
+
+def test_a_worker_says_which_of_its_queues_nobody_uses(shell: Shell) -> None:
+    """It would wait there in silence; the nearest name is offered."""
+    said = shell("worker", "start", "--queues", "defalt,default", "--until", "idle").stderr
+    assert "no workflow here uses a queue 'defalt'; did you mean 'default'?" in said
+    assert "'default';" not in said
+
+
+def test_a_workflow_that_nobody_knows_is_no_empty_list(shell: Shell) -> None:
+    """The name is refused; one that has no runs has none."""
+    shell("run", "start", "hello", "name=Ada")
+    assert "there is no workflow 'helo'; did you mean 'hello'?" in shell.says(
+        "run", "list", "--workflow", "helo", code=4
+    )
+
+
+def test_a_fresh_postgresql_says_what_makes_its_tables(shell: Shell, postgres_database: str) -> None:
+    """The same command, whichever is tried first."""
+    place = ("--database", postgres_database)
+    assert shell.says(*place, "run", "list", code=4).endswith("has no tables yet; make them with: heliostat db upgrade")
+    assert shell.says(*place, "run", "start", "hello", "name=Ada", code=6).endswith("run: heliostat db upgrade")
+    shell(*place, "db", "upgrade")
+    assert shell(*place, "run", "list").stdout.strip() == "no runs"
 
 
 # administration
@@ -536,7 +576,7 @@ def test_the_database_is_made_looked_at_and_pruned(shell: Shell) -> None:
     run = shell.json("run", "start", "hello", "name=Ada", "--wait")["id"]
     shell("db", "prune", "--older-than", "1h")
     assert len(shell.json("run", "list")) == 1
-    assert "1 runs forgotten" in shell("db", "prune", "--older-than", "0s").stderr
+    assert "1 run forgotten" in shell("db", "prune", "--older-than", "0s").stderr
     assert shell.says("run", "show", run, code=4)
 
 
@@ -612,14 +652,16 @@ def work(ctx: Context) -> str:
 class Worker:
     """A worker process on a workflow whose node says that it has begun, and waits to be told to end."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, waits: bool = False) -> None:
         (directory / "busy.py").write_text(BUSY)
         for name in ("began", "go"):
             os.mkfifo(directory / name)
         self.directory = directory
-        self.run = self.call("run", "start", "busy.py").stdout.strip()
-        command = [sys.executable, "-m", "heliostat.cli", "worker", "start", "busy.py", *options]
-        self.process = subprocess.Popen(command, cwd=directory, stderr=subprocess.PIPE, text=True)
+        self.run = "" if waits else self.call("run", "start", "busy.py").stdout.strip()
+        what = ["run", "start", "busy.py", "--wait"] if waits else ["worker", "start", "busy.py", *options]
+        command = [sys.executable, "-m", "heliostat.cli", *what]
+        out = subprocess.PIPE if waits else None
+        self.process = subprocess.Popen(command, cwd=directory, stdout=out, stderr=subprocess.PIPE, text=True)
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Call a command in a process of its own."""
@@ -654,8 +696,8 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         monkeypatch.delenv(variable, raising=False)
     started: list[Worker] = []
 
-    def start(*options: str) -> Worker:
-        started.append(Worker(tmp_path, *options))
+    def start(*options: str, waits: bool = False) -> Worker:
+        started.append(Worker(tmp_path, *options, waits=waits))
         return started[-1]
 
     yield start
@@ -664,6 +706,8 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         each.process.wait()
         assert each.process.stderr is not None
         each.process.stderr.close()
+        if each.process.stdout is not None:
+            each.process.stdout.close()
 
 
 def test_a_first_signal_lets_what_runs_finish(worker: Callable[..., Worker]) -> None:
@@ -686,6 +730,30 @@ def test_a_second_signal_hands_back_at_once(worker: Callable[..., Worker]) -> No
     started.process.send_signal(signal.SIGTERM)
     assert started.process.wait(30) == 0
     assert started.shown()["nodes"][0]["tasks"] == {"ready": 1}
+
+
+def test_a_signal_while_a_run_is_waited_for_is_answered_at_once(worker: Callable[..., Worker]) -> None:
+    """What runs may end, and if the run has succeeded by then, that is what is said."""
+    started = worker(waits=True)
+    started.began()
+    started.process.send_signal(signal.SIGINT)
+    started.hears("stopping: what runs has 5 s to end")
+    started.go()
+    out, err = started.process.communicate(timeout=30)
+    assert (started.process.returncode, err) == (0, "")
+    assert "✓ succeeded" in out
+
+
+def test_a_run_that_is_no_longer_waited_for_says_how_it_goes_on(worker: Callable[..., Worker]) -> None:
+    """A second signal hands it back at once."""
+    started = worker(waits=True)
+    started.began()
+    started.process.send_signal(signal.SIGINT)
+    started.hears("stopping")
+    started.process.send_signal(signal.SIGINT)
+    _, err = started.process.communicate(timeout=30)
+    assert started.process.returncode == 130
+    assert "goes on with: heliostat worker start busy.py" in err
 
 
 def test_a_killed_worker_process_is_started_afresh(worker: Callable[..., Worker]) -> None:

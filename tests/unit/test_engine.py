@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from heliostat import Workflow
+from heliostat import Context, RunFailed, Workflow
 from heliostat.clock import Ids, SystemClock
 from heliostat.compose import engine_on
 from heliostat.engine import Engine
+from heliostat.errors import BadInput, NotEnded, NotFound
+from heliostat.run import RunState
 from heliostat.stores.memory import MemoryStore, Tables
 
 quiet = Workflow("quiet", stays_open=True)
@@ -48,7 +50,7 @@ def test_two_processes_that_draw_the_same_id_get_two_runs(
     assert yours.start(quiet, "yours").key == 6
     assert [run.key for run in mine.start_many(quiet, ["a", "b"])] == [7, 8]
     assert [run.key for run in yours.start_many(quiet, ["c", "d"])] == [11, 12]
-    assert [run.message for run in mine.runs()] == ['"d"', '"c"', '"b"', '"a"', '"yours"', '"mine"']
+    assert [run.info.message for run in mine.runs()] == ['"d"', '"c"', '"b"', '"a"', '"yours"', '"mine"']
 
 
 def test_every_send_is_one_message(opened: Callable[[], Engine]) -> None:
@@ -61,3 +63,125 @@ def test_every_send_is_one_message(opened: Callable[[], Engine]) -> None:
             engine.find(run.id).send(hear, None)
             engine.find(run.id).send(hear, None, idempotency_key="once")
     assert len(run.tasks()) == 7
+
+
+tour = Workflow("tour")
+
+
+@tour.node
+def choose() -> str:
+    """Says no."""
+    return "no"
+
+
+@tour.node(after=choose["yes"])
+def gone() -> None:
+    """Never runs."""
+
+
+@tour.node
+def after(gone: None) -> None:
+    """Does not run either."""
+
+
+@tour.node
+def numbers() -> list[int]:
+    """Three."""
+    return [1, 2, 3]
+
+
+@tour.node(map={"number": numbers})
+def nap(ctx: Context, number: int) -> int:
+    """Says what it does."""
+    ctx.log("asleep", number=number)
+    ctx.progress(number, 3)
+    return number
+
+
+@tour.handler
+def wake() -> None:
+    """Nobody sends."""
+
+
+def test_a_run_that_goes_on_has_not_failed(opened: Callable[[], Engine]) -> None:
+    """Its result is refused with what it waits for, under an error of its own."""
+    run = opened().start(tour)
+    with pytest.raises(NotEnded) as refused:
+        run.result()
+    assert str(refused.value) == f"run {run.id} has not ended: {run.id}/1 choose: no worker offers {tour.graph.label}"
+    assert not isinstance(refused.value, RunFailed)
+
+
+def test_runs_are_found_as_handles(opened: Callable[[], Engine]) -> None:
+    """With their verbs and their public ids; a state that does not exist is said, not nothing found."""
+    engine = opened()
+    first, second = engine.start(quiet, name="one"), engine.start(tour)
+    assert [(run.id, run.name) for run in engine.runs()] == [(second.id, ""), (first.id, "one")]
+    assert [run.id for run in engine.runs(quiet)] == [run.id for run in engine.runs("quiet")] == [first.id]
+    engine.runs(quiet)[0].cancel("enough")
+    assert [run.id for run in engine.runs(state=RunState.cancelled)] == [first.id]
+    with pytest.raises(BadInput, match="there is no run state 'bogus'; a run is pending, active"):
+        engine.runs(state="bogus")  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_no_node_of_the_run_is_said(opened: Callable[[], Engine]) -> None:
+    """For records and tasks alike, with the nearest name."""
+    run = opened().start(tour)
+    for ask in (lambda: run.records("naps"), lambda: run.tasks(node="naps"), lambda: run.result("naps")):
+        with pytest.raises(NotFound, match="workflow tour has no node 'naps'; did you mean 'nap'"):
+            ask()
+
+
+def test_the_log_of_a_run_is_what_the_command_line_tells(opened: Callable[[], Engine]) -> None:
+    """Values with attributes, in order of time: the run's own lines, its tasks', and what functions logged."""
+    run = opened().run(tour)
+    lines = run.log()
+    assert (lines[0].kind, lines[0].text) == ("run", f"started: {tour.graph.label}")
+    assert [(line.node, line.fields["number"]) for line in lines if line.kind == "log"] == [
+        ("nap", 1),
+        ("nap", 2),
+        ("nap", 3),
+    ]
+    assert sorted(line.fields["done"] for line in lines if line.kind == "progress") == [1, 2, 3]
+    assert {(line.task, line.node, line.text) for line in lines if line.kind == "task"} >= {
+        (f"{run.id}/1", "choose", "succeeded")
+    }
+    assert (lines[-1].kind, lines[-1].text) == ("run", "succeeded")
+
+
+def test_results_are_those_of_nodes_that_act_once_or_per_item(opened: Callable[[], Engine]) -> None:
+    """A handler acts on each message, so it has none to show."""
+    run = opened().run(tour)
+    assert run.results() == {"choose": "no", "gone": None, "after": None, "numbers": [1, 2, 3], "nap": [1, 2, 3]}
+
+
+def test_a_skipped_task_says_which_input_did_not_come(opened: Callable[[], Engine]) -> None:
+    """What was chosen instead, or that what it waits for was skipped itself."""
+    run = opened().run(tour)
+    assert run.explain(2) == "skipped: choose gave \"no\", not 'yes'"
+    assert run.explain(3) == "skipped: gone was skipped"
+
+
+def test_a_cancelled_task_says_why_its_run_was(opened: Callable[[], Engine]) -> None:
+    """The reason is kept once, with the run."""
+    run = opened().start(tour)
+    run.cancel("sunrise")
+    assert run.explain(1) == "cancelled: the run was cancelled: sunrise"
+    assert run.explain() == f"run {run.id} was cancelled: sunrise"
+
+
+def test_explaining_reads_no_more_tasks_than_it_tells_of(
+    opened: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run may have twenty thousand that are not done; items are told apart."""
+    engine = opened()
+    run = engine.start(quiet)
+    for number in range(20):
+        run.send(hear, number)
+    asked = []
+    why = engine.store.why
+    monkeypatch.setattr(engine.store, "why", lambda run, number: asked.append(number) or why(run, number))
+    first, last = run.explain(limit=1).splitlines()
+    assert first == f"{run.id}/{run.tasks()[0].number} hear: no worker offers {quiet.graph.label}"
+    assert last == "and more; explain(limit=10) tells of those too"
+    assert len(asked) == 1

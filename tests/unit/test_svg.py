@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from heliostat.exporters.dot import dot
+from heliostat.exporters.lettering import measured
 from heliostat.exporters.mermaid import mermaid
 from heliostat.exporters.picture import duration, headline
 from heliostat.exporters.svg import svg
@@ -343,3 +344,49 @@ def test_other_formats_escape_too(name: str) -> None:
         assert "<script" not in line
     for line in dot(graph).splitlines():
         assert len(re.findall(r'(?<!\\)(?:\\\\)*"', line)) % 2 == 0
+
+
+CHOICES = Graph(
+    "choices",
+    (
+        Node("look"),
+        Node("other"),
+        Node("third"),
+        *(
+            Node(name, edges=(Edge("look", choice=name), Edge("other", "other"), Edge("third", "third")))
+            for name in ("clear", "cloudy", "closed")
+        ),
+        Node("epilogue_f", epilogue=On.failed),
+    ),
+)
+
+
+def test_a_picture_has_a_size_for_programs_that_know_no_automatic_one() -> None:
+    """CairoSVG takes height:auto for no height; only on a screen does a picture shrink with its page."""
+    picture = svg(FIRE)
+    root = ET.fromstring(picture)
+    assert "style" not in root.attrib
+    assert float(root.attrib["height"]) > 100
+    outside_media = re.sub(r"@media[^{]*\{(?:[^{}]*\{[^{}]*\})*\s*\}", "", picture)
+    assert "height:auto" not in outside_media
+    assert "@media screen{.hs{max-width:100%;height:auto}}" in picture
+
+
+def test_labels_of_choices_do_not_lie_where_lines_meet() -> None:
+    """Each is moved along its own line to where the fewest others run: here away from the middle."""
+    labels = [
+        (float(element.attrib["x"]), float(element.attrib["y"]))
+        for element in elements(svg(CHOICES))
+        if "hs-k" in element.attrib.get("class", "")
+    ]
+    assert len(labels) == 3
+    (_, clear), (cloudy_x, _), (closed_x, closed) = labels
+    assert clear < closed
+    assert cloudy_x != closed_x, "both in the middle, where six lines cross"
+
+
+def test_words_stay_inside_their_card_in_a_wider_font() -> None:
+    """Where no Helvetica or its likes is there, DejaVu stands in, which is a seventh wider."""
+    card = next(e for e in elements(svg(CHOICES)) if e.attrib.get("aria-label", "").startswith("epilogue_f"))
+    (width,) = {float(e.attrib["width"]) for e in card.iter(f"{SPACE}rect") if "hs-c" in e.attrib["class"]}
+    assert width - 52 - 1.15 * measured("if the run failed", 11) >= 12

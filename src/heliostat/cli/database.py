@@ -9,7 +9,7 @@ import typer
 from heliostat.cli import output
 from heliostat.cli.config import masked
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import session
+from heliostat.cli.session import duration, session
 
 if TYPE_CHECKING:
     from heliostat.cli.shapes import DatabaseShape
@@ -27,7 +27,7 @@ def upgrade(context: typer.Context) -> None:
         done = engine.store.upgrade()
     for name in done:
         output.show(output.text(name))
-    output.say(f"{len(done)} migrations carried out" if done else "nothing to do")
+    output.say(f"{output.count(len(done), 'migration')} carried out" if done else "nothing to do")
 
 
 @app.command()
@@ -55,11 +55,9 @@ def prune(
     older: Annotated[str, typer.Option("--older-than", metavar="TIME", help="Ended so long ago: 30d, 12h.")],
 ) -> None:
     """Forget runs that ended long ago, with all that belongs to them but their files."""
-    from heliostat.codec import seconds
-
-    age = seconds(older, "--older-than")
+    age = duration(older, "--older-than")
     with session(context).engine() as engine:
         before, forgotten = engine.around.clock.now() - age, 0
         while done := engine.store.prune(before, PAGE):
             forgotten += done
-    output.say(f"{forgotten:,} runs forgotten")
+    output.say(f"{output.count(forgotten, 'run')} forgotten")

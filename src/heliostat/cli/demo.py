@@ -78,6 +78,6 @@ def _example() -> tuple[Workflow, object]:
     for place in (package.parent.parent, package / "_demo"):
         if (place / "examples" / "wildfire.py").is_file():
             sys.path.insert(0, str(place))
-            flow = load("examples.wildfire:fire")[0]
+            flow = next(iter(load("examples.wildfire:fire").values()))
             return flow, import_module("examples.wildfire").Region()
     raise NotFound("the examples are not here; run the demonstration in a checkout, or install a wheel of Heliostat")

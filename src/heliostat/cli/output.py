@@ -31,10 +31,10 @@ COLOURS = {
     "failed": "red",
     "cancelled": "magenta",
     "skipped": "bright_black",
-    "stopping": "yellow",
+    "stopped": "bright_black",
     "lost": "red",
 }
-MARKS = GLYPHS | {"active": "▶", "stopping": "◷", "lost": "✕"}
+MARKS = GLYPHS | {"active": "▶", "stopped": "◷", "lost": "✕"}
 
 
 def console(*, talk: bool = False) -> Console:
@@ -139,6 +139,11 @@ def size(count: int) -> str:
             break
         amount, unit = amount / 1024, larger
     return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.1f} {unit}"
+
+
+def count(number: int, what: str) -> str:
+    """So many of something, for people."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def short(value: Any, letters: int = 60) -> str:

@@ -111,7 +111,7 @@ class Progress:
         if any(counts.get(TaskState.running) for counts in states.values()):
             self._waits_for = ""
             return
-        self._waits_for = self._run.explain().partition("\n")[0]
+        self._waits_for = self._run.explain(limit=1).partition("\n")[0]
         if self._live is None and self._waits_for:
             self._console.print(output.text(self._waits_for))
 

@@ -9,8 +9,8 @@ import typer
 from heliostat.cli import output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import find_run, session, workflow
-from heliostat.errors import RunFailed
+from heliostat.cli.session import duration, find_run, session, workflow
+from heliostat.errors import NotFound, RunFailed, nearest
 from heliostat.run import RunState
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from heliostat.store import Answer
 
 NAME = "run"
+INTERRUPTED = 130  #: exit code after a signal
 app = typer.Typer(no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or four of its letters from either end.")]
@@ -55,7 +56,10 @@ def start(
                 typer.echo(run.id)
                 _who_works(engine, run, where)
             return
-        _work(engine, run, where)
+        stopped = _work(engine, run)
+        if stopped and not run.info.state.final:
+            output.say(f"stopped; run {run.id} goes on with: heliostat worker start {where}")
+            raise typer.Exit(INTERRUPTED)
         if as_json:
             output.document(shapes.run_details(engine.store, run))
         else:
@@ -64,15 +68,29 @@ def start(
             raise typer.Exit(RunFailed.exit_code if info.state.final else 1)
 
 
-def _work(engine: Engine, run: RunHandle, where: str) -> None:
+def _work(engine: Engine, run: RunHandle) -> bool:
+    """Work until a run has ended, or until a signal says stop; answers whether one did."""
     from heliostat.cli.progress import Progress
+    from heliostat.cli.signals import Stops
+    from heliostat.engine import GRACE_SECONDS
 
-    try:
-        with Progress(engine, run) as progress:
-            engine.work(until=run, on_tick=progress.tick)
-    except KeyboardInterrupt:
-        output.say(f"stopped; run {run.id} goes on with: heliostat worker start {where}")
-        raise
+    class Asked(Exception):
+        """It is to stop."""
+
+    with Stops(engine._ring) as stops:  # noqa: SLF001 - its worker waits, and is to look who asks
+
+        def tick() -> None:
+            if stops.asked:
+                raise Asked
+            progress.tick()
+
+        try:
+            with Progress(engine, run) as progress:
+                engine.work(until=run, on_tick=tick)
+        except Asked:
+            output.say(f"stopping: what runs has {GRACE_SECONDS:g} s to end; a second signal hands it back at once")
+            engine.stop(hurry=lambda: stops.asked > 1)
+        return stops.asked > 0
 
 
 def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
@@ -84,7 +102,9 @@ def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
         for worker in engine.store.workers()
         if worker.state == "active" and now - worker.beat_at < 60 and label in worker.offers.split(", ")
     ]
-    if offering:
+    if len(offering) == 1:
+        output.say(f"{label} has started; a worker offers it")
+    elif offering:
         output.say(f"{label} has started; {len(offering)} workers offer it")
     else:
         output.say(f"{label} has started, and no worker offers it; one does with: heliostat worker start {where}")
@@ -114,7 +134,9 @@ def list_(
 ) -> None:
     """List runs, newest first."""
     with session(context).engine() as engine:
-        runs = engine.runs(flow, state, limit=limit)
+        runs = engine.store.runs(flow, state, limit=limit)
+        if flow is not None and not runs and flow not in (known := {graph.name for graph in engine.store.graphs()}):
+            raise NotFound(f"there is no workflow {flow!r}{nearest(flow, sorted(known))}")
         graphs = {run.graph: engine.registry.graph(run.graph) for run in runs}
         if as_json:
             output.document([shapes.run_shape(run, graphs[run.graph]) for run in runs])
@@ -218,12 +240,12 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """Tell what happened in a run: its journal and what its functions logged, in order of time."""
-    from heliostat.cli.log import story, told
+    from heliostat.cli.log import shape, told
 
     with session(context).engine() as engine:
-        lines = story(engine, find_run(engine, run))
+        lines = find_run(engine, run).log()
         if as_json:
-            output.document(lines)
+            output.document([shape(line) for line in lines])
         else:
             output.show(*told(lines))
 
@@ -242,8 +264,9 @@ def send(
 ) -> None:
     """Send a message to a handler of a run; when this returns, it is kept."""
     content = message(words or [])
+    later = None if delay is None else duration(delay, "--delay")
     with session(context).engine() as engine:
-        answer = find_run(engine, run).send(handler, content, idempotency_key=key, delay=delay)
+        answer = find_run(engine, run).send(handler, content, idempotency_key=key, delay=later)
         _tell(answer, f"sent: task {answer.number}")
 
 

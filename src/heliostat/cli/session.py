@@ -41,9 +41,16 @@ class Session:
 
         with compose.open(self.database, files=self.files, actor=whoever()) as engine:
             if not new and engine.store.status()[0] == 0:
-                where = self.database or _configured()
-                raise NotFound(f"there is no database {where} yet; `heliostat run start` makes it, or name another one")
+                raise NotFound(_not_yet(self.database or _configured()))
             yield engine
+
+
+def _not_yet(database: str) -> str:
+    from heliostat.cli.config import masked
+
+    if database.startswith("postgres"):
+        return f"{masked(database)} has no tables yet; make them with: heliostat db upgrade"
+    return f"there is no database {database} yet; `heliostat run start` makes it, or name another one"
 
 
 def session(context: typer.Context) -> Session:
@@ -67,6 +74,18 @@ def _configured() -> str:
     from heliostat import config
 
     return config.read().database
+
+
+def duration(word: str, option: str) -> float:
+    """What was typed as a duration, in seconds."""
+    import typer
+
+    from heliostat.codec import seconds
+
+    try:
+        return seconds(word)
+    except BadInput:
+        raise typer.BadParameter(f"{word!r} is no duration; write 90s, 10m or 1h30m", param_hint=option) from None
 
 
 # runs and tasks
@@ -136,16 +155,16 @@ def workflow(where: str) -> Workflow:
     """The one workflow that ``file.py:flow``, ``module:flow`` or a name from the configured apps stands for."""
     found = _found(where)
     if len(found) > 1:
-        names = ", ".join(sorted(flow.name for flow in found))
-        raise BadInput(f"{where} defines several workflows ({names}); say which: {where.partition(':')[0]}:VARIABLE")
-    return found[0]
+        raise BadInput(f"{where} stands for several workflows; say which: {', '.join(found)}")
+    return next(iter(found.values()))
 
 
 def workflows(places: Sequence[str]) -> list[Workflow]:
     """All workflows of some places, or of the configured apps where none is given."""
     if not places:
-        return [flow for app in _apps() for flow in load(app)]
-    return [flow for where in places for flow in _found(where)]
+        places = _apps()
+        return [flow for app in places for flow in load(app).values()]
+    return [flow for where in places for flow in _found(where).values()]
 
 
 def graph(context: typer.Context, where: str) -> Graph:
@@ -165,8 +184,11 @@ def graph(context: typer.Context, where: str) -> Graph:
         raise NotFound(f"{error}{nearest(where, known)}") from None
 
 
-def load(where: str) -> list[Workflow]:
-    """The workflows of a file or module; what goes wrong while it is imported is said in one sentence."""
+def load(where: str) -> dict[str, Workflow]:
+    """The workflows of a file or module, by what can be typed for each.
+
+    What goes wrong while it is imported is said in one sentence.
+    """
     import sys
 
     from heliostat import compose
@@ -174,7 +196,8 @@ def load(where: str) -> list[Workflow]:
     if "" not in sys.path:
         sys.path.insert(0, "")  # what lies in the current directory can be imported, as with python -m
     try:
-        return compose.load(where)
+        place = where.partition(":")[0]
+        return {f"{place}:{variable}": flow for variable, flow in compose.variables(where).items()}
     except DefinitionError as error:
         raise DefinitionError(f"{error}{_line(error)}") from None
     except HeliostatError:
@@ -208,17 +231,17 @@ def _apps() -> tuple[str, ...]:
     return config.read().apps
 
 
-def _found(where: str) -> list[Workflow]:
+def _found(where: str) -> dict[str, Workflow]:
     """The workflow of the configured apps that is called so, else what a file or module defines."""
     if not _is_name(where):
         return load(where)
-    offered = [flow for app in _apps() for flow in load(app)]
-    if named := [flow for flow in offered if flow.name == where]:
+    offered = {typed: flow for app in _apps() for typed, flow in load(app).items()}
+    if named := {typed: flow for typed, flow in offered.items() if flow.name == where}:
         return named
     try:
         return load(where)
     except NotFound as error:
         if Path(f"{where}.py").is_file():
             raise NotFound(f"{error}; did you mean {where}.py?") from None
-        near = nearest(where, {flow.name for flow in offered})
+        near = nearest(where, {flow.name for flow in offered.values()})
         raise NotFound(f"{error}, and no workflow {where!r} in the configured apps{near}") from None

@@ -80,7 +80,7 @@ class AttemptShape(TypedDict):
     """An attempt that ended otherwise than well."""
 
     attempt: int
-    state: str  # failed, timed_out, snoozed, rescued, released, stopped
+    state: str  # failed, timed_out, snoozed, rescued, stopped
     worker: str | None
     started_at: str | None
     ended_at: str | None
@@ -121,6 +121,7 @@ class Explanation(TypedDict):
 
     task: str
     node: str
+    title: str  # the node, and which item: nap[0]
     state: str
     explanation: str
 
@@ -143,7 +144,7 @@ class WorkerShape(TypedDict):
     id: str
     host: str
     pid: int
-    state: str  # active, stopping, lost
+    state: str  # active, stopped, lost
     queues: list[str] | None  # null: all
     offers: list[str]
     started_at: str | None

@@ -44,9 +44,10 @@ def list_(
         right = ["task", "tries", "ran"]
         found = output.table("task", "node", "state", "tries", "ran", "why", right=right, whole=["state", *right])
         for task in shown:
-            name = task.node if task.item is None else f"{task.node}[{task.item}]"
             ran = output.span(task.started_at, task.ended_at)
-            output.row(found, task.number, name, output.state(str(task.state)), task.count or "", ran, task.reason)
+            output.row(
+                found, task.number, task.title, output.state(str(task.state)), task.count or "", ran, task.reason
+            )
         output.show(found if shown else "no tasks")
         if len(tasks) > limit:
             output.say(f"there are more than {limit}; see --limit, --state and --node")
@@ -103,26 +104,20 @@ def explain(
     with session(context).engine() as engine:
         if "/" in what:
             run, number = find_task(engine, what)
-            numbers, more = [number], False
+            numbers = [number]
         else:
             run = find_run(engine, what)
-            numbers, more = _open(run, limit)
-        found = [_explained(engine, run, number) for number in numbers]
+            numbers = [task.number for task in run.unfinished(limit + 1)]
+        found = [_explained(engine, run, number) for number in numbers[:limit]]
         if as_json:
             output.document(found)
         elif not found:
             output.show(output.text(run.explain()))
         for each in () if as_json else found:
-            words = output.text(f"{each['task'].partition('/')[2]:>5} {each['node']}: ", "bold")
+            words = output.text(f"{each['task'].partition('/')[2]:>5} {each['title']}: ", "bold")
             output.show(words + output.text(each["explanation"]))
-        if more:
+        if len(numbers) > limit:
             output.say(f"there are more than {limit} open tasks; see --limit")
-
-
-def _open(run: RunHandle, limit: int) -> tuple[list[int], bool]:
-    """Tasks that are not final, and whether there are more of them than asked for."""
-    numbers = sorted(task.number for state in TaskState if not state.final for task in run.tasks(state))
-    return numbers[:limit], len(numbers) > limit
 
 
 def _explained(engine: Engine, run: RunHandle, number: int) -> shapes.Explanation:
@@ -131,6 +126,7 @@ def _explained(engine: Engine, run: RunHandle, number: int) -> shapes.Explanatio
     return {
         "task": task_id(run.key, number),
         "node": task.node,
+        "title": task.title,
         "state": str(task.state),
         "explanation": run.explain(number),
     }

@@ -9,8 +9,8 @@ import typer
 
 from heliostat.cli import output, shapes
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import Session, session, workflows
-from heliostat.errors import BadInput
+from heliostat.cli.session import Session, duration, session, workflows
+from heliostat.errors import BadInput, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NAME = "worker"
 app = typer.Typer(no_args_is_help=True)
 
+SLOTS = 8  #: as in `compose`, which takes too long to import for a --help
 EXHAUSTED = 7  #: exit code of a worker that wants to be started afresh
 LONG_AGO = 60.0  #: seconds without a heartbeat after which a worker is shown as silent
 
@@ -34,7 +35,7 @@ def start(
         typer.Argument(metavar="WHERE", help="What to offer: file.py, file.py:flow, module; else the configured apps."),
     ] = None,
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Take from these queues only.")] = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="How many functions run at once.")] = None,
+    slots: Annotated[int, typer.Option(min=1, help="How many functions run at once.")] = SLOTS,
     processes: Annotated[int, typer.Option(min=1, help="So many workers, each a process.")] = 1,
     until: Annotated[
         Literal["idle"] | None, typer.Option(help="End when nothing can happen without a person or a message.")
@@ -48,9 +49,7 @@ def start(
     The first SIGTERM or SIGINT lets what runs finish within --grace and hands the rest back, a second hands all
     back at once. Batch jobs go on and are adopted by the next worker.
     """
-    from heliostat.codec import seconds
-
-    patience = seconds(grace, "--grace")
+    patience, names = duration(grace, "--grace"), _names(queues)
     flows = workflows(where or [])
     if not flows:
         raise BadInput("there is nothing to offer: name a file or module, or list apps in heliostat.toml")
@@ -58,22 +57,33 @@ def start(
         from heliostat.cli.supervisor import supervise
 
         options = ["--grace", f"{patience}s", *(["--until", until] if until else [])]
-        options += [*(["--queues", queues] if queues else []), *(["--slots", str(slots)] if slots else [])]
+        options += ["--slots", str(slots), *(["--queues", queues] if queues else [])]
         options += ["--name", name] if name else []
         raise typer.Exit(supervise(_command(session(context), [*options, *(where or [])]), processes, patience))
     with session(context).engine(new=True) as engine:
         for flow in flows:
             engine.add(flow)
-        worker = _worker(engine, queues, slots, name)
+        worker = engine.worker(name=name, queues=names, slots=slots)
+        if parent is None:
+            _warn(engine, names or [])
         labels = ", ".join(sorted(flow.graph.label for flow in flows))
         output.say(f"worker {worker.id} offers {labels}" + (f" on {queues}" if queues else ""))
         raise typer.Exit(_serve(engine, worker, patience, until, parent))
 
 
-def _worker(engine: Engine, queues: str | None, slots: int | None, name: str) -> Worker:
+def _names(queues: str | None) -> list[str] | None:
     names = None if queues is None else [queue.strip() for queue in queues.split(",") if queue.strip()]
-    options = {"slots": slots} if slots else {}
-    return engine.worker(name=name, queues=names, **options)
+    if names == []:
+        raise typer.BadParameter("it names no queue; leave it out to take from all", param_hint="--queues")
+    return names
+
+
+def _warn(engine: Engine, names: list[str]) -> None:
+    """Say which of the queues nobody uses: a worker would wait for them in silence."""
+    known = {queue.name for queue, *_ in engine.store.queues()}
+    for name in names:
+        if name not in known:
+            output.say(f"no workflow here uses a queue {name!r}{nearest(name, sorted(known))}")
 
 
 def _command(given: Session, options: list[str]) -> list[str]:

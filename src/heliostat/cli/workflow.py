@@ -164,7 +164,7 @@ def check(
         output.document([shapes.workflow_shape(flow.graph) for flow in flows])
         return
     for flow in flows:
-        nodes = f": {len(flow.graph.nodes)} nodes"
+        nodes = f": {output.count(len(flow.graph.nodes), 'node')}"
         output.show(output.text("✓ ", "green") + output.text(flow.graph.label, "bold") + output.text(nodes))
     if not flows:
         raise BadInput("there is nothing to check: name a file or module, or list apps in heliostat.toml")

@@ -22,6 +22,7 @@ LOOP = 34.0  #: room above a card for what it sends itself
 STUB = 19.0  #: of what comes from outside
 SAVED = 3  #: where so many lines are saved by it, lines run together in a joint
 KEY = 10.5  #: size of type of labels
+CELL = 8.0  #: in squares of this size it is known which lines run where
 _ALONG = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)  # where on its line a label may lie, best first
 
 
@@ -73,6 +74,7 @@ class Lines:
     def __init__(self) -> None:
         self.out: list[str] = []
         self._labels: list[tuple[Point, str, str]] = []
+        self._crowd: dict[tuple[int, int], set[tuple[Point, Point]]] = defaultdict(set)  # curves by square of CELL
 
     def draw(self, edges: Sequence[EdgeView], main: Layout, joints: Sequence[str]) -> None:
         """All lines of one look are one path; what several share is drawn once."""
@@ -80,6 +82,7 @@ class Lines:
         paths: dict[str, list[str]] = defaultdict(list)
         tips: dict[str, None] = {}
         drawn: set[tuple[str, Point, Point]] = set()
+        labelled: list[tuple[EdgeView, list[Point]]] = []
         for edge, route in sorted(zip(edges, main.routes, strict=True), key=lambda pair: not pair[0].idle):
             look = _look(edge)
             points = list(route)
@@ -91,15 +94,19 @@ class Lines:
                 tips[arrow(points[-1], side, look)] = None
                 points[-1] = Point(points[-1].x - side * (ARROW - 1), points[-1].y)
             if edge.label:
-                self._label(edge, points)
+                labelled.append((edge, points))
             pen: Point | None = None
             for one, other in pairwise(points):
                 if one != other and (look, one, other) not in drawn:
                     drawn.add((look, one, other))
+                    for share in range(17):
+                        self._crowd[_cell(between(one, other, share / 16))].add((one, other))
                     paths[look].append(("" if pen == one else f"M{pair(one)}") + curve(one, other))
                     pen = other
         self.out += [stroke("".join(path), look) for look, path in paths.items()]
         self.out += tips
+        for edge, points in labelled:
+            self._label(edge, points)
 
     def loop(self, edge: EdgeView, place: Place) -> None:
         """What a handler sends to itself."""
@@ -125,10 +132,18 @@ class Lines:
             self._labels.append((label, f"×{node.outside:,}", look))
 
     def _label(self, edge: EdgeView, points: Sequence[Point]) -> None:
-        """Remember a label, on the last curve of its line, where it is free of others."""
+        """Remember a label, on the last curve of its line, where it is free of others and few lines cross."""
         places = [between(points[-2], points[-1], share) for share in _ALONG]
+        places.sort(key=lambda at: len(self._crossing(at, edge.label) - {(points[-2], points[-1])}))
         free = (at for at in places if not any(_near(at, edge.label, label) for label in self._labels))
         self._labels.append((next(free, places[0]), edge.label, _look(edge)))
+
+    def _crossing(self, at: Point, label: str) -> set[tuple[Point, Point]]:
+        """The curves that run below a label."""
+        half = _half(label)
+        (left, up), (right, down) = _cell(Point(at.x - half, at.y - 8)), _cell(Point(at.x + half, at.y + 8))
+        cells = [(x, y) for x in range(left, right + 1) for y in range(up, down + 1)]
+        return {curve for cell in cells if cell in self._crowd for curve in self._crowd[cell]}
 
     def labels(self) -> Iterator[str]:
         """All labels, each on a plate."""
@@ -144,6 +159,10 @@ def room_above(node: NodeView, loops: Mapping[str, EdgeView], entered: set[str])
     if node.name in loops:
         return LOOP
     return STUB if node.name in entered and (node.starts or node.outside) else 0.0
+
+
+def _cell(at: Point) -> tuple[int, int]:
+    return int(at.x // CELL), int(at.y // CELL)
 
 
 def _end(place: Place) -> Point:

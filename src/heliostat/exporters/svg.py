@@ -28,6 +28,7 @@ MARGIN = 34.0
 HEIGHT = 52.0  #: of a card
 TEXT = 52.0  #: where a card's text begins
 NARROW = 132.0  #: the least width of a card
+WIDER = 1.15  #: room for letters of DejaVu, which stand in where there is no Helvetica or its likes
 STACK = 3.0  #: how far a card looks out from under the one above
 CAPTION = 110  #: letters of a caption that are shown
 
@@ -78,8 +79,8 @@ def _main(nodes: Sequence[NodeView], view: Picture) -> tuple[Layout, list[str], 
 
 
 def _box(node: NodeView, above: float = 0.0) -> Box:
-    name = measured(shown(node.name), 13, bold=True) + (30.0 if node.state else 0.0)
-    wide = TEXT + max(name, measured(node.detail, 11)) + 16.0 + 2 * STACK * node.many
+    name = WIDER * measured(shown(node.name), 13, bold=True) + (30.0 if node.state else 0.0)
+    wide = TEXT + max(name, WIDER * measured(node.detail, 11)) + 16.0 + 2 * STACK * node.many
     return Box(node.name, max(NARROW, wide), HEIGHT, above, first=node.starts)
 
 
@@ -148,7 +149,7 @@ def _group(x: float, y: float, out: Sequence[str], attributes: str = "") -> str:
 def _document(view: Picture, caption: str, out: Sequence[str], width: float, height: float) -> str:
     words = escaped(f"workflow {view.title}, {len(view.nodes)} nodes" + (f"; {caption}" if caption else ""))
     wide, high = num(width), num(height)
-    look = 'class="hs" style="max-width:100%;height:auto" role="graphics-document document"'
+    look = 'class="hs" role="graphics-document document"'
     version = f'<tspan class="hs-d hs-v" dx="8">{escaped(shown(view.version, 40))}</tspan>'
     head = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" {look}',

@@ -71,7 +71,9 @@ _BASE = f"""\
 
 def css() -> str:
     """The style sheet, for light and for dark."""
-    return f"{_BASE}{_colours(0)}\n@media (prefers-color-scheme:dark){{\n{_colours(1)}\n}}\n"
+    # On a screen it shrinks with its page; in a rule of its own, since CairoSVG takes height:auto for a height of 0.
+    screen = "@media screen{.hs{max-width:100%;height:auto}}"
+    return f"{_BASE}{_colours(0)}\n@media (prefers-color-scheme:dark){{\n{_colours(1)}\n}}\n{screen}\n"
 
 
 def _colours(side: int) -> str:

@@ -1,8 +1,8 @@
 """The rows a ledger works on: what a database must be able to do inside one transaction.
 
 Every method is set-based: it takes all rows of a commit at once. Nothing here decides; the ledger does. Locks are
-taken in this order: runs by id, then queues and lanes, then the rest. Shapes that travel are named tuples, so that
-a database can bind them as they are.
+taken in this order: runs by id, then the tasks that are settled, then queues and lanes, then the tasks that are
+leased, which skip what others hold. Shapes that travel are named tuples, so that a database can bind them as they are.
 """
 
 from __future__ import annotations

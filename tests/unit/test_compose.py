@@ -1,0 +1,83 @@
+"""Finding workflows in files and modules."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from heliostat import compose
+from heliostat.errors import NotFound
+
+FLOW = '''
+from dataclasses import dataclass
+from heliostat import Workflow
+
+@dataclass
+class Region:
+    """Where."""
+    west: float = 1.0
+
+m = Workflow("{name}")
+same = m
+
+@m.node
+def f(message: Region) -> float:
+    return message.west
+'''
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave no modules and places behind."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "modules", sys.modules)
+    monkeypatch.chdir(tmp_path)
+
+
+def written(path: Path, text: str) -> str:
+    """Write a file and give its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_a_file_takes_no_other_modules_place(tmp_path: Path) -> None:
+    """One that is called like a module of Python's, or like a file in another folder."""
+    here = written(tmp_path / "one" / "json.py", FLOW.format(name="first"))
+    there = written(tmp_path / "two" / "json.py", FLOW.format(name="second"))
+    assert [compose.load(place)[0].name for place in (here, there, here)] == ["first", "second", "first"]
+    assert sys.modules["json"] is json
+    assert compose.load(here)[0] is compose.load(here)[0]
+    (flow,) = compose.load(there)
+    flow.signatures["f"].warm()  # annotations are found in the module that they stand in
+
+
+def test_modules_beside_a_file_can_be_imported_and_import_it(tmp_path: Path) -> None:
+    """As with a script; it is the same module for them."""
+    helper = "from lonely_flow import m\n\n@m.node\ndef g() -> int:\n    return 1\n"
+    written(tmp_path / "lonely_helper.py", helper)
+    place = written(tmp_path / "lonely_flow.py", FLOW.format(name="flow") + "\nimport lonely_helper\n")
+    (flow,) = compose.load(place)
+    assert [node.name for node in flow.graph] == ["f", "g"]
+
+
+def test_a_file_that_raises_is_not_half_there_the_next_time(tmp_path: Path) -> None:
+    """It raises again, until it is mended."""
+    place = written(tmp_path / "raises.py", "raise ValueError('no')")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            compose.load(place)
+    written(tmp_path / "raises.py", FLOW.format(name="mended"))
+    assert compose.load(place)[0].name == "mended"
+
+
+def test_the_name_of_a_workflow_leads_to_its_variable(tmp_path: Path) -> None:
+    """The variable is what can be typed."""
+    place = written(tmp_path / "named.py", FLOW.format(name="model"))
+    with pytest.raises(NotFound) as refused:
+        compose.load(f"{place}:model")
+    assert str(refused.value) == f"{place} has no workflow 'model'; did you mean {place}:m?"
+    assert [*compose.variables(place)] == ["m"]
