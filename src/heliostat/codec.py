@@ -1,4 +1,4 @@
-"""The one JSON codec: what may be data, how it is written, and durations.
+"""The one JSON codec: what may be data, how it is written; words, whole numbers and durations.
 
 UTF-8 text in every store. NaN, infinities, NUL, lone surrogates, integers beyond 64 bits and keys that are no
 strings are refused by the name of the field, at the moment the value is given.
@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 from math import isfinite
 from pathlib import PurePath
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -27,6 +28,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 LIMIT_BYTES = 1 << 20  #: the largest message, result or record: 1 MiB of UTF-8
 DEPTH = 100  #: deeper nesting is refused, in writing and in reading
+LETTERS = 500  #: the longest name or key: four bytes each still fit into an index
 _INT64 = 1 << 63
 
 
@@ -129,6 +131,20 @@ def _key(key: object, where: str) -> str:
     if not isinstance(key, str):
         raise BadInput(f"{where}: the key {key!r} is no string; JSON objects have string keys")
     return _text(str(key), f"{where}: the key {key!r}")
+
+
+def word(value: object, where: str, least: int = 1) -> str:
+    """``value`` as a name or key: a string of ``least`` to 500 characters that every store takes; raises BadInput."""
+    if not isinstance(value, str) or not least <= len(value) <= LETTERS:
+        raise BadInput(f"{where}: a string of {least} to {LETTERS} characters is wanted, not {shortened(value)}")
+    return _text(str.__str__(value), where)  # of a subclass the plain string
+
+
+def whole(value: object, where: str, least: int, most: int) -> int:
+    """``value`` as a whole number within bounds; raises BadInput."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadInput(f"{where}: a whole number from {least:,} to {most:,} is wanted, not {shortened(value)}")
+    return int(value)
 
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")

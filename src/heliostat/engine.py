@@ -14,7 +14,7 @@ from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
 from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, NotFound, RunFailed, Taken
-from heliostat.graph import Graph
+from heliostat.graph import Graph, named
 from heliostat.inputs import node_result, result_of
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_start, revive
@@ -131,9 +131,8 @@ class Engine:
         key: str | None,
     ) -> Start:
         text = self._encode(message, "message")
-        target = to.name if isinstance(to, NodeHandle) else to
+        target = None if to is None else named(to, "to")
         check_start(graph, workflow.signatures, text, target)
-        codec.encode([name, key], "name or idempotency_key")
         run = self.around.ids.run()
         return Start(run, graph, text, name, priority, None, key, target)
 
@@ -266,14 +265,13 @@ class RunHandle:
         """
         engine = self._engine
         text = engine._encode(message, "message")  # noqa: SLF001 - its own kind
-        name = to if isinstance(to, str) else to.name
+        name = named(to, "to")
         signature = engine.registry.signatures(self.graph.id).get(self.graph[name].name)
         if signature is not None and signature.message is not None and not signature.message.wants_path:
             signature.message.fit(revive(text, None))
         now = engine.around.clock.now()
         due_at = None if delay is None else now + codec.seconds(delay, "delay")
-        codec.encode(idempotency_key, "idempotency_key")
-        key = idempotency_key or engine.around.ids.key()  # so that a repeated call is seen as one
+        key = engine.around.ids.key() if idempotency_key is None else idempotency_key  # a repeated call is seen as one
         return self._accept(Send(name, text, due_at, key, priority))
 
     def complete(self, result: object = None, *, reason: str = "") -> Answer:
@@ -306,7 +304,7 @@ class RunHandle:
         """The run's result, or a node's; files as artifacts. Raises RunFailed if the run did not succeed."""
         run, store = self.info, self._engine.store
         if node is not None:
-            name = node if isinstance(node, str) else node.name
+            name = named(node, "node")
             return revive(node_result(store, run.id, self.graph, self.graph[name]), None)
         if run.state is not RunState.succeeded:
             raise RunFailed(self.id, run.state, run.reason or "it has not ended")
@@ -328,7 +326,7 @@ class RunHandle:
 
     def records(self, node: NodeHandle[..., Any] | str | None = None, key: str | None = None) -> list[Any]:
         """Records of a node (or of all), in the order put."""
-        name = node.name if isinstance(node, NodeHandle) else node
+        name = None if node is None else named(node, "node")
         return [revive(record.value, None) for record in self._records(name, key)]
 
     def _records(self, node: str | None, key: str | None) -> Sequence[Record]:

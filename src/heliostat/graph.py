@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache, cached_property
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -312,6 +313,14 @@ class Graph:
         epilogue = node.epilogue and str(node.epilogue)
         head = (node.name, str(node.arity), str(node.kind), edges, epilogue, node.entry, node.serial)
         return (*head, node.may_fail, self.stays_open, self.on_failure)
+
+
+def named(node: object, where: str) -> str:
+    """The name of a node that is given by its name or its handle; raises BadInput for anything else."""
+    name = node if isinstance(node, str) else getattr(node, "name", None)
+    if not isinstance(name, str):
+        raise BadInput(f"{where}: a node or its name is wanted, not {shortened(node)}")
+    return name
 
 
 def stable_id(*parts: str) -> int:

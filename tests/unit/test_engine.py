@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from heliostat import Workflow
+from heliostat import Context, Workflow
 from heliostat.clock import Ids, SystemClock
 from heliostat.compose import engine_on
 from heliostat.engine import Engine
+from heliostat.errors import BadInput
 from heliostat.stores.memory import MemoryStore, Tables
 
 quiet = Workflow("quiet", stays_open=True)
@@ -61,3 +63,60 @@ def test_every_send_is_one_message(opened: Callable[[], Engine]) -> None:
             engine.find(run.id).send(hear, None)
             engine.find(run.id).send(hear, None, idempotency_key="once")
     assert len(run.tasks()) == 7
+
+
+WRONG: list[dict[str, Any]] = [
+    {"priority": "high"},
+    {"priority": 1 << 63},
+    {"idempotency_key": ["a"]},
+    {"to": 5},
+]
+
+
+@pytest.mark.parametrize("options", WRONG, ids=str)
+def test_what_is_none_of_the_options_is_refused_by_its_name(
+    opened: Callable[[], Engine], options: dict[str, Any]
+) -> None:
+    """The same words at every door, and no run is there afterwards."""
+    engine = opened()
+    [name] = options
+    with pytest.raises(BadInput, match=rf"^{name}: a "):
+        engine.start(quiet, **options)
+    assert engine.runs() == []
+    run = engine.start(quiet)
+    with pytest.raises(BadInput, match=rf"^{name}: a "):
+        run.send(**{"to": hear, **options})
+    assert run.tasks() == []
+
+
+POISON: list[Callable[[Context], object]] = [
+    lambda ctx: ctx.start(quiet, priority="high"),  # type: ignore[arg-type]
+    lambda ctx: ctx.start(quiet, priority=None),  # type: ignore[arg-type]
+    lambda ctx: ctx.start(quiet, idempotency_key=["a"]),  # type: ignore[arg-type]
+    lambda ctx: ctx.start(quiet, name=object()),  # type: ignore[arg-type]
+    lambda ctx: ctx.start(quiet, name="\ud800"),
+    lambda ctx: ctx.send("hear", 1, priority="high"),  # type: ignore[arg-type]
+    lambda ctx: ctx.send(5, 1),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("poison", POISON)
+def test_what_a_function_asks_for_in_a_wrong_way_fails_its_run_and_no_worker(
+    opened: Callable[[], Engine], poison: Callable[[Context], object]
+) -> None:
+    """The sentence says what was wrong; whatever else there is to do is done."""
+    flow = Workflow("poisonous", stays_open=True)
+
+    @flow.node
+    def bad(ctx: Context) -> object:
+        return poison(ctx)
+
+    flow.handler(hear)
+    good = Workflow("good")
+    good.node(lambda: 7, name="seven")
+    engine = opened()
+    failing, going = engine.start(flow), engine.start(good)
+    engine.work("idle")
+    assert going.result() == 7
+    assert failing.state == "failed"
+    assert " is wanted, not " in str(failing.info.reason) or "surrogate" in str(failing.info.reason)

@@ -33,6 +33,14 @@ REFUSED: list[tuple[Any, type[Refused], str]] = [
     (Send("tile", '{"nam": 1}'), BadInput, "message to tile: the field 'name' is missing, by which it is serial"),
     (Send("tile", "{no json"), BadInput, "message to tile: not JSON (key must be a string at line 1 column 2)"),
     (
+        Send("tile", f'{{"name": "{"n" * 499}"}}'),
+        BadInput,
+        (
+            "message to tile: the field 'name', by which it is serial, has 501 characters of JSON; the limit is 500, "
+            "give what it is about a shorter name"
+        ),
+    ),
+    (
         Send("ask", '"other"', idempotency_key="k"),
         Conflict,
         "node ask: the idempotency key 'k' came before with another message",
@@ -103,6 +111,19 @@ def test_p12_a_graph_that_is_not_registered_is_not_found(hand: Hand) -> None:
         hand.store.graph(5)
     assert (hand.store.run(5), hand.store.task(5, 1), hand.store.why(5, 1)) == (None, None, None)
     assert (hand.store.tasks(5), hand.store.records(5), hand.store.journal(5)) == ([], [], [])
+
+
+def test_p12_the_longest_keys_and_priorities_are_taken(hand: Hand) -> None:
+    """What the door lets in fits into every database: into its indexes too."""
+    letters, highest = "\N{GRINNING FACE}" * 500, 1_000_000_000
+    graph = Graph("w" * 100, (Node("n" * 100, Arity.handler, serial="key", priority=highest),), stays_open=True)
+    run = hand.start(graph, name=letters, priority=highest, idempotency_key=letters)
+    assert hand.start(graph, name=letters, priority=highest, idempotency_key=letters) == run
+    message = {"key": letters[:498]}
+    hand.send(run, "n" * 100, message, priority=-highest, idempotency_key=letters)
+    assert hand.send(run, "n" * 100, message, idempotency_key=letters).done is False
+    hand.send(run, "n" * 100, message)
+    assert [hand.settle(attempt).word for _ in range(2) for attempt in hand.lease()] == ["committed"] * 2
 
 
 BAD_EFFECTS = [
