@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 PAGE = 500
+MOST = 1_000_000  #: runs that can be asked for at once
 
 
 class Engine:
@@ -163,7 +164,7 @@ class Engine:
 
     def runs(self, workflow: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
         """Runs, newest first."""
-        return self.store.runs(workflow, state, limit=limit)
+        return self.store.runs(workflow, state, limit=codec.whole(limit, "limit", 1, MOST))
 
     # working
 
@@ -291,7 +292,7 @@ class RunHandle:
         return self._accept(Pause(False), reason)
 
     def _accept(self, verb: Send | End | Pause, reason: str = "") -> Answer:
-        codec.encode(reason, "reason")
+        reason = codec.word(reason, "reason", 0)
         return self._engine._accept(Command(verb, self.key, self._engine._actor, reason))  # noqa: SLF001
 
     # looking

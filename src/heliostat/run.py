@@ -82,7 +82,7 @@ def public_id(run: int) -> str:
 
 def parse_id(text: str) -> int:
     """The key behind a public id; raises NotFound for what cannot be one."""
-    word = text.strip().lower()
+    word = str(text).strip().lower()
     if not _SHAPE.fullmatch(word):
         raise NotFound(f"{text!r} is no run id; an id has 13 letters and digits, such as {public_id(1 << 60)}")
     value = 0

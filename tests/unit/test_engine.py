@@ -12,7 +12,7 @@ from heliostat import Context, Workflow
 from heliostat.clock import Ids, SystemClock
 from heliostat.compose import engine_on
 from heliostat.engine import Engine
-from heliostat.errors import BadInput
+from heliostat.errors import BadInput, NotFound
 from heliostat.stores.memory import MemoryStore, Tables
 
 quiet = Workflow("quiet", stays_open=True)
@@ -87,6 +87,30 @@ def test_what_is_none_of_the_options_is_refused_by_its_name(
     with pytest.raises(BadInput, match=rf"^{name}: a "):
         run.send(**{"to": hear, **options})
     assert run.tasks() == []
+
+
+def test_a_run_that_nobody_can_have_is_not_found(opened: Callable[[], Engine]) -> None:
+    """Whatever is given as its id."""
+    for odd in (5, None, "5", "z" * 13):
+        with pytest.raises(NotFound, match=" is no run id"):
+            opened().find(odd)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1 << 70, "5", True])
+def test_how_many_runs_is_a_whole_number(opened: Callable[[], Engine], limit: Any) -> None:
+    """The same on every store."""
+    with pytest.raises(BadInput, match=r"^limit: a whole number from 1 to 1,000,000 is wanted, not "):
+        opened().runs(limit=limit)
+
+
+@pytest.mark.parametrize("reason", [5, object(), "r" * 501, "a\0b"])
+def test_a_reason_is_a_string(opened: Callable[[], Engine], reason: Any) -> None:
+    """It goes into the journal."""
+    run = opened().start(quiet)
+    for act in (run.pause, run.resume, run.cancel):
+        with pytest.raises(BadInput, match=r"^reason: a "):
+            act(reason)
+    assert run.state == "active"
 
 
 POISON: list[Callable[[Context], object]] = [

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg import conninfo, errors
 from psycopg.types.numeric import Int8Dumper
+from pydantic_core import PydanticSerializationError
 
 from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnavailable
 from heliostat.store import Entry
@@ -55,8 +56,11 @@ _SETTINGS = {
 }
 
 
-class Unfit(ValueError):
+class Unfit(BadInput):
     """A value that the database cannot take."""
+
+    def __init__(self, why: object) -> None:
+        super().__init__(f"the database cannot take a value: {why}")
 
 
 class _Repeat(Exception):
@@ -161,7 +165,7 @@ class PostgresStore(Reading, Ledger):
                 if isinstance(repeat.__cause__, errors.UniqueViolation):
                     clashes += 1  # somebody else was first; the next try sees what they wrote
                     if clashes > 3:
-                        raise Unfit(str(repeat.__cause__)) from repeat
+                        raise Unfit(repeat.__cause__) from repeat
                 if time.monotonic() >= deadline:
                     sentence = f"{self._place()} could not be used for {self.patience:g} seconds: {repeat}"
                     raise StoreUnavailable(sentence) from repeat
@@ -190,7 +194,7 @@ class PostgresStore(Reading, Ledger):
             finally:
                 with suppress(psycopg.Error):
                     reader.execute("ROLLBACK")
-        except psycopg.Error as error:
+        except (psycopg.Error, UnicodeEncodeError) as error:
             raise self._named(error) from error
         finally:
             if mine.checked and not reader.closed:
@@ -332,8 +336,8 @@ class PostgresStore(Reading, Ledger):
 
     def _named(self, error: BaseException) -> BaseException:
         """What a driver's error means for the caller; other errors stay what they are."""
-        if isinstance(error, HeliostatError | _Repeat | Unfit) or not isinstance(error, psycopg.Error):
-            return Unfit(str(error)) if isinstance(error, UnicodeEncodeError) else error
+        if isinstance(error, HeliostatError | _Repeat) or not isinstance(error, psycopg.Error):
+            return Unfit(error) if isinstance(error, UnicodeEncodeError | PydanticSerializationError) else error
         sentence = self._safely(error)
         if isinstance(error, errors.UniqueViolation) or _passing(error):
             return _Repeat(sentence)

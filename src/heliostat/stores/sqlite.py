@@ -38,8 +38,11 @@ IDLE_READERS = 8  #: connections for reading that are kept for the next reader
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 
 
-class Unfit(ValueError):
+class Unfit(BadInput):
     """A value that the database cannot take."""
+
+    def __init__(self, why: object) -> None:
+        super().__init__(f"the database cannot take a value: {why}")
 
 
 class _Connections:
@@ -129,6 +132,8 @@ class SqliteStore(Reading, Ledger):
                 if mine.writer is not None:
                     rows = SqliteRows(mine.writer)
                     return self._patiently(lambda: rows.fetch(name, **values), time.monotonic() + self.patience)
+            except (OverflowError, UnicodeEncodeError) as error:
+                raise self._named(error) from error
             finally:
                 mine.lock.release()
         return super().fetch(name, **values)
@@ -293,7 +298,7 @@ class SqliteStore(Reading, Ledger):
         if isinstance(error, HeliostatError | sqlite3.ProgrammingError):
             return error
         if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError | UnicodeEncodeError):
-            return Unfit(str(error))
+            return Unfit(error)
         if isinstance(error, sqlite3.Error):
             reason, remedy = _REASONS.get(_code(error), (str(error), "see that the file is whole and can be written"))
             return StoreUnavailable(f"{self._named_place()} cannot be used: {reason}; {remedy}")
