@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat import codec
 from heliostat.context import Context
-from heliostat.errors import BadInput, HeliostatError, StoreUnavailable
+from heliostat.errors import BadInput, HeliostatError, StoreUnavailable, said
 from heliostat.graph import Arity, Kind
 from heliostat.job import FILES
 from heliostat.outcome import Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
@@ -180,10 +180,10 @@ async def _gathered(answers: Any) -> list[object]:
 
 def _words(error: Exception) -> str:
     """An error as one line: its kind, what it says, and where in the author's code."""
-    said = str(error).strip().replace("\0", "\\0").encode("utf-8", "replace").decode()
+    words = said(error).replace("\0", "\\0").encode("utf-8", "replace").decode()
     if isinstance(error, HeliostatError):
-        return said[:2000]
+        return words[:2000]
     kind = type(error).__name__
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/heliostat/" not in f.filename]
     where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
-    return f"{kind}: {said}"[:2000] + where if said else kind + where
+    return f"{kind}: {words}"[:2000] + where if words else kind + where

@@ -144,3 +144,25 @@ def test_what_a_function_asks_for_in_a_wrong_way_fails_its_run_and_no_worker(
     assert going.result() == 7
     assert failing.state == "failed"
     assert " is wanted, not " in str(failing.info.reason) or "surrogate" in str(failing.info.reason)
+
+
+class Mute(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise Mute
+
+
+def test_an_error_that_cannot_say_what_it_is_is_known_by_its_class(opened: Callable[[], Engine]) -> None:
+    """And by the line where it happened."""
+    flow = Workflow("mute")
+
+    @flow.node
+    def bad() -> None:
+        raise Mute
+
+    engine = opened()
+    run = engine.start(flow)
+    limit = engine.around.clock.now() + 10
+    engine.work(lambda: run.over or engine.around.clock.now() > limit)
+    assert str(run.info.reason).startswith("bad: Mute (test_engine.py:")
