@@ -215,10 +215,13 @@ class PostgresStore(Reading, Ledger):
 
     def time(self) -> float:
         """The time of the database's machine, for a clock to begin with: seconds since 1970."""
-        with self._connect(self._mine(), checked=False) as connection:
+
+        def read(connection: Connection) -> float:
             before = time.monotonic()
             found: float = PostgresRows(connection).fetch("clock")[0][0]
             return found + (time.monotonic() - before) / 2
+
+        return self._alone(read)
 
     # connections
 
@@ -234,11 +237,25 @@ class PostgresStore(Reading, Ledger):
         if checked and not mine.checked:
             try:
                 self._check(connection)
-            except BaseException:
+            except BaseException as error:
                 connection.close()
-                raise
+                if (named := self._named(error)) is error:
+                    raise
+                raise named from error
             mine.checked = True
         return connection
+
+    def _alone(self, work: Callable[[Connection], T]) -> T:
+        """Do something with a connection of its own, again if that is lost; any schema will do."""
+
+        def once() -> T:
+            try:
+                with self._connect(self._mine(), checked=False) as connection:
+                    return work(connection)
+            except psycopg.Error as error:
+                raise self._named(error) from error
+
+        return self.again(once)
 
     def _reach(self, deadline: float) -> Connection:
         """A new connection, tried again until the deadline where that may help."""
@@ -308,15 +325,10 @@ class PostgresStore(Reading, Ledger):
             )
 
     def upgrade(self) -> list[str]:
-        with self._connect(self._mine(), checked=False) as connection:
-            try:
-                return _migrate(connection)
-            except psycopg.Error as error:
-                raise self._named(error) from error
+        return self._alone(_migrate)
 
     def status(self) -> tuple[int, int]:
-        with self._connect(self._mine(), checked=False) as connection:
-            return (_version(connection), STATEMENTS.newest)
+        return (self._alone(_version), STATEMENTS.newest)
 
     def prune(self, before: float, limit: int = 1000) -> int:
         return prune(self.transaction, self.again, before, limit)
