@@ -18,6 +18,7 @@ from heliostat.effects import Effect, End, Keep, Map, Put, Send, Start
 from heliostat.errors import BadInput, NotFound, Stopped, TaskError
 from heliostat.graph import Arity, Node, On, named
 from heliostat.outcome import Failure
+from heliostat.repository import check_files
 from heliostat.run import RunState, public_id, task_id
 from heliostat.signature import check_start, local, revive
 from heliostat.task import TaskState
@@ -310,7 +311,7 @@ class Context:
     def encode(self, value: object, where: str) -> str:
         """``value`` as JSON text; files in it become artifacts of the run."""
         try:
-            return codec.encode(value, where, self._keep)
+            return check_files(codec.encode(value, where, self._keep), where)
         except BadInput as error:
             raise TaskError(f"{self._node.name}: {error}") from None
 

@@ -16,6 +16,7 @@ from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, NotFound, RunFailed, Taken
 from heliostat.graph import Graph, named
 from heliostat.inputs import node_result, result_of
+from heliostat.repository import check_files
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_start, revive
 from heliostat.store import Answer, Command, Entry, Pause, Register
@@ -147,7 +148,7 @@ class Engine:
             kept: Json = self.around.repository.keep(path).to_json()
             return kept
 
-        return codec.encode(value, where, keep)
+        return check_files(codec.encode(value, where, keep), where, self.around.repository)
 
     def run(self, workflow: Workflow, message: object = None, **options: Any) -> RunHandle:
         """``start`` and ``work`` in one."""
@@ -277,7 +278,8 @@ class RunHandle:
 
     def complete(self, result: object = None, *, reason: str = "") -> Answer:
         """End the run with a result; a no-op that says so if it has ended."""
-        return self._accept(End(RunState.succeeded, codec.encode(result, "result")), reason)
+        text = check_files(codec.encode(result, "result"), "result", self._engine.around.repository)
+        return self._accept(End(RunState.succeeded, text), reason)
 
     def cancel(self, reason: str = "") -> Answer:
         """End the run as cancelled; a no-op that says so if it has ended."""

@@ -17,8 +17,9 @@ from heliostat import job as jobs
 from heliostat.errors import BadInput, OperatorError
 from heliostat.executor import Submitted, Work
 from heliostat.graph import Arity
-from heliostat.job import FILES, INPUT, JobRequest, JobState, Observation, later
+from heliostat.job import FILES, INPUT, OUTPUT, JobRequest, JobState, Observation, later
 from heliostat.outcome import Failed, Outcome, Succeeded
+from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
 from heliostat.signature import revive
 from heliostat.task import AttemptState
@@ -154,7 +155,7 @@ class Jobs:
             return Failed(_reason(left), how=how)
         result = context.encode(left.outputs, "outputs")
         if left.output is not None:
-            result = codec.accept(left.output, "output.json")
+            result = check_files(codec.accept(left.output, OUTPUT), OUTPUT, self._around.repository)
         value = codec.decode(result)
         outcome = Succeeded(
             result,
