@@ -147,19 +147,24 @@ def whole(value: object, where: str, least: int, most: int) -> int:
     return int(value)
 
 
+CENTURY = 100 * 365.25 * 86400  #: seconds; no duration is longer
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 def seconds(duration: str | timedelta | float, where: str = "duration") -> float:
-    """A duration in seconds: ``"90s"``, ``"10m"``, ``"1h30m"``, ``"2d"``, a timedelta or a number of seconds."""
+    """A duration in seconds: ``"90s"``, ``"10m"``, ``"1h30m"``, ``"2d"``, a timedelta or a number of seconds.
+
+    At most 100 years; raises BadInput.
+    """
+    value: float
     if isinstance(duration, timedelta):
         value = duration.total_seconds()
     elif isinstance(duration, int | float) and not isinstance(duration, bool):
-        value = float(duration)
+        value = duration
     elif isinstance(duration, str) and duration and (match := _DURATION.fullmatch(duration.strip())) and match[0]:
         value = sum(float(n or 0) * unit for n, unit in zip(match.groups(), (86400, 3600, 60, 1), strict=True))
     else:
-        raise BadInput(f'{where}: {duration!r} is no duration; write "90s", "10m", "1h30m" or a timedelta')
-    if not (isfinite(value) and value >= 0):
-        raise BadInput(f"{where}: {duration!r} is no duration; it must be finite and not negative")
-    return value
+        raise BadInput(f'{where}: {shortened(duration)} is no duration; write "90s", "10m", "1h30m" or a timedelta')
+    if not 0 <= value <= CENTURY:
+        raise BadInput(f"{where}: {shortened(duration)} is no duration; it must be from 0 to 100 years")
+    return float(value)

@@ -25,6 +25,7 @@ from heliostat.task import TaskState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+LARGEST = 1_000_000  #: by which a retry's delay may grow each time
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")  #: names of workflows, nodes and queues
 
 
@@ -78,8 +79,8 @@ class Retry:
     """How often a failed attempt is tried again, and after how long.
 
     ``limit`` more tries; the first after ``delay``, each next one ``factor`` times later, at most ``max_delay``,
-    spread by ``jitter`` (0.1 is ±10 %). ``on`` are the exception classes worth another try. Durations become seconds
-    and classes their names, so that the value is data.
+    spread by ``jitter`` (0.1 is ±10 %, 1 the most). ``on`` are the exception classes worth another try. Durations
+    become seconds and classes their names, so that the value is data.
     """
 
     limit: int = 0
@@ -92,6 +93,10 @@ class Retry:
     def __post_init__(self) -> None:
         object.__setattr__(self, "delay", seconds(self.delay, "retry: delay"))
         object.__setattr__(self, "max_delay", seconds(self.max_delay, "retry: max_delay"))
+        for name, most in (("factor", LARGEST), ("jitter", 1)):
+            value: object = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+                raise DefinitionError(f"retry: {name} is a number from 0 to {most:,}, not {shortened(value)}")
         object.__setattr__(self, "on", tuple(kind if isinstance(kind, str) else kind_name(kind) for kind in self.on))
 
     def covers(self, error: BaseException) -> bool:
