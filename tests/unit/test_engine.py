@@ -166,3 +166,15 @@ def test_an_error_that_cannot_say_what_it_is_is_known_by_its_class(opened: Calla
     limit = engine.around.clock.now() + 10
     engine.work(lambda: run.over or engine.around.clock.now() > limit)
     assert str(run.info.reason).startswith("bad: Mute (test_engine.py:")
+
+
+def test_a_node_goes_over_the_list_that_a_handler_gave_first(opened: Callable[[], Engine]) -> None:
+    """Item by item, like over any other node's."""
+    flow = Workflow("over")
+    give = flow.handler(lambda message: message, name="give", entry=True)
+    double = flow.node(lambda x: 2 * x, name="double", map={"x": give})
+    engine = opened()
+    run = engine.start(flow, [1, 2, 3])
+    run.send(give, [7])
+    engine.work(run)
+    assert run.result(double) == [2, 4, 6]
