@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
+from heliostat.codec import whole, word
 from heliostat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -17,26 +19,40 @@ if TYPE_CHECKING:
 
 MARK = "$artifact"  #: the one key of the JSON object that stands for a file inside data
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+ANY = "application/octet-stream"  #: the media type of what nobody knows
+NAME_BYTES = 255  #: what file systems take
 FIELDS = ("name", "digest", "size", "media_type", "tags")
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A kept file: ``digest`` is ``sha256:`` and 64 hex digits, ``size`` is in bytes, ``name`` is a plain file name."""
+    """A kept file: ``digest`` is ``sha256:`` and 64 hex digits, ``size`` is in bytes, ``name`` is a plain file name.
+
+    Raises BadInput for what is none.
+    """
 
     name: str
     digest: str
     size: int
-    media_type: str = "application/octet-stream"
+    media_type: str = ANY
     tags: tuple[str, ...] = ()
 
     __artifact__ = True  # lets the codec know it without importing it
 
     def __post_init__(self) -> None:
-        if not _DIGEST.fullmatch(self.digest):
-            raise BadInput(f"artifact {self.name!r}: the digest {self.digest!r} is not sha256: and 64 hex digits")
-        if self.name in ("", ".", "..") or self.name != PurePosixPath(self.name).name or "\0" in self.name:
-            raise BadInput(f"artifact: {self.name!r} is no plain file name")
+        name: object = self.name
+        if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name or name != PurePosixPath(name).name:
+            raise BadInput(f"artifact: {shortened(name)} is no plain file name")
+        if (size := len(name.encode(errors="surrogatepass"))) > NAME_BYTES:
+            raise BadInput(f"artifact: the name {shortened(name)} has {size} bytes; the limit is {NAME_BYTES}")
+        word(name, "artifact: name")
+        where = f"artifact {shortened(name)}"
+        if not _DIGEST.fullmatch(str(self.digest)):
+            raise BadInput(f"{where}: the digest {shortened(self.digest)} is not sha256: and 64 hex digits")
+        whole(self.size, f"{where}: size", 0, (1 << 63) - 1)
+        word(self.media_type, f"{where}: media_type")
+        for tag in self.tags:
+            word(tag, f"{where}: a tag")
 
     def to_json(self) -> dict[str, Any]:
         """The form in which a file stands inside messages, results and records."""
@@ -70,13 +86,12 @@ class Artifact:
         if not (isinstance(data, dict) and len(data) == 1 and MARK in data):
             return None
         body = data[MARK]
-        if not (isinstance(body, dict) and isinstance(body.get("name"), str) and isinstance(body.get("digest"), str)):
+        if not (isinstance(body, dict) and "name" in body and "digest" in body):
             raise BadInput(f"{MARK}: name and digest are missing")
-        size, media_type = body.get("size", 0), body.get("media_type", "application/octet-stream")
-        if not isinstance(size, int) or not isinstance(media_type, str):
-            raise BadInput(f"{MARK}: size must be a number of bytes and media_type a string")
-        tags = body.get("tags", ())
-        return cls(body["name"], body["digest"], size, media_type, tuple(str(t) for t in tags))
+        size, media_type, tags = body.get("size", 0), body.get("media_type", ANY), body.get("tags", [])
+        if not isinstance(tags, list):
+            raise BadInput(f"{MARK}: tags: a list of strings is wanted, not {shortened(tags)}")
+        return cls(body["name"], body["digest"], size, media_type, tuple(tags))
 
 
 def mentioned(data: object) -> Iterator[Artifact]:

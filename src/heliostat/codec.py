@@ -1,4 +1,4 @@
-"""The one JSON codec: what may be data, how it is written, and durations.
+"""The one JSON codec: what may be data, how it is written; words, whole numbers and durations.
 
 UTF-8 text in every store. NaN, infinities, NUL, lone surrogates, integers beyond 64 bits and keys that are no
 strings are refused by the name of the field, at the moment the value is given.
@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 from math import isfinite
 from pathlib import PurePath
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -27,6 +28,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 LIMIT_BYTES = 1 << 20  #: the largest message, result or record: 1 MiB of UTF-8
 DEPTH = 100  #: deeper nesting is refused, in writing and in reading
+LETTERS = 500  #: the longest name or key: four bytes each still fit into an index
 _INT64 = 1 << 63
 
 
@@ -131,19 +133,38 @@ def _key(key: object, where: str) -> str:
     return _text(str(key), f"{where}: the key {key!r}")
 
 
+def word(value: object, where: str, least: int = 1) -> str:
+    """``value`` as a name or key: a string of ``least`` to 500 characters that every store takes; raises BadInput."""
+    if not isinstance(value, str) or not least <= len(value) <= LETTERS:
+        raise BadInput(f"{where}: a string of {least} to {LETTERS} characters is wanted, not {shortened(value)}")
+    return _text(str.__str__(value), where)  # of a subclass the plain string
+
+
+def whole(value: object, where: str, least: int, most: int) -> int:
+    """``value`` as a whole number within bounds; raises BadInput."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadInput(f"{where}: a whole number from {least:,} to {most:,} is wanted, not {shortened(value)}")
+    return int(value)
+
+
+CENTURY = 100 * 365.25 * 86400  #: seconds; no duration is longer
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 def seconds(duration: str | timedelta | float, where: str = "duration") -> float:
-    """A duration in seconds: ``"90s"``, ``"10m"``, ``"1h30m"``, ``"2d"``, a timedelta or a number of seconds."""
+    """A duration in seconds: ``"90s"``, ``"10m"``, ``"1h30m"``, ``"2d"``, a timedelta or a number of seconds.
+
+    At most 100 years; raises BadInput.
+    """
+    value: float
     if isinstance(duration, timedelta):
         value = duration.total_seconds()
     elif isinstance(duration, int | float) and not isinstance(duration, bool):
-        value = float(duration)
+        value = duration
     elif isinstance(duration, str) and duration and (match := _DURATION.fullmatch(duration.strip())) and match[0]:
         value = sum(float(n or 0) * unit for n, unit in zip(match.groups(), (86400, 3600, 60, 1), strict=True))
     else:
-        raise BadInput(f'{where}: {duration!r} is no duration; write "90s", "10m", "1h30m" or a timedelta')
-    if not (isfinite(value) and value >= 0):
-        raise BadInput(f"{where}: {duration!r} is no duration; it must be finite and not negative")
-    return value
+        raise BadInput(f'{where}: {shortened(duration)} is no duration; write "90s", "10m", "1h30m" or a timedelta')
+    if not 0 <= value <= CENTURY:
+        raise BadInput(f"{where}: {shortened(duration)} is no duration; it must be from 0 to 100 years")
+    return float(value)

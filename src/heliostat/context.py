@@ -17,8 +17,9 @@ from heliostat import codec, planner
 from heliostat.artifact import Artifact
 from heliostat.effects import Effect, End, Keep, Map, Put, Send, Start
 from heliostat.errors import BadInput, NotFound, Stopped, TaskError
-from heliostat.graph import Arity, Graph, Node, On
+from heliostat.graph import Arity, Graph, Node, On, named
 from heliostat.outcome import Failure
+from heliostat.repository import check_files
 from heliostat.run import RunState, public_id, task_id
 from heliostat.signature import check_sent, check_start, local, revive
 from heliostat.task import TaskState
@@ -166,8 +167,7 @@ class Context:
         node = self._handler(to, "send to")
         text = self._message(node, message, f"message to {node.name}")
         due_at = None if delay is None else self._around.clock.now() + codec.seconds(delay, "delay")
-        key = None if idempotency_key is None else _word(idempotency_key, "idempotency_key")
-        self._ask(Send(node.name, text, due_at, key, priority))
+        self._ask(Send(node.name, text, due_at, idempotency_key, priority))
 
     def map(
         self, to: NodeHandle[..., Any] | str, messages: Iterable[object], *, then: NodeHandle[..., Any] | str
@@ -213,7 +213,7 @@ class Context:
 
     def cancel(self, reason: str) -> None:
         """End the run as cancelled."""
-        self._end(End(RunState.cancelled, reason=_word(reason, "reason")))
+        self._end(End(RunState.cancelled, reason=codec.word(reason, "reason")))
 
     def _end(self, effect: End) -> None:
         if any(isinstance(e, Send | Map) or (isinstance(e, Start) and e.then) for e in self._effects):
@@ -241,7 +241,7 @@ class Context:
         return text
 
     def _handler(self, to: NodeHandle[..., Any] | str, verb: str) -> Node:
-        name = to if isinstance(to, str) else to.name
+        name = named(to, verb)
         node = self._graph[name]
         if node.arity is not Arity.handler:
             raise TaskError(
@@ -253,7 +253,7 @@ class Context:
 
     def put(self, value: object, key: str | None = None) -> None:
         """Keep JSON (or a file) as a record of this node; with ``key``, the newest replaces the one before."""
-        word = None if key is None else _word(key, "key")
+        word = None if key is None else codec.word(key, "key")
         self._effects.append(Put(self.encode(value, "record" if key is None else f"record {key}"), word))
 
     def get(self, key: str, default: Any = None, *, node: NodeHandle[..., Any] | str | None = None) -> Any:
@@ -263,7 +263,7 @@ class Context:
 
     def records(self, key: str | None = None, *, node: NodeHandle[..., Any] | str | None = None) -> list[Any]:
         """What this node (or another) put in this run, in the order put; what this attempt put is there at once."""
-        name = self._node.name if node is None else node if isinstance(node, str) else node.name
+        name = self._node.name if node is None else named(node, "records of")
         if name not in self._graph:
             raise NotFound(f"records: workflow {self._graph.name} has no node {name!r}")
         kept = [(r.key, r.value) for r in self._around.store.records(self._work.attempt.run, name, key)]
@@ -323,7 +323,7 @@ class Context:
     def encode(self, value: object, where: str) -> str:
         """``value`` as JSON text; files in it become artifacts of the run."""
         try:
-            return codec.encode(value, where, self._keep)
+            return check_files(codec.encode(value, where, self._keep), where)
         except BadInput as error:
             raise TaskError(str(error)) from None
 
@@ -356,10 +356,3 @@ class Context:
         """The attempt's directory has served."""
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
-
-
-def _word(value: object, where: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 500:
-        raise BadInput(f"{where}: a string of 1 to 500 characters is wanted, not {value!r}")
-    codec.encode(value, where)
-    return value

@@ -1,6 +1,7 @@
 """What an attempt asks for; each effect is a value with a JSON form, and all of an attempt's commit together.
 
-JSON payloads are texts here (see ``codec``): written once, when the function gave them.
+JSON payloads are texts here (see ``codec``): written once, when the function gave them. Names, keys and priorities are
+checked as the value is made, whoever makes it; what is none raises BadInput.
 """
 
 from __future__ import annotations
@@ -8,10 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from heliostat.codec import whole, word
+
 if TYPE_CHECKING:
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
     from heliostat.run import RunState
+
+PRIORITY = 1_000_000_000  #: from minus to plus; a run's and a node's are added, and 32 bits hold the sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,12 @@ class Send:
     due_at: float | None = None
     idempotency_key: str | None = None
     priority: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.idempotency_key is not None:
+            object.__setattr__(self, "idempotency_key", word(self.idempotency_key, "idempotency_key"))
+        if self.priority is not None:
+            object.__setattr__(self, "priority", whole(self.priority, "priority", -PRIORITY, PRIORITY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,12 @@ class Start:
     then: str | None = None
     idempotency_key: str | None = None
     to: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", word(self.name, "name", 0))
+        object.__setattr__(self, "priority", whole(self.priority, "priority", -PRIORITY, PRIORITY))
+        if self.idempotency_key is not None:
+            object.__setattr__(self, "idempotency_key", word(self.idempotency_key, "idempotency_key"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
 from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, NotEnded, NotFound, RunFailed, Taken
-from heliostat.graph import Arity, Graph
+from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
+from heliostat.repository import check_files
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_sent, check_start, revive
 from heliostat.store import Answer, Command, Pause, Register
@@ -36,6 +37,7 @@ R = TypeVar("R")
 S = TypeVar("S", RunState, TaskState)
 PAGE = 500
 GRACE_SECONDS = 5.0  #: how long what runs may go on when an engine stops working
+MOST = 1_000_000  #: runs that can be asked for at once
 
 
 class Engine:
@@ -139,9 +141,8 @@ class Engine:
         key: str | None,
     ) -> Start:
         text = self._encode(message, "message")
-        target = to.name if isinstance(to, NodeHandle) else to
+        target = None if to is None else named(to, "to")
         check_start(graph, workflow.signatures, text, target)
-        codec.encode([name, key], "name or idempotency_key")
         run = self.around.ids.run()
         return Start(run, graph, text, name, priority, None, key, target)
 
@@ -155,7 +156,7 @@ class Engine:
             kept: Json = self.around.repository.keep(path).to_json()
             return kept
 
-        return codec.encode(value, where, keep)
+        return check_files(codec.encode(value, where, keep), where, self.around.repository)
 
     def run(self, workflow: Workflow, message: object = None, **options: Any) -> RunHandle:
         """``start`` and ``work`` in one."""
@@ -175,7 +176,7 @@ class Engine:
     ) -> list[RunHandle]:
         """Runs, newest first: all, or those of a workflow, or in a state."""
         name = workflow.name if isinstance(workflow, Workflow) else workflow
-        found = self.store.runs(name, _state(state, RunState, "run"), limit=limit)
+        found = self.store.runs(name, _state(state, RunState, "run"), limit=codec.whole(limit, "limit", 1, MOST))
         return [RunHandle(self, run.id, self.registry.graph(run.graph)) for run in found]
 
     # working
@@ -280,17 +281,17 @@ class RunHandle:
         """
         engine = self._engine
         text = engine._encode(message, "message")  # noqa: SLF001 - its own kind
-        name = to if isinstance(to, str) else to.name
+        name = named(to, "to")
         node = self.graph[name]
         check_sent(node, engine.registry.signature(self.graph.id, node.name), text)
         now = engine.around.clock.now()
         due_at = None if delay is None else now + codec.seconds(delay, "delay")
-        codec.encode(idempotency_key, "idempotency_key")
         return self._accept(Send(name, text, due_at, idempotency_key, priority))
 
     def complete(self, result: object = None, *, reason: str = "") -> Answer:
         """End the run with a result; a no-op that says so if it has ended."""
-        return self._accept(End(RunState.succeeded, codec.encode(result, "result")), reason)
+        text = check_files(codec.encode(result, "result"), "result", self._engine.around.repository)
+        return self._accept(End(RunState.succeeded, text), reason)
 
     def cancel(self, reason: str = "") -> Answer:
         """End the run as cancelled; a no-op that says so if it has ended."""
@@ -305,7 +306,7 @@ class RunHandle:
         return self._accept(Pause(False), reason)
 
     def _accept(self, verb: Send | End | Pause, reason: str = "") -> Answer:
-        codec.encode(reason, "reason")
+        reason = codec.word(reason, "reason", 0)
         return self._engine._accept(Command(verb, self.key, self._engine._actor, reason))  # noqa: SLF001
 
     # looking
@@ -321,7 +322,7 @@ class RunHandle:
         """
         run, store = self.info, self._engine.store
         if node is not None:
-            name = node if isinstance(node, str) else node.name
+            name = named(node, "node")
             return revive(node_result(store, run.id, self.graph, self.graph[name]), None)
         if not run.state.final:
             raise NotEnded(self.id, self.explain(limit=1).partition("\n")[0])
@@ -345,7 +346,7 @@ class RunHandle:
 
     def records(self, node: NodeHandle[..., Any] | str | None = None, key: str | None = None) -> list[Any]:
         """Records of a node (or of all), in the order put."""
-        name = None if node is None else self.graph[node if isinstance(node, str) else node.name].name
+        name = None if node is None else self.graph[named(node, "node")].name
         return [revive(record.value, None) for record in self._engine.store.records(self.key, name, key)]
 
     def artifacts(self, *tags: str) -> list[Artifact]:

@@ -113,6 +113,14 @@ class ArtifactError(OperatorError):
     """A file that the repository should hold is missing or damaged."""
 
 
+def said(error: BaseException) -> str:
+    """What an error says; empty where it cannot even do that, for other people's errors are other people's code."""
+    try:
+        return str(error).strip()
+    except BaseException:  # noqa: BLE001 - its own class is told, which is all there is to tell
+        return ""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A clause that offers the nearest known name, or lists the few there are, or nothing."""
     names = list(known)

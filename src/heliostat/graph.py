@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache, cached_property
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,6 +26,7 @@ from heliostat.task import TaskState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+LARGEST = 1_000_000  #: by which a retry's delay may grow each time
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")  #: names of workflows, nodes and queues
 
 
@@ -78,8 +80,8 @@ class Retry:
     """How often a failed attempt is tried again, and after how long.
 
     ``limit`` more tries; the first after ``delay``, each next one ``factor`` times later, at most ``max_delay``,
-    spread by ``jitter`` (0.1 is ±10 %). ``on`` are the exception classes worth another try. Durations become seconds
-    and classes their names, so that the value is data.
+    spread by ``jitter`` (0.1 is ±10 %, 1 the most). ``on`` are the exception classes worth another try. Durations
+    become seconds and classes their names, so that the value is data.
     """
 
     limit: int = 0
@@ -96,6 +98,10 @@ class Retry:
         object.__setattr__(self, "max_delay", seconds(self.max_delay, "retry: max_delay"))
         kinds = self.on if isinstance(self.on, tuple | list | set | frozenset) else (self.on,)
         object.__setattr__(self, "on", tuple(_kind(kind) for kind in kinds))
+        for name, most in (("factor", LARGEST), ("jitter", 1)):
+            value: object = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+                raise DefinitionError(f"retry: {name} is a number from 0 to {most:,}, not {shortened(value)}")
 
     def covers(self, error: BaseException) -> bool:
         """Whether an error is worth another try."""
@@ -351,6 +357,14 @@ class Graph:
         epilogue = node.epilogue and str(node.epilogue)
         head = (node.name, str(node.arity), str(node.kind), edges, epilogue, node.entry, node.serial)
         return (*head, node.may_fail, self.stays_open, self.on_failure)
+
+
+def named(node: object, where: str) -> str:
+    """The name of a node that is given by its name or its handle; raises BadInput for anything else."""
+    name = node if isinstance(node, str) else getattr(node, "name", None)
+    if not isinstance(name, str):
+        raise BadInput(f"{where}: a node or its name is wanted, not {shortened(node)}")
+    return name
 
 
 def stable_id(*parts: str) -> int:

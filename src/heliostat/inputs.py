@@ -126,7 +126,7 @@ class _Found:
         for _, source, number, arity, each in work.inputs:
             reference = (run, number)
             if each:
-                found = self._item(reference, item or 0, arity)
+                found = self._item(reference, item or 0, arity, source)
             elif arity is Arity.handler:
                 found = self._store.first(run, source)
             else:
@@ -136,10 +136,13 @@ class _Found:
             if found is not None:
                 work.settled[source] = found
 
-    def _item(self, reference: Reference, item: int, arity: Arity) -> Settled | None:
-        """One item of a node's list: of an each node a task of its own, else a part of its result."""
+    def _item(self, reference: Reference, item: int, arity: Arity, source: str) -> Settled | None:
+        """One item of a node's list: of an each node a task of its own, else a part of its (first) result."""
         if (values := self._wholes.get(reference)) is None:
-            whole = self._settled.get(reference) or self._recent.get(reference)
+            if arity is Arity.handler:
+                whole = self._store.first(reference[0], source)
+            else:
+                whole = self._settled.get(reference) or self._recent.get(reference)
             if whole is None or arity is Arity.each:
                 if whole is None or item == 0 or whole.block is None:
                     return whole

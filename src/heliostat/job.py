@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath, PurePosixPath
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from heliostat.codec import Json, encode
@@ -64,8 +65,9 @@ class JobSpec:
         for name, pattern in patterns(self.outputs):
             _check_pattern(name, pattern)
         for name, value in self.env.items():
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in value:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
                 raise DefinitionError(f"env: {name!r} is no environment variable; use letters, digits and _")
+            _check_value(name, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +421,15 @@ def _word(value: Value, where: str) -> str:
     if isinstance(value, list):
         raise BadInput(f"{where} is a list within a list; pass it in a file")
     return encode(value, where)
+
+
+def _check_value(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise DefinitionError(f"env: {name} is {shortened(value)}; the value of a variable is a string")
+    try:
+        encode(value, f"env: {name}")
+    except BadInput as error:
+        raise DefinitionError(str(error)) from None
 
 
 def _check_pattern(name: str, pattern: str) -> None:

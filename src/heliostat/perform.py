@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from heliostat import codec
 from heliostat.context import Context
-from heliostat.errors import BadInput, HeliostatError, StoreUnavailable
+from heliostat.errors import BadInput, HeliostatError, StoreUnavailable, said
 from heliostat.graph import Arity, Kind
 from heliostat.job import FILES
 from heliostat.outcome import Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
@@ -182,12 +182,12 @@ async def _gathered(answers: Any) -> list[object]:
 
 def _words(error: Exception) -> str:
     """An error as one line: its kind, what it says, and where in the author's code."""
-    said = unfit(error, error.title) if isinstance(error, ValidationError) else str(error)
-    said = said.strip().replace("\0", "\\0").encode("utf-8", "replace").decode()
+    told = unfit(error, error.title) if isinstance(error, ValidationError) else said(error)
+    words = told.replace("\0", "\\0").encode("utf-8", "replace").decode()
     if isinstance(error, HeliostatError):
-        return said[:2000]
+        return words[:2000]
     kind = type(error).__name__
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/heliostat/" not in f.filename]
     frames = [f for f in frames if "site-packages" not in f.filename] or frames  # the author's line, not a library's
     where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
-    return f"{kind}: {said}"[:2000] + where if said else kind + where
+    return f"{kind}: {words}"[:2000] + where if words else kind + where

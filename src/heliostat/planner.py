@@ -128,7 +128,13 @@ def serial_key(node: Node, message: str) -> str | None:
     data = codec.decode(message, f"message to {node.name}")
     if not isinstance(data, dict) or node.serial not in data:
         raise BadInput(f"message to {node.name}: the field {node.serial!r} is missing, by which it is serial")
-    return f"{node.name}\n{codec.encode(data[node.serial], node.serial)}"
+    value = codec.encode(data[node.serial], node.serial)
+    if len(value) > codec.LETTERS:
+        raise BadInput(
+            f"message to {node.name}: the field {node.serial!r}, by which it is serial, has {len(value):,} characters "
+            f"of JSON; the limit is {codec.LETTERS}, give what it is about a shorter name"
+        )
+    return f"{node.name}\n{value}"
 
 
 def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState, Sequence[Change]]:

@@ -6,6 +6,10 @@ import mimetypes
 from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from heliostat import codec
+from heliostat.artifact import ANY, MARK, mentioned
+from heliostat.errors import BadInput
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -51,15 +55,33 @@ class Repository(Protocol):
         ...
 
 
+def check_files(text: str, where: str, repository: Repository | None = None) -> str:
+    """JSON text in which every file that stands there is one, and is kept if a ``repository`` is given.
+
+    Raises BadInput.
+    """
+    if MARK not in text:
+        return text
+    try:
+        files = list(mentioned(codec.decode(text)))
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
+    for file in files:
+        if repository is not None and not repository.has(file):
+            raise BadInput(
+                f"{where}: the file {file.name!r} ({file.digest[:15]}…) is not kept here; give a Path instead"
+            )
+    return text
+
+
 def guess(name: str) -> str:
     """The media type that a file's name tells, the same on every machine."""
     media_type, packed = _types().guess_type(name)
     if packed:
-        return _PACKED.get(packed, _ANY)
-    return media_type or _ANY
+        return _PACKED.get(packed, ANY)
+    return media_type or ANY
 
 
-_ANY = "application/octet-stream"
 _PACKED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
 

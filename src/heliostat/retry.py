@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from heliostat.codec import seconds
@@ -18,5 +19,5 @@ def delay(retry: Retry, failures: int, chance: float) -> float | None:
     """
     if failures >= retry.limit:
         return None
-    grown = min(seconds(retry.delay) * retry.factor ** min(failures, 60), seconds(retry.max_delay))
-    return float(max(0.0, grown * (1 + retry.jitter * (2 * chance - 1))))
+    grown = prod([float(retry.factor)] * min(failures, 60), start=seconds(retry.delay))  # infinite rather than an error
+    return min(grown, seconds(retry.max_delay)) * (1 + retry.jitter * (2 * chance - 1))

@@ -7,6 +7,7 @@ after a kill at whatever point, submits to the same directory and finds the job 
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from heliostat import job as jobs
 from heliostat.errors import BadInput, OperatorError
 from heliostat.executor import Submitted, Work
 from heliostat.graph import Arity
-from heliostat.job import FILES, INPUT, JobRequest, JobState, Observation, later
+from heliostat.job import FILES, INPUT, OUTPUT, JobRequest, JobState, Observation, later
 from heliostat.outcome import Failed, Outcome, Succeeded
+from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
 from heliostat.signature import revive
 from heliostat.task import AttemptState
@@ -38,7 +40,7 @@ class Watched:
     work: Work
     directory: Path
     seen: Observation
-    stopped: bool = False
+    stopping_at: float | None = None  # since when nobody wants it any more
 
 
 class Watch:
@@ -49,6 +51,7 @@ class Watch:
         self.jobs: dict[tuple[int, int], Watched] = {}
         self.due = 0.0
         self._pause = POLL_SECONDS[0]
+        self._reached = True  # the batch system has answered
 
     def begin(self, work: Work, directory: Path, now: float) -> None:
         """Watch a job that was just submitted, or found."""
@@ -59,12 +62,15 @@ class Watch:
         """Look at all jobs; answers the works whose job has ended, and whether nobody wants it any more."""
         stopping = [job for job in self.jobs.values() if job.work.stop is not None]
         if stopping:
-            self._batch.cancel([job.directory for job in stopping], GRACE_SECONDS)
+            with suppress(OperatorError):  # it is asked again at the next look
+                self._batch.cancel([job.directory for job in stopping], GRACE_SECONDS)
+        for job in stopping:
+            job.stopping_at = now if job.stopping_at is None else job.stopping_at
         watched = list(self.jobs.items())
         ended: list[tuple[Work, bool]] = []
         for (task, job), seen in zip(watched, self._observe([job.directory for _, job in watched]), strict=True):
             job.seen = later(job.seen, seen)
-            if job.seen.state.final:
+            if job.seen.state.final or self._given_up(job, seen, now):
                 del self.jobs[task]
                 job.work.job = job.directory
                 ended.append((job.work, job.work.stop is not None))
@@ -72,10 +78,18 @@ class Watch:
         self.due = now + self._pause
         return ended
 
+    def _given_up(self, job: Watched, seen: Observation, now: float) -> bool:
+        """Whether a job was told to stop, and the system that was told knows nothing of it when the grace is over."""
+        late = job.stopping_at is not None and now >= job.stopping_at + GRACE_SECONDS
+        return late and self._reached and seen.state is JobState.unknown
+
     def _observe(self, directories: list[Path]) -> list[Observation]:
         try:
-            return self._batch.observe(directories)
+            seen = self._batch.observe(directories)
+            self._reached = True
+            return seen
         except OperatorError as error:  # a system that cannot be asked is unknown, never failed
+            self._reached = False
             return [Observation(JobState.unknown, reason=str(error))] * len(directories)
 
 
@@ -141,7 +155,7 @@ class Jobs:
             return Failed(_reason(left), how=how)
         result = context.encode(left.outputs, "outputs")
         if left.output is not None:
-            result = codec.accept(left.output, "output.json")
+            result = check_files(codec.accept(left.output, OUTPUT), OUTPUT, self._around.repository)
         value = codec.decode(result)
         outcome = Succeeded(
             result,

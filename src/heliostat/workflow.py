@@ -351,4 +351,6 @@ def _policies(options: Mapping[str, Any], where: str) -> dict[str, Any]:
             found["timeout"] = codec.seconds(found["timeout"], f"{where}: timeout")
     except BadInput as error:
         raise DefinitionError(str(error)) from None
+    if found.get("timeout") == 0:
+        raise DefinitionError(f"{where}: timeout=0 would never let it end; leave it out for no time-out")
     return found

@@ -488,6 +488,33 @@ def test_a_wrong_name_is_one_sentence(shell: Shell, words: list[str], code: int,
     assert said in shell.says(*words, code=code)
 
 
+HUGE = "9" * 23
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "start", "hello", "name=Ada", "--priority", HUGE], "priority: a whole number from "),
+        (["run", "list", "--limit", HUGE], "limit: a whole number from 1 to "),
+        (["queue", "set", "default", "--limit", HUGE], "queue default: limit: a whole number from 1 to "),
+    ],
+)
+def test_a_number_that_is_too_large_is_one_sentence(shell: Shell, words: list[str], said: str) -> None:
+    """With what would be right."""
+    shell("run", "start", "hello", "name=Ada")
+    assert said in shell.says(*words, code=4)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_an_output_that_cannot_be_written_is_one_sentence(shell: Shell) -> None:
+    """A full disk is no stack trace."""
+    shell("run", "start", "hello", "name=Ada")
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "heliostat.cli", "run", "list"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.stderr, ended.returncode) == ("heliostat: No space left on device\n", 6)
+
+
 def test_a_command_that_does_not_exist_is_a_usage_error(shell: Shell) -> None:
     """Code 2, with the nearest."""
     assert "'run'" in shell("rum", code=2).stderr

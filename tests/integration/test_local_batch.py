@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -515,6 +517,41 @@ def test_a_claim_that_cannot_be_read_is_a_loss(jobs: Jobs, content: str) -> None
     seen = jobs.see(directory)
     assert (seen.state, seen.exit_code) == (JobState.lost, None)
     assert "power cut" in str(seen.reason)
+
+
+def test_a_job_whose_directory_was_removed_is_seen_to_its_end(jobs: Jobs) -> None:
+    """Whoever submitted it, or adopted it, remembers its process; that it left nothing is a loss."""
+    directory = jobs.start("sleep 60")
+    shutil.rmtree(directory)
+    assert jobs.see(directory).state is JobState.running
+    jobs.batch.cancel([directory], 60)
+    lost = jobs.end(directory)
+    assert (lost.state, lost.reason) == (JobState.lost, f"its directory {directory} was removed while it ran")
+    assert jobs.batch.collect(directory, JobSpec("true")).reason == lost.reason
+    assert jobs.see(directory).state is JobState.unknown
+
+
+def test_a_job_whose_directory_was_removed_keeps_its_time(jobs: Jobs) -> None:
+    """Nothing is left in which to note that it was asked to stop, so it is killed."""
+    directory = jobs.start("sleep 60", timeout=0.05)
+    shutil.rmtree(directory)
+    assert jobs.end(directory).state is JobState.lost
+
+
+def test_a_directory_in_which_nothing_can_be_noted_hides_no_other(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk under one job is no reason to let another run on."""
+    full, fine = jobs.start("sleep 60"), jobs.start("sleep 60")
+    link = local._link
+
+    def no_space(path: Path, fields: dict[str, object]) -> bool:
+        if path.parent == full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return link(path, fields)
+
+    monkeypatch.setattr(local, "_link", no_space)
+    jobs.batch.cancel([full, fine], 0)
+    jobs.end(fine)
+    assert jobs.see(full).state is JobState.running
 
 
 def test_one_job_never_hides_another(jobs: Jobs) -> None:

@@ -134,6 +134,39 @@ def test_a_connection_that_was_lost_is_opened_again(store: PostgresStore, postgr
     assert states(store) == {TaskState.ready: 4}
 
 
+FIRST_CALLS: dict[str, Callable[[PostgresStore], object]] = {
+    "check": PostgresStore.check,
+    "read": PostgresStore.runs,
+    "write": lambda store: store.promote(1.0),
+    "time": PostgresStore.time,
+    "status": PostgresStore.status,
+    "upgrade": PostgresStore.upgrade,
+}
+
+
+@pytest.mark.parametrize("call", FIRST_CALLS)
+def test_a_connection_that_is_lost_before_it_has_served_is_opened_again(
+    store: PostgresStore, postgres_database: str, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A server that restarts while a process begins is waited for, whatever the process asks first."""
+    opened = PostgresStore._open
+    doomed = [True]
+
+    def open_one(fresh: PostgresStore) -> psycopg.Connection[Any]:
+        connection = opened(fresh)
+        if doomed:
+            doomed.clear()
+            with psycopg.connect(postgres_database, autocommit=True) as killer:
+                killer.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+        return connection
+
+    monkeypatch.setattr(PostgresStore, "_open", open_one)
+    fresh = PostgresStore(postgres_database)
+    FIRST_CALLS[call](fresh)
+    assert not doomed
+    fresh.close()
+
+
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_commit_whose_answer_is_lost_happens_once(
     store: PostgresStore, postgres_database: str, monkeypatch: pytest.MonkeyPatch, *, committed: bool

@@ -15,6 +15,7 @@ import pytest
 from heliostat.effects import End
 from heliostat.errors import BadInput, SchemaMismatch, StoreUnavailable
 from heliostat.outcome import RUN_ENDED, Succeeded
+from heliostat.queue import WorkerInfo
 from heliostat.run import RunState
 from heliostat.store import Ask, Command, SetQueue
 from heliostat.stores import sqlite
@@ -80,6 +81,23 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
         SqliteStore(tmp_path / "nowhere" / "x.db").runs()
     with pytest.raises(StoreUnavailable, match="it is a directory"):
         SqliteStore(tmp_path).runs()
+
+
+def test_a_file_that_was_removed_in_use_takes_nothing_more(store: SqliteStore, path: Path) -> None:
+    """What would be accepted in it would be lost; once the file is back, everything goes on."""
+    begin(store)
+    aside = path.with_suffix(".aside")
+    path.rename(aside)
+    with pytest.raises(StoreUnavailable, match=r"was removed or replaced while it was in use; put the file back, or "):
+        send(store)
+    with pytest.raises(StoreUnavailable, match="was removed or replaced"):
+        store.beat(WorkerInfo("w"), 3.0)
+    path.write_bytes(aside.read_bytes())  # a copy is another file
+    with pytest.raises(StoreUnavailable, match="was removed or replaced"):
+        send(store)
+    aside.rename(path)
+    send(store)
+    assert store.beat(WorkerInfo("w"), 4.0) == frozenset()
 
 
 def test_a_file_of_another_kind_is_refused(path: Path) -> None:

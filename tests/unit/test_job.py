@@ -353,7 +353,10 @@ def test_a_spec_has_a_json_form() -> None:
         ({"outputs": {"a.b": "x"}}, "'a.b' is no name"),
         ({"outputs": {"": "x"}}, "'' is no name"),
         ({"env": {"A-B": "1"}}, "'A-B' is no environment variable"),
-        ({"env": {"A": "\0"}}, "no environment variable"),
+        ({"env": {"A": "\0"}}, "env: A: a NUL character cannot be stored"),
+        ({"env": {"A": 5}}, "env: A is 5; the value of a variable is a string"),
+        ({"env": {5: "A"}}, "5 is no environment variable"),
+        ({"env": {"A": "\ud800"}}, "env: A: a lone surrogate is not Unicode text"),
     ],
 )
 def test_a_spec_that_cannot_work_is_refused_at_definition(options: dict[str, object], message: str) -> None:

@@ -237,6 +237,16 @@ def test_another_file_of_the_same_name_gets_a_number(
     assert [path.read_bytes() for path in sorted(work.iterdir())] == [b"2", b"3", b"1"]
 
 
+def test_the_longest_name_gets_a_number_too(
+    repository: DirectoryRepository, file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """At the cost of some of its letters."""
+    name = "ü" * 125 + ".tiff"
+    one, two = (repository.keep(file("dem.tif", content), name) for content in (b"1", b"2"))
+    names = [repository.bring(a, tmp_path / "work").name for a in (one, two, one, two)]
+    assert names == [name, "ü" * 124 + "-2.tiff"] * 2
+
+
 def test_nothing_that_is_there_is_overwritten(
     repository: DirectoryRepository, file: Callable[..., Path], tmp_path: Path
 ) -> None:

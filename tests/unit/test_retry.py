@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from heliostat import Retry
-from heliostat.errors import BadInput
+from heliostat.errors import BadInput, DefinitionError
 from heliostat.retry import delay
 
 
@@ -31,12 +32,33 @@ def test_jitter_spreads_what_failed_together() -> None:
     """By so much to both sides, and never before now."""
     policy = Retry(1, delay=100, jitter=0.2)
     assert [delay(policy, 0, chance) for chance in (0.0, 0.5, 1.0)] == pytest.approx([80, 100, 120])
-    assert delay(Retry(1, delay=1, jitter=5), 0, 0.0) == 0
+    assert delay(Retry(1, delay=1, jitter=1), 0, 0.0) == 0
 
 
 def test_a_thousand_failures_do_not_overflow() -> None:
     """The longest pause is the longest pause."""
     assert delay(Retry(100_000, factor=10), 99_999, 0.5) == 3600
+    assert delay(Retry(9, delay=0.001, factor=1_000_000, max_delay=0.01), 8, 0.5) == 0.01
+    assert delay(Retry(99, delay=0, factor=1_000_000), 98, 0.5) == 0
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"factor": 1e308}, "retry: factor is a number from 0 to 1,000,000, not 1e+308"),
+    ({"factor": -3}, "retry: factor is a number from 0 to 1,000,000, not -3"),
+    ({"factor": "x"}, "retry: factor is a number from 0 to 1,000,000, not 'x'"),
+    ({"factor": float("nan")}, "retry: factor is a number from 0 to 1,000,000, not nan"),
+    ({"jitter": 1e9}, "retry: jitter is a number from 0 to 1, not 1000000000.0"),
+    ({"jitter": True}, "retry: jitter is a number from 0 to 1, not True"),
+    ({"delay": 1e300}, "retry: delay: 1e+300 is no duration; it must be from 0 to 100 years"),
+]
+
+
+@pytest.mark.parametrize(("options", "sentence"), WRONG)
+def test_what_would_give_absurd_pauses_is_refused(options: dict[str, Any], sentence: str) -> None:
+    """Where the policy is written, not when something has failed."""
+    with pytest.raises((BadInput, DefinitionError)) as refused:
+        Retry(9, **options)
+    assert str(refused.value) == sentence
 
 
 def test_durations_are_given_in_any_form_and_kept_as_seconds() -> None:

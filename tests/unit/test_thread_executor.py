@@ -133,6 +133,25 @@ def test_begun_works_say_since_when(crew: Callable[[int], Crew]) -> None:
     team.collect(1)
 
 
+class Mute(BaseException):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise Mute
+
+
+def test_an_error_without_words_takes_no_slot_with_it(crew: Callable[[int], Crew]) -> None:
+    """It is known by its class; the thread goes on."""
+
+    def fail() -> None:
+        raise Mute
+
+    team = crew(1)
+    team.does = {1: fail}
+    team.submit(1, 2)
+    assert [outcome for _, outcome in team.collect(2)] == [Failed("Mute", final=True), Succeeded("2")]
+
+
 def test_what_has_not_begun_can_be_taken_back(crew: Callable[[int], Crew]) -> None:
     """It will not begin, and does not come back otherwise."""
     team, gate = crew(1), threading.Event()

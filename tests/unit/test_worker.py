@@ -58,7 +58,7 @@ def test_a_turn_is_nothing_while_nobody_serves(engine: Engine) -> None:
     worker = engine.worker()
     worker.turn()
     assert not worker.bell.is_set()
-    assert engine.runs()[0].open == 1
+    assert engine.runs()[0].info.open == 1
 
 
 def test_a_turn_that_another_has_already_rings_for_whoever_serves(engine: Engine) -> None:

@@ -312,6 +312,10 @@ SENTENCES: list[tuple[Callable[[], object], str]] = [
     (_retry("3"), "node nothing: retry= is a number of further tries or a Retry, not '3'"),
     (_retry(True), "node nothing: retry= is a number of further tries or a Retry, not True"),
     (
+        lambda: flow().node(nothing, timeout=0),
+        "node nothing: timeout=0 would never let it end; leave it out for no time-out",
+    ),
+    (
         lambda: flow().node(nothing, timeout="soon"),
         'node nothing: timeout: \'soon\' is no duration; write "90s", "10m", "1h30m" or a timedelta',
     ),

@@ -92,6 +92,7 @@ class LocalBatch:
     def __init__(self, *, grace: float = 10.0) -> None:
         self.grace = grace
         self._children: set[int] = set()  # wrappers that this process started and has to reap
+        self._claims: dict[Path, _Claim] = {}  # who runs what was submitted here, should its directory go away
 
     def submit(self, request: JobRequest) -> str:
         """Start a wrapper, and wait the few milliseconds until it has its claim or finds another's."""
@@ -100,15 +101,19 @@ class LocalBatch:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             if claim := _claim(directory):
-                return claim.handle
+                return self._remember(directory, claim)
             _write(directory / COMMAND, _script(request.command))
             _write(directory / JOB, WRAPPER)
             complaint = self._start(directory, request)
             if claim := _claim(directory):
-                return claim.handle
+                return self._remember(directory, claim)
         except OSError as error:
             raise OperatorError(f"job {request.key}: cannot start in {directory}: {error}") from error
         raise OperatorError(f"job {request.key}: cannot start in {directory}: {complaint or 'it was killed'}")
+
+    def _remember(self, directory: Path, claim: _Claim) -> str:
+        self._claims[directory] = claim
+        return claim.handle
 
     def observe(self, directories: Sequence[Path]) -> list[Observation]:
         """Read the files and the process table; no process is started for it."""
@@ -118,13 +123,19 @@ class LocalBatch:
     def cancel(self, directories: Sequence[Path], grace: float) -> None:
         """Send TERM and note it in ``job.stop``; whoever looks when the grace is over sends KILL."""
         self._reap()
-        for directory in directories:
-            with suppress(FileNotFoundError):  # a directory that is not there holds no job
-                _cancel(directory.absolute(), grace)
+        for directory in map(Path.absolute, directories):
+            if directory.is_dir():
+                with suppress(OSError):  # it went away just now, or takes no file: the next call tries again
+                    _cancel(directory, grace)
+            elif (claim := self._claims.get(directory)) and claim.running:
+                _signal(claim, signal.SIGKILL)  # nothing that it could still write would be found
 
     def collect(self, directory: Path, spec: JobSpec) -> Collected:
         """Find what the job left in its directory."""
-        return gather(directory.absolute(), spec, self._look(directory.absolute()), _OWN)
+        directory = directory.absolute()
+        left = gather(directory, spec, self._look(directory), _OWN)
+        self._claims.pop(directory, None)
+        return left
 
     def _start(self, directory: Path, request: JobRequest) -> str:
         """Start a wrapper; answers, when it has the claim or is gone, with what it complained of."""
@@ -156,9 +167,14 @@ class LocalBatch:
 
     def _look(self, directory: Path) -> Observation:
         try:
-            return self._seen(directory)
+            if (claim := self._claims.get(directory)) and not directory.exists():
+                return _bereft(directory, claim)
+            seen = self._seen(directory)
         except OSError as error:
             return Observation(JobState.unknown, reason=f"{directory} cannot be read: {error.strerror}")
+        if seen.state.final:
+            self._claims.pop(directory, None)
+        return seen
 
     def _seen(self, directory: Path) -> Observation:
         if (code := _exit_code(directory)) is not None:
@@ -172,7 +188,7 @@ class LocalBatch:
             self._keep_time(directory, claim)
             return Observation(JobState.running)
         if claim.elsewhere:
-            return Observation(JobState.unknown, reason=f"only a process on {claim.host} can see it")
+            return _unseen(claim)
         if (code := _exit_code(directory)) is not None:  # it ended while it was looked for
             return _ended(directory, code)
         return _gone(directory, claim)
@@ -181,7 +197,7 @@ class LocalBatch:
         """Go on with what was begun to stop the job, or begin it if its time is over."""
         if stop := _stop(directory):
             _press(directory, claim, stop.reason, stop.grace)
-        elif claim.timeout is not None and _now() >= claim.now + claim.timeout:
+        elif claim.overdue:
             _press(directory, claim, f"{_TIMED_OUT} after {claim.timeout:g} s", self.grace)
 
 
@@ -211,6 +227,10 @@ class _Claim:
     def elsewhere(self) -> bool:
         return self.pid > 0 and self.boot != _boot() and self.host != _host()
 
+    @property
+    def overdue(self) -> bool:
+        return self.timeout is not None and _now() >= self.now + self.timeout
+
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
@@ -233,6 +253,22 @@ def _ended(directory: Path, code: int) -> Observation:
     if stop is None:
         return Observation(JobState.ended, code)
     return Observation(JobState.ended, code, stop.reason, timed_out=stop.timed_out)
+
+
+def _bereft(directory: Path, claim: _Claim) -> Observation:
+    """A job whose directory is gone, as far as can be told from who ran it."""
+    if claim.elsewhere:
+        return _unseen(claim)
+    if not claim.running:
+        _end_strays(directory, claim)
+        return Observation(JobState.lost, reason=f"its directory {directory} was removed while it ran")
+    if claim.overdue:
+        _signal(claim, signal.SIGKILL)
+    return Observation(JobState.running)
+
+
+def _unseen(claim: _Claim) -> Observation:
+    return Observation(JobState.unknown, reason=f"only a process on {claim.host} can see it")
 
 
 def _gone(directory: Path, claim: _Claim) -> Observation:

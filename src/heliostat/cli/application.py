@@ -24,9 +24,10 @@ class Sentences(TyperGroup):
             output.say(f"heliostat: {error}")
             raise typer.Exit(error.exit_code) from None
         except OSError as error:
-            if error.errno == EPIPE or error.filename is None:
+            if error.errno == EPIPE:
                 raise
-            output.say(f"heliostat: {error.filename}: {error.strerror}")
+            where = "" if error.filename is None else f"{error.filename}: "
+            output.say(f"heliostat: {where}{error.strerror or error}")
             raise typer.Exit(OperatorError.exit_code) from None
 
 

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from heliostat.errors import said
 from heliostat.outcome import Failed
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class ThreadExecutor:
         try:
             return self._perform(work)
         except BaseException as error:  # noqa: BLE001 - no thread dies of its work, and takes a slot with it
-            return Failed(f"{type(error).__name__}: {error}", final=True)
+            return Failed(f"{type(error).__name__}: {said(error)}".removesuffix(": "), final=True)
 
     def _next(self) -> Work | None:
         try:

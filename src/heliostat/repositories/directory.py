@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
-from heliostat.artifact import Artifact
+from heliostat.artifact import NAME_BYTES, Artifact
 from heliostat.errors import ArtifactError, BadInput
 from heliostat.repository import guess
 
@@ -148,7 +148,9 @@ def _names(directory: Path, name: str) -> Iterator[Path]:
     """Paths to try: ``dem.tif``, ``dem-2.tif``, ``dem-3.tif`` and so on."""
     yield directory / name
     for number in count(2):
-        yield directory / f"{PurePath(name).stem}-{number}{PurePath(name).suffix}"
+        tail = f"-{number}{PurePath(name).suffix}"
+        stem = PurePath(name).stem.encode()[: NAME_BYTES - len(tail.encode())].decode(errors="ignore")
+        yield directory / f"{stem}{tail}"
 
 
 def _sync(directory: Path) -> None:

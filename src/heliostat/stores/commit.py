@@ -364,12 +364,14 @@ class Commit:
         return run.id, True
 
     def _see_told(self, start: Start, known: int, parent: OpenRun) -> None:
-        """A run that was started before tells its end to whoever started it, and to nobody else."""
-        mine = [self.runs[known].parent] if known in self.runs else self.rows.run_parent([known])
-        if parent.id not in mine:
+        """A run that was started before tells its end to the handler that was named then, and to nobody else."""
+        self._flush_tasks()  # it may have been started in this commit
+        told = self.rows.run_told(known)
+        if told != (parent.id, start.then):
+            whom = f"to {told[1]}" if told and told[0] == parent.id else "to whoever started it"
             raise Conflict(
                 f"workflow {start.graph.name}: a run was started with the idempotency key {start.idempotency_key!r} "
-                "before, and tells its end to whoever started it; leave then= or the key out"
+                f"before, and tells its end {whom}; leave then= or the key out"
             )
 
     def told(self, event: dict[str, object]) -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from heliostat import planner
+from heliostat import codec, planner
 from heliostat.effects import End, Send, Start
-from heliostat.errors import BadInput, Ended, NotFound, Refused, Taken, nearest
+from heliostat.errors import BadInput, Ended, NotFound, OperatorError, Refused, Taken, nearest
 from heliostat.graph import Kind
 from heliostat.outcome import (
     COMMITTED,
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 PROMOTE_AT_ONCE = 1000
 SWEEP_AT_ONCE = 100
 MOVE_AT_ONCE = 1000  #: ready tasks among which a lease that met a stray looks for others
+FOREVER = 1 << 63  #: above every key
+MOST = (1 << 31) - 1  #: the highest limit
 
 
 class Ledger(ABC):
@@ -85,10 +87,25 @@ class Ledger(ABC):
         """Record outcomes and lease what is next, in one commit; see ``store.Store``."""
         try:
             return self._locking(partial(self._settle, worker, outcomes, now, ask))
-        except (Stale, Refused, self.data_error):
+        except OperatorError:
+            raise
+        except Exception:  # noqa: BLE001, S110 - whose fault it is shows when each is settled by itself
             pass
-        verdicts = [self._settle_alone(worker, pair, now) for pair in outcomes]
+        verdicts = [self._verdict(worker, pair, now) for pair in outcomes]
         return Batch(tuple(verdicts), self._leased(ask, now))
+
+    def _verdict(self, worker: str, pair: tuple[Attempt, Outcome], now: float) -> Verdict:
+        """Settle one outcome; whatever it raises is its own verdict, so that no function's answer stops a worker."""
+        try:
+            return self._settle_alone(worker, pair, now)
+        except OperatorError:
+            raise
+        except self.data_error as error:
+            return Verdict("refused", str(error))
+        except Refused as error:
+            return Verdict("conflict", str(error))
+        except Exception as error:  # noqa: BLE001 - nobody foresaw it, and the others are to be settled all the same
+            return Verdict("refused", f"it cannot be recorded: {type(error).__name__}: {error}")
 
     #: What the database raises for a value that it cannot take.
     data_error: type[Exception] = ValueError
@@ -126,29 +143,22 @@ class Ledger(ABC):
     def _settle_closely(self, worker: str, pair: tuple[Attempt, Outcome], now: float, also: frozenset[int]) -> Verdict:
         """One outcome by itself, with its verdict."""
         attempt, _ = pair
-        try:
-            with self.transaction() as rows:
-                commit = Commit(rows, self.known, now, worker)
-                commit.lock(_runs_of([pair]) | also)
-                run = commit.runs.get(attempt.run)
-                fence = rows.task_fences([attempt.task]).get(attempt.task)
-                if run is None or fence is None:
-                    return LOST
-                if fence.settled == attempt.count:
-                    return COMMITTED
-                if (fence.state, fence.attempt, fence.worker) != (TaskState.running, attempt.count, worker):
-                    return RUN_ENDED if run.state.final else LOST
-                if run.state.final and not attempt.epilogue:
-                    _stop(rows, run, attempt, worker, now)
-                    commit.write()
-                    return RUN_ENDED
-                self._carry_out(commit, worker, [pair])
-        except Taken:
-            raise
-        except Refused as error:
-            return Verdict("conflict", str(error))
-        except self.data_error as error:
-            return Verdict("refused", f"the database refused it: {error}")
+        with self.transaction() as rows:
+            commit = Commit(rows, self.known, now, worker)
+            commit.lock(_runs_of([pair]) | also)
+            run = commit.runs.get(attempt.run)
+            fence = rows.task_fences([attempt.task]).get(attempt.task)
+            if run is None or fence is None:
+                return LOST
+            if fence.settled == attempt.count:
+                return COMMITTED
+            if (fence.state, fence.attempt, fence.worker) != (TaskState.running, attempt.count, worker):
+                return RUN_ENDED if run.state.final else LOST
+            if run.state.final and not attempt.epilogue:
+                _stop(rows, run, attempt, worker, now)
+                commit.write()
+                return RUN_ENDED
+            self._carry_out(commit, worker, [pair])
         return COMMITTED
 
     def _carry_out(
@@ -256,6 +266,8 @@ class Ledger(ABC):
         with self.transaction() as rows:
             ids = {c.run for c in commands if c.run is not None}
             ids |= {c.verb.run for c in commands if isinstance(c.verb, Start)}
+            if unknown := [run for run in ids if not 0 < run < FOREVER]:
+                raise NotFound(f"there is no run {public_id(unknown[0])}")
             parents = rows.run_parent(sorted(ids)) if any(isinstance(c.verb, End) for c in commands) else []
             actor = commands[0].actor if commands else ""
             commit = Commit(rows, self.known, now, actor)
@@ -333,10 +345,8 @@ class Ledger(ABC):
         queue = queues.get(change.name)
         if queue is None:
             raise NotFound(f"there is no queue {change.name!r}{nearest(change.name, sorted(queues))}")
-        limit = queue.limit if change.limit == KEEP else change.limit
+        limit = queue.limit if change.limit == KEEP else _limit(change.limit, "queue", queue.name)
         paused = queue.paused if change.paused is None else change.paused
-        if limit is not None and limit < 1:
-            raise BadInput(f"queue {queue.name}: the limit must be at least 1; pause the queue to stop it")
         rows.queue_set(Queue(queue.name, limit, paused))
         commit.told({"queue": queue.name, "limit": limit, "paused": paused, "reason": command.reason})
         return Answer()
@@ -349,9 +359,7 @@ class Ledger(ABC):
         node = graph[change.node]
         lanes = {lane.node: lane for lane, _ in rows.lane_list([change.graph])}
         lane = lanes.get(node.name) or own_lane(graph, node)
-        limit = lane.limit if change.limit == KEEP else change.limit
-        if limit is not None and limit < 1:
-            raise BadInput(f"node {node.name}: the limit must be at least 1; pause the node to stop it")
+        limit = lane.limit if change.limit == KEEP else _limit(change.limit, "node", node.name)
         lane = replace(lane, limit=limit, paused=lane.paused if change.paused is None else change.paused)
         rows.lane_set(lane)
         commit.told({"node": node.name, "limit": limit, "paused": lane.paused, "reason": command.reason})
@@ -455,6 +463,13 @@ class Ledger(ABC):
                 return closed
 
         return self.again(work)
+
+
+def _limit(limit: object, what: str, name: str) -> int | None:
+    """A limit that an operator sets; raises BadInput."""
+    if isinstance(limit, int) and limit < 1:
+        raise BadInput(f"{what} {name}: the limit must be at least 1; pause the {what} to stop it")
+    return None if limit is None else codec.whole(limit, f"{what} {name}: limit", 1, MOST)
 
 
 def _running(rows: Rows, found: Iterable[tuple[Queue, Sequence[Lane]]]) -> tuple[dict[str, int], dict[int, int]]:

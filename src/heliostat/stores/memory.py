@@ -183,6 +183,12 @@ class MemoryRows:
         runs = (self.t.runs.get(i) for i in ids)
         return [run.parent for run in runs if run and run.parent is not None]
 
+    def run_told(self, run: int) -> tuple[int, str] | None:
+        child = self.t.runs.get(run)
+        if child is None or child.parent is None or child.parent_task is None:
+            return None
+        return child.parent, self.t.tasks[child.parent][child.parent_task].node
+
     def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
         for run in self.t.runs.values():
             if run.idempotency_key == key and self.t.graphs[run.graph].name == workflow:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg import conninfo, errors
 from psycopg.types.numeric import Int8Dumper
+from pydantic_core import PydanticSerializationError
 
 from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnavailable
 from heliostat.store import Entry
@@ -55,8 +56,11 @@ _SETTINGS = {
 }
 
 
-class Unfit(ValueError):
+class Unfit(BadInput):
     """A value that the database cannot take."""
+
+    def __init__(self, why: object) -> None:
+        super().__init__(f"the database cannot take a value: {why}")
 
 
 class _Repeat(Exception):
@@ -161,7 +165,7 @@ class PostgresStore(Reading, Ledger):
                 if isinstance(repeat.__cause__, errors.UniqueViolation):
                     clashes += 1  # somebody else was first; the next try sees what they wrote
                     if clashes > 3:
-                        raise Unfit(str(repeat.__cause__)) from repeat
+                        raise Unfit(repeat.__cause__) from repeat
                 if time.monotonic() >= deadline:
                     sentence = f"{self._place()} could not be used for {self.patience:g} seconds: {repeat}"
                     raise StoreUnavailable(sentence) from repeat
@@ -190,7 +194,7 @@ class PostgresStore(Reading, Ledger):
             finally:
                 with suppress(psycopg.Error):
                     reader.execute("ROLLBACK")
-        except psycopg.Error as error:
+        except (psycopg.Error, UnicodeEncodeError) as error:
             raise self._named(error) from error
         finally:
             if mine.checked and not reader.closed:
@@ -211,10 +215,13 @@ class PostgresStore(Reading, Ledger):
 
     def time(self) -> float:
         """The time of the database's machine, for a clock to begin with: seconds since 1970."""
-        with self._connect(self._mine(), checked=False) as connection:
+
+        def read(connection: Connection) -> float:
             before = time.monotonic()
             found: float = PostgresRows(connection).fetch("clock")[0][0]
             return found + (time.monotonic() - before) / 2
+
+        return self._alone(read)
 
     # connections
 
@@ -230,11 +237,25 @@ class PostgresStore(Reading, Ledger):
         if checked and not mine.checked:
             try:
                 self._check(connection)
-            except BaseException:
+            except BaseException as error:
                 connection.close()
-                raise
+                if (named := self._named(error)) is error:
+                    raise
+                raise named from error
             mine.checked = True
         return connection
+
+    def _alone(self, work: Callable[[Connection], T]) -> T:
+        """Do something with a connection of its own, again if that is lost; any schema will do."""
+
+        def once() -> T:
+            try:
+                with self._connect(self._mine(), checked=False) as connection:
+                    return work(connection)
+            except psycopg.Error as error:
+                raise self._named(error) from error
+
+        return self.again(once)
 
     def _reach(self, deadline: float) -> Connection:
         """A new connection, tried again until the deadline where that may help."""
@@ -304,15 +325,10 @@ class PostgresStore(Reading, Ledger):
             )
 
     def upgrade(self) -> list[str]:
-        with self._connect(self._mine(), checked=False) as connection:
-            try:
-                return _migrate(connection)
-            except psycopg.Error as error:
-                raise self._named(error) from error
+        return self._alone(_migrate)
 
     def status(self) -> tuple[int, int]:
-        with self._connect(self._mine(), checked=False) as connection:
-            return (_version(connection), STATEMENTS.newest)
+        return (self._alone(_version), STATEMENTS.newest)
 
     def prune(self, before: float, limit: int = 1000) -> int:
         return prune(self.transaction, self.again, before, limit)
@@ -332,8 +348,8 @@ class PostgresStore(Reading, Ledger):
 
     def _named(self, error: BaseException) -> BaseException:
         """What a driver's error means for the caller; other errors stay what they are."""
-        if isinstance(error, HeliostatError | _Repeat | Unfit) or not isinstance(error, psycopg.Error):
-            return Unfit(str(error)) if isinstance(error, UnicodeEncodeError) else error
+        if isinstance(error, HeliostatError | _Repeat) or not isinstance(error, psycopg.Error):
+            return Unfit(error) if isinstance(error, UnicodeEncodeError | PydanticSerializationError) else error
         sentence = self._safely(error)
         if isinstance(error, errors.UniqueViolation) or _passing(error):
             return _Repeat(sentence)

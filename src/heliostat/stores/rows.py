@@ -223,6 +223,9 @@ class Rows(Protocol):
     def run_parent(self, ids: Sequence[int]) -> list[int]:
         """The parents of runs; they never change, so no lock is needed."""
 
+    def run_told(self, run: int) -> tuple[int, str] | None:
+        """The run that hears of a run's end, and the handler in it; they never change, so no lock is needed."""
+
     def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
         """The run started with an idempotency key for a workflow, and its message."""
 

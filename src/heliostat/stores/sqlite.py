@@ -25,8 +25,10 @@ from heliostat.stores.reading import Reading
 from heliostat.stores.sqliterows import STATEMENTS, SqliteRows, Still
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from heliostat.queue import WorkerInfo
+    from heliostat.store import Answer, Command, Reference
     from heliostat.stores.reading import Fetch
     from heliostat.stores.sqlrows import Row
 
@@ -38,8 +40,11 @@ IDLE_READERS = 8  #: connections for reading that are kept for the next reader
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 
 
-class Unfit(ValueError):
+class Unfit(BadInput):
     """A value that the database cannot take."""
+
+    def __init__(self, why: object) -> None:
+        super().__init__(f"the database cannot take a value: {why}")
 
 
 class _Connections:
@@ -51,6 +56,7 @@ class _Connections:
         self.readers: list[sqlite3.Connection] = []
         self.checked = False
         self.still = Still()
+        self.file: tuple[int, int] | None = None  # which file the writer has open, whatever its path names by now
 
 
 class SqliteStore(Reading, Ledger):
@@ -65,6 +71,23 @@ class SqliteStore(Reading, Ledger):
         self._mine = PerProcess(_Connections)
 
     # transactions
+
+    def accept(self, commands: Sequence[Command], now: float) -> list[Answer]:
+        self._see_file()
+        return super().accept(commands, now)
+
+    def beat(self, worker: WorkerInfo, now: float) -> frozenset[Reference] | None:
+        self._see_file()
+        return super().beat(worker, now)
+
+    def _see_file(self) -> None:
+        """Refuse to go on in a file that nobody else will find. Seen per command and heartbeat, not per commit."""
+        mine = self._mine()
+        if mine.writer is not None and mine.file != _identity(self.path):
+            raise StoreUnavailable(
+                f"{self._named_place()} was removed or replaced while it was in use; "
+                "put the file back, or start again what uses it"
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[SqliteRows]:
@@ -129,6 +152,8 @@ class SqliteStore(Reading, Ledger):
                 if mine.writer is not None:
                     rows = SqliteRows(mine.writer)
                     return self._patiently(lambda: rows.fetch(name, **values), time.monotonic() + self.patience)
+            except (OverflowError, UnicodeEncodeError) as error:
+                raise self._named(error) from error
             finally:
                 mine.lock.release()
         return super().fetch(name, **values)
@@ -168,6 +193,7 @@ class SqliteStore(Reading, Ledger):
     def _writer(self, mine: _Connections, deadline: float) -> sqlite3.Connection:
         if mine.writer is None:
             mine.writer = self._connect(deadline)
+            mine.file = _identity(self.path)
         return mine.writer
 
     def _connect(self, deadline: float, *pragmas: str) -> sqlite3.Connection:
@@ -293,7 +319,7 @@ class SqliteStore(Reading, Ledger):
         if isinstance(error, HeliostatError | sqlite3.ProgrammingError):
             return error
         if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError | UnicodeEncodeError):
-            return Unfit(str(error))
+            return Unfit(error)
         if isinstance(error, sqlite3.Error):
             reason, remedy = _REASONS.get(_code(error), (str(error), "see that the file is whole and can be written"))
             return StoreUnavailable(f"{self._named_place()} cannot be used: {reason}; {remedy}")
@@ -316,6 +342,15 @@ _REASONS = {
     sqlite3.SQLITE_CORRUPT: ("the file is damaged", "restore it from a backup"),
     sqlite3.SQLITE_IOERR: ("reading or writing it failed", "check the disk"),
 }
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path names; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _pause(waited: float) -> float:

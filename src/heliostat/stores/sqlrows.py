@@ -77,6 +77,10 @@ class SqlRows(ABC):
     def run_parent(self, ids: Sequence[int]) -> list[int]:
         return [row[0] for row in self.fetch("run_parent", ids=listed(ids)) if row[0] is not None]
 
+    def run_told(self, run: int) -> tuple[int, str] | None:
+        found = self.fetch("run_told", run=run)
+        return (found[0][0], found[0][1]) if found and found[0][0] is not None else None
+
     def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
         found = self.fetch("run_by_key", workflow=workflow, key=key)
         return (found[0][0], found[0][1]) if found else None

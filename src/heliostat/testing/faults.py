@@ -42,6 +42,8 @@ class Struck:
         self._suffer(fault, "before", verb)
         call = getattr(self._process, verb)
         answer = call(*args, **kwargs)
+        if verb == "settle":
+            stage.see(lambda: _no_poison(answer))
         if line := _line(verb, args, answer):
             actor.note(line)
         if fault == "twice" and verb == "settle" and args[1]:
@@ -59,6 +61,12 @@ class Struck:
             raise StoreUnavailable("the connection was cut")
         if fault == f"pause {when}":
             self._actor.sleep()
+
+
+def _no_poison(batch: Any) -> None:
+    """Raise AssertionError for an outcome that the store could not record: functions in a play ask for nothing odd."""
+    refused = [verdict.reason for verdict in batch.verdicts if verdict.word == "refused"]
+    assert not refused, f"the store refused an outcome: {refused[0]}"
 
 
 def _line(verb: str, args: tuple[Any, ...], answer: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from heliostat.effects import Map, Start
 from heliostat.graph import Arity, Edge, Graph, Node, On
 from heliostat.outcome import Failed, Skipped, Snoozed
@@ -223,6 +225,33 @@ def test_p04_who_waits_for_a_run_that_others_started_is_refused_and_not_forgotte
         "it; leave then= or the key out"
     )
     assert hand.tasks(run) == ["ask running"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_p04_a_second_handler_that_waits_for_the_same_run_is_refused_and_not_forgotten(
+    hand: Hand,
+    at_once: bool,  # noqa: FBT001
+) -> None:
+    """The end of a run comes to one handler; who names the same again is answered."""
+    run = hand.start(TALK)
+    hand.send(run, "ask", 2)
+    first, second = [attempt for attempt in hand.lease(3) if attempt.node == "ask"]
+    told, tiled = (Start(n, CHILD, "1", then=then, idempotency_key="k") for n, then in ((7, "told"), (8, "count")))
+    if at_once:
+        verdict = hand.settle(second, gives(None, told, tiled))
+        assert hand.store.run(7) is None
+    else:
+        assert hand.settle(first, gives(None, told)).word == "committed"
+        verdict = hand.settle(second, gives(None, tiled))
+    assert verdict.word == "conflict"
+    assert verdict.reason == (
+        "workflow child: a run was started with the idempotency key 'k' before, and tells its end to told; "
+        "leave then= or the key out"
+    )
+    assert hand.settle(second, gives(None, told, told)).word == "committed"
+    hand.offers.add(CHILD.id)
+    hand.work()
+    assert [task for task in hand.tasks(run) if not task.startswith("ask")] == ["told succeeded"]
 
 
 def test_p04_a_delayed_message_to_a_handler_whose_gate_stays_shut_is_skipped(hand: Hand) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from heliostat.effects import End, Map, Put, Send, Start
 from heliostat.errors import BadInput, Conflict, NotFound, Refused
 from heliostat.graph import Arity, Graph, Node
+from heliostat.outcome import Failed
 from heliostat.run import RunState, public_id
 from heliostat.store import Command, Pause, SetNode, SetQueue
 from heliostat.testing.conformance.hand import Hand, gives, sends
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TALK = Graph(
     "talk",
@@ -33,12 +38,30 @@ REFUSED: list[tuple[Any, type[Refused], str]] = [
     (Send("tile", '{"nam": 1}'), BadInput, "message to tile: the field 'name' is missing, by which it is serial"),
     (Send("tile", "{no json"), BadInput, "message to tile: not JSON (key must be a string at line 1 column 2)"),
     (
+        Send("tile", f'{{"name": "{"n" * 499}"}}'),
+        BadInput,
+        (
+            "message to tile: the field 'name', by which it is serial, has 501 characters of JSON; the limit is 500, "
+            "give what it is about a shorter name"
+        ),
+    ),
+    (
         Send("ask", '"other"', idempotency_key="k"),
         Conflict,
         "node ask: the idempotency key 'k' came before with another message",
     ),
     (SetQueue("defaults", 5), NotFound, "there is no queue 'defaults'; did you mean 'default'?"),
     (SetQueue("default", 0), BadInput, "queue default: the limit must be at least 1; pause the queue to stop it"),
+    (
+        SetQueue("default", "x"),  # type: ignore[arg-type]
+        BadInput,
+        "queue default: limit: a whole number from 1 to 2,147,483,647 is wanted, not 'x'",
+    ),
+    (
+        SetQueue("default", 1 << 70),
+        BadInput,
+        "queue default: limit: a whole number from 1 to 2,147,483,647 is wanted, not 1180591620717411303424",
+    ),
     (SetNode(TALK.id, "tle", 5), NotFound, "workflow talk has no node 'tle'; did you mean 'tile'?"),
     (SetNode(TALK.id, "tile", 0), BadInput, "node tile: the limit must be at least 1; pause the node to stop it"),
 ]
@@ -64,6 +87,31 @@ def test_p12_a_run_that_does_not_exist_is_refused_by_its_public_id(hand: Hand, v
     hand.add(TALK)
     with pytest.raises(NotFound, match=f"there is no run {public_id(12345)}"):
         hand.do(verb, 12345)
+
+
+@pytest.mark.parametrize("run", [1 << 63, 1 << 70, -1])
+def test_p12_a_number_that_no_run_can_have_is_not_found(hand: Hand, run: int) -> None:
+    """Though it does not fit into a database's integers."""
+    hand.add(TALK)
+    with pytest.raises(NotFound, match="there is no run "):
+        hand.do(Pause(on=True), run)
+
+
+def test_p12_what_does_not_fit_into_the_database_is_bad_input_or_nothing(hand: Hand) -> None:
+    """Never a driver's error: not for whoever writes, nor for whoever reads."""
+    run = hand.start(TALK)
+    asked: list[Callable[[], object]] = [
+        lambda: hand.store.run(1 << 63),
+        lambda: hand.store.task(run, 1 << 70),
+        lambda: hand.store.why(run, 1 << 70),
+        lambda: hand.store.runs(limit=1 << 70),
+        lambda: hand.store.records(run, "\ud800"),
+        lambda: hand.do(Start(1 << 52, TALK, '"\ud800"')),
+    ]
+    for ask in asked:
+        with suppress(BadInput):
+            ask()
+    assert hand.run(run).state == "active"
 
 
 def test_p12_a_start_that_nobody_takes_is_refused(hand: Hand) -> None:
@@ -105,6 +153,19 @@ def test_p12_a_graph_that_is_not_registered_is_not_found(hand: Hand) -> None:
     assert (hand.store.tasks(5), hand.store.records(5), hand.store.journal(5)) == ([], [], [])
 
 
+def test_p12_the_longest_keys_and_priorities_are_taken(hand: Hand) -> None:
+    """What the door lets in fits into every database: into its indexes too."""
+    letters, highest = "\N{GRINNING FACE}" * 500, 1_000_000_000
+    graph = Graph("w" * 100, (Node("n" * 100, Arity.handler, serial="key", priority=highest),), stays_open=True)
+    run = hand.start(graph, name=letters, priority=highest, idempotency_key=letters)
+    assert hand.start(graph, name=letters, priority=highest, idempotency_key=letters) == run
+    message = {"key": letters[:498]}
+    hand.send(run, "n" * 100, message, priority=-highest, idempotency_key=letters)
+    assert hand.send(run, "n" * 100, message, idempotency_key=letters).done is False
+    hand.send(run, "n" * 100, message)
+    assert [hand.settle(attempt).word for _ in range(2) for attempt in hand.lease()] == ["committed"] * 2
+
+
 BAD_EFFECTS = [
     (sends("nobody"), "workflow talk has no node 'nobody'"),
     (Send("tile", "1"), "message to tile: the field 'name' is missing"),
@@ -128,6 +189,21 @@ def test_p12_an_effect_that_cannot_be_carried_out_is_a_conflict_that_says_why(
     assert verdict.reason.startswith(sentence)
     assert hand.everything() == before
     assert hand.run(run).state == "active"
+
+
+def test_p12_what_nobody_foresaw_is_refused_alone(hand: Hand) -> None:
+    """Whatever an outcome holds stops no worker: the attempt hears why, and fails; its neighbours are settled."""
+    run = hand.start(TALK)
+    hand.send(run, "ask", 2)
+    first, second = [attempt for attempt in hand.lease(5) if attempt.node == "ask"]
+    odd = Send("ask", "3")
+    object.__setattr__(odd, "priority", "high")  # as if it had got through every check
+    refused, committed = hand.settle_all([(first, gives(1, odd)), (second, gives(2))])
+    assert (refused.word, committed.word) == ("refused", "committed")
+    assert refused.reason.startswith("it cannot be recorded: TypeError: ")
+    assert hand.task(run, first.number).state == "running"
+    assert hand.settle(first, Failed(refused.reason, final=True)).word == "committed"
+    assert hand.run(run).reason == f"ask: {refused.reason}"
 
 
 def test_p12_a_message_that_is_no_json_stops_nobody(hand: Hand) -> None:
