@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from heliostat import codec
 from heliostat.effects import Effect
 from heliostat.task import AttemptState
 
@@ -94,6 +95,9 @@ class Skipped:
     reason: str
     effects: tuple[Effect, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", codec.legible(self.reason))
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -106,6 +110,9 @@ class Failed:
     retry_at: float | None = None
     how: AttemptState = AttemptState.failed
     final: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "error", codec.legible(self.error))
 
 
 @dataclass(frozen=True, slots=True)

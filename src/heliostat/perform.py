@@ -180,7 +180,7 @@ async def _gathered(answers: Any) -> list[object]:
 
 def _words(error: Exception) -> str:
     """An error as one line: its kind, what it says, and where in the author's code."""
-    said = str(error).strip().replace("\0", "\\0").encode("utf-8", "replace").decode()
+    said = str(error).strip()
     if isinstance(error, HeliostatError):
         return said[:2000]
     kind = type(error).__name__

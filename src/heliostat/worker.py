@@ -46,6 +46,8 @@ WRITTEN_OFF = 16  #: a worker with so many threads that do not end exits, to be 
 AWAY_SECONDS = 1.0  #: the pause after the database could not be reached
 IDLE_SECONDS = (0.005, 0.25)  #: the pause between looks for work, growing while there is none
 
+UNSAID = Failed("its error could not be kept", final=True)  #: for a failure that the store would not take
+
 
 class Loop(Protocol):
     """A background duty."""
@@ -316,9 +318,10 @@ class Worker:
                 work = self._works.pop(attempt[:2], None)
                 if work is not None and type(outcome) is Succeeded:
                     self._inputs.remember(work, outcome)
-            elif verdict.word in ("conflict", "refused") and not isinstance(outcome, Failed):
+            elif verdict.word in ("conflict", "refused") and outcome is not UNSAID:
                 # what the store would not take is the function's failure, and only its error is recorded
-                self._outcomes.append((attempt, Failed(verdict.reason, final=True)))
+                error = UNSAID if isinstance(outcome, Failed) else Failed(verdict.reason, final=True)
+                self._outcomes.append((attempt, error))
             else:
                 self._works.pop(attempt[:2], None)
         special = [outcome for _, outcome in outcomes if type(outcome) is not Succeeded or outcome.effects]

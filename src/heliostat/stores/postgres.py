@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg import conninfo, errors
 from psycopg.types.numeric import Int8Dumper
+from pydantic_core import PydanticSerializationError
 
 from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnavailable
 from heliostat.store import Entry
@@ -333,7 +334,7 @@ class PostgresStore(Reading, Ledger):
     def _named(self, error: BaseException) -> BaseException:
         """What a driver's error means for the caller; other errors stay what they are."""
         if isinstance(error, HeliostatError | _Repeat | Unfit) or not isinstance(error, psycopg.Error):
-            return Unfit(str(error)) if isinstance(error, UnicodeEncodeError) else error
+            return Unfit(str(error)) if isinstance(error, UnicodeEncodeError | PydanticSerializationError) else error
         sentence = self._safely(error)
         if isinstance(error, errors.UniqueViolation) or _passing(error):
             return _Repeat(sentence)
