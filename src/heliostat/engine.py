@@ -198,13 +198,27 @@ class Engine:
             run = until
             return lambda: not worker.holds(run.key) and run.over
         if until in (None, "idle"):
-            return lambda: worker.idle and self._nothing_runs()
+            return self._idle(worker)
         if callable(until):
             return until
         raise BadInput(f'work: until= is a run, "idle" or a function, not {until!r}')
 
-    def _nothing_runs(self) -> bool:
-        return not any(running for _, _, running in self.store.queues())
+    def _idle(self, worker: Worker) -> Callable[[], bool]:
+        """Nothing runs anywhere, nothing waits for a time, and a look after that found nothing to do either."""
+        quiet = False
+
+        def idle() -> bool:
+            nonlocal quiet
+            before, quiet = quiet, worker.idle and self._nothing_goes_on()
+            if quiet and not before:
+                worker.ring()
+            return quiet and before
+
+        return idle
+
+    def _nothing_goes_on(self) -> bool:
+        running = any(running for _, _, running in self.store.queues())
+        return not running and self.store.promote(self.around.clock.now()) is None
 
     def _accept(self, command: Command) -> Answer:
         answer = self.store.accept([command], self.around.clock.now())[0]

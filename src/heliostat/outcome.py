@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from heliostat import codec
-from heliostat.effects import Effect
+from heliostat.effects import Effect, Send
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
@@ -130,6 +130,16 @@ class Rescued:
 
 
 Outcome: TypeAlias = Succeeded | Snoozed | Skipped | Failed | Released | Rescued
+
+
+def times(outcome: Outcome) -> list[float]:
+    """The times for which an outcome asks."""
+    if isinstance(outcome, Failed):
+        return [] if outcome.retry_at is None else [outcome.retry_at]
+    if isinstance(outcome, Snoozed):
+        return [outcome.until]
+    effects = getattr(outcome, "effects", ())
+    return [effect.due_at for effect in effects if isinstance(effect, Send) and effect.due_at is not None]
 
 
 @dataclass(frozen=True, slots=True)

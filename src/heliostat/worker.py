@@ -12,15 +12,14 @@ import os
 import socket
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from heliostat import retry
 from heliostat.alive import birth
-from heliostat.effects import Send
 from heliostat.errors import StoreUnavailable
 from heliostat.executor import Submitted
 from heliostat.inputs import Inputs
-from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Snoozed, Succeeded
+from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Succeeded, times
 from heliostat.queue import WorkerInfo
 from heliostat.store import Ask
 from heliostat.task import AttemptState
@@ -54,6 +53,16 @@ class Loop(Protocol):
 
     def tick(self, now: float) -> float:
         """Do it, and answer when to be called again."""
+
+
+@runtime_checkable
+class Timed(Loop, Protocol):
+    """The duty that waits for times: it hears at once of those that its own worker has set."""
+
+    next_due: float | None  #: the next time that something waits for, as far as it knows
+
+    def expect(self, due: float) -> None:
+        """Something was put off until then, and it is to be called then."""
 
 
 class Worker:
@@ -167,9 +176,9 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Whether its last look found nothing, it holds nothing, and nothing waits for a time."""
-        nothing_due = all(getattr(loop, "next_due", None) is None for loop in self.loops)
-        return self._found_nothing and nothing_due and not self._works
+        """Whether its last look found nothing, it holds nothing, and nothing that it knows of waits for a time."""
+        nothing_due = all(loop.next_due is None for loop in self.loops if isinstance(loop, Timed))
+        return self._found_nothing and not self._works and nothing_due
 
     def holds(self, run: int) -> bool:
         """Whether it holds attempts of a run."""
@@ -325,8 +334,8 @@ class Worker:
             else:
                 self._works.pop(attempt[:2], None)
         special = [outcome for _, outcome in outcomes if type(outcome) is not Succeeded or outcome.effects]
-        if later := [due for outcome in special for due in _later(outcome)]:  # duties are wanted then
-            self._dues = {position: min(due, *later) for position, due in self._dues.items()}
+        if later := [due for outcome in special for due in times(outcome)]:
+            self._expect(min(later))
         self._take(batch.leased, now)
         if ask is not None:
             self._unheard = False
@@ -334,6 +343,12 @@ class Worker:
             self._idle = IDLE_SECONDS[0] if batch.leased else min(self._idle * 2, IDLE_SECONDS[1])
             full = len(batch.leased) >= ask.n + ask.ahead  # else there was no more, for the moment
             self._poll_at = now if full else now + self._idle
+
+    def _expect(self, due: float) -> None:
+        for position, loop in enumerate(self.loops):
+            if isinstance(loop, Timed):
+                loop.expect(due)
+                self._dues[position] = min(due, self._dues.get(position, due))
 
     def offer(self) -> Ask:
         """What it could take over, as an asking for nothing."""
@@ -380,13 +395,3 @@ class Worker:
         elif work.begun_at is None and not self.executor.waiting() and len(self._functions()) == 1:
             work.begun_at = self.clock.now()
             self.executor.submit([work])
-
-
-def _later(outcome: Outcome) -> list[float]:
-    """The times for which an outcome asks."""
-    if isinstance(outcome, Failed):
-        return [] if outcome.retry_at is None else [outcome.retry_at]
-    if isinstance(outcome, Snoozed):
-        return [outcome.until]
-    effects = getattr(outcome, "effects", ())
-    return [effect.due_at for effect in effects if isinstance(effect, Send) and effect.due_at is not None]

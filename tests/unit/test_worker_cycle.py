@@ -1,0 +1,237 @@
+"""The worker's cycle, turned by hand: what it leases, begins, hands back, and when it asks for what."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from heliostat import Context, Retry, Snooze, Workflow
+from heliostat.clock import Ids
+from heliostat.context import Surroundings
+from heliostat.engine import Engine, RunHandle
+from heliostat.executor import Answered, Work
+from heliostat.executors.inline import InlineExecutor
+from heliostat.loops.promote import Promote
+from heliostat.loops.sweep import Sweep
+from heliostat.outcome import Succeeded
+from heliostat.perform import Performer
+from heliostat.registry import Registry
+from heliostat.repositories.directory import DirectoryRepository
+from heliostat.stores.memory import MemoryStore
+from heliostat.worker import Worker
+
+BEGINNING = 1_800_000_000.0  #: when every story begins
+
+
+class Watchless:
+    """A clock that a test sets; whoever waits for a time gets there at once (``clock.Clock``)."""
+
+    def __init__(self) -> None:
+        self.time = BEGINNING
+
+    def now(self) -> float:
+        """The time."""
+        return self.time
+
+    def wait(self, bell: threading.Event, seconds: float) -> bool:
+        """Leap."""
+        if bell.is_set():
+            return True
+        self.time += seconds
+        return False
+
+
+class Slots:
+    """Works that begin when there is a slot and end when the test says so (``executor.Executor``)."""
+
+    written_off = 0
+
+    def __init__(self, clock: Watchless, slots: int) -> None:
+        self._clock, self.slots = clock, slots
+        self._line: list[Work] = []
+        self._begun: list[Work] = []
+        self._box: list[tuple[Work, Answered]] = []
+
+    def submit(self, works: Sequence[Work]) -> None:
+        """Put works in line."""
+        self._line += works
+        self._begin()
+
+    def _begin(self) -> None:
+        while self._line and len(self._begun) < self.slots:
+            work = self._line.pop(0)
+            work.begun_at = self._clock.now()
+            self._begun.append(work)
+
+    def end(self, *nodes: str) -> None:
+        """Let the works of nodes succeed."""
+        for work in [work for work in self._begun if work.node.name in nodes]:
+            self._begun.remove(work)
+            self._box.append((work, Succeeded()))
+        self._begin()
+
+    def collect(self) -> list[tuple[Work, Answered]]:
+        """What has ended."""
+        box, self._box = self._box, []
+        return box
+
+    def take_back(self) -> list[Work]:
+        """What has not begun."""
+        line, self._line = self._line, []
+        return line
+
+    def begun(self) -> list[Work]:
+        """What has begun."""
+        return list(self._begun)
+
+    def waiting(self) -> int:
+        """How many have not."""
+        return len(self._line)
+
+    def write_off(self, work: Work) -> bool:
+        """Give one up."""
+        self._begun.remove(work)
+        return True
+
+    def close(self, grace: float) -> None:
+        """Forget all."""
+
+
+class Bench:
+    """A database in memory, and workers on it that a test turns by hand."""
+
+    def __init__(self, files: Path) -> None:
+        self.clock, self.store, self.chance = Watchless(), MemoryStore(), random.Random(1)
+        self.registry = Registry(self.store.graph)
+        around = Surroundings(
+            self.store, DirectoryRepository(files / "artifacts"), self.clock, Ids(self.clock, self.chance), files
+        )
+        self.perform = Performer(self.registry, around)
+        self.engine = Engine(self.store, self.registry, around, self.inline)
+        self.promote = Promote(self.store)
+
+    def inline(self) -> Worker:
+        """One that calls functions in this thread."""
+        worker = Worker(self.store, self.registry, self.clock, self.chance)
+        worker.executor = InlineExecutor(self.perform, self.clock, worker.bell)
+        worker.loops = [self.promote, Sweep(self.store)]
+        return worker
+
+    def worker(self, slots: int = 2) -> tuple[Worker, Slots]:
+        """One whose functions end when the test says so."""
+        worker = Worker(self.store, self.registry, self.clock, self.chance, name="w")
+        worker.executor = executor = Slots(self.clock, slots)
+        return worker, executor
+
+    def turn(self, worker: Worker, seconds: float = 0.0) -> None:
+        """Let time pass in small steps, a turn at each, as often as the worker wants."""
+        until = self.clock.time + seconds
+        due = worker.tick(self.clock.time)
+        for _ in range(1000):
+            if due > until:
+                break
+            self.clock.time = max(due, self.clock.time)
+            due = worker.tick(self.clock.time)
+        else:
+            raise AssertionError("it never rests")
+        self.clock.time = until
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Give an empty one."""
+    return Bench(tmp_path)
+
+
+def begun(executor: Slots) -> list[str]:
+    """What runs, by node."""
+    return sorted(work.node.name for work in executor.begun())
+
+
+def states(run: RunHandle) -> list[str]:
+    """The tasks of a run."""
+    return [f"{task.node} {task.state}" for task in run.tasks()]
+
+
+# times
+
+
+def test_what_is_put_off_wakes_only_who_looks_at_times(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snooze, a retry or a delay has nothing to do with what ends of runs left over, and each look is a commit."""
+    sweeps = []
+    sweep = bench.store.sweep
+    monkeypatch.setattr(bench.store, "sweep", lambda now: sweeps.append(now) or sweep(now))
+    flow = Workflow("flow")
+    flow.node(lambda ctx: Snooze(0.01) if ctx.attempt <= 50 else None, name="again")
+    bench.engine.run(flow)
+    assert bench.clock.time - BEGINNING < 2.0
+    assert len(sweeps) == 1
+
+
+def test_idle_means_that_nothing_is_to_come(bench: Bench) -> None:
+    """Neither a retry nor a snooze nor a delayed message, though they were put off only just now."""
+    flow = Workflow("flow")
+
+    @flow.node(retry=Retry(1, delay="20s"))
+    def fails(ctx: Context) -> None:
+        if ctx.attempt == 1:
+            raise OSError("not yet")
+
+    @flow.node
+    def snoozes(ctx: Context) -> object:
+        return Snooze("30s") if ctx.attempt == 1 else None
+
+    @flow.handler
+    def hears() -> None:
+        pass
+
+    @flow.handler(entry=True)
+    def sends(ctx: Context) -> None:
+        ctx.send(hears, delay="40s")
+
+    run = bench.engine.start(flow)
+    bench.engine.work(until="idle")
+    assert set(states(run)) == {"fails succeeded", "snoozes succeeded", "sends succeeded", "hears succeeded"}
+
+
+def test_idle_hears_of_what_another_process_put_off(bench: Bench) -> None:
+    """Its own look at times may be a second old."""
+    flow = Workflow("flow", stays_open=True)
+
+    @flow.handler
+    def hears() -> None:
+        pass
+
+    run = bench.engine.start(flow)
+    worker = bench.engine._worker = bench.inline()
+    bench.turn(worker, 0.1)
+    other = Engine(bench.store, bench.registry, bench.engine.around, bench.inline)
+    other.find(run.id).send(hears, delay="20s")
+    bench.engine.work(until="idle")
+    assert states(run) == ["hears succeeded"]
+
+
+def test_idle_hears_of_what_another_process_made_ready_just_now(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its last look for work and its question whether anything runs."""
+    flow = Workflow("flow", stays_open=True)
+
+    @flow.handler
+    def hears() -> None:
+        pass
+
+    run = bench.engine.start(flow)
+    other = Engine(bench.store, bench.registry, bench.engine.around, bench.inline)
+    queues = bench.store.queues
+
+    def late() -> object:
+        if not run.tasks():
+            other.find(run.id).send(hears)
+        return queues()
+
+    monkeypatch.setattr(bench.store, "queues", late)
+    bench.engine.work(until="idle")
+    assert states(run) == ["hears succeeded"]
