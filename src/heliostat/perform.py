@@ -45,7 +45,9 @@ class Performer:
         self._registry, self._around, self._jobs = registry, around, jobs
 
     def __call__(self, work: Work) -> Answered:
-        """Run the attempt."""
+        """Run the attempt, unless it was asked to stop before it began; what a job left is looked at all the same."""
+        if work.stop is not None and work.job is None:
+            return Released(work.stop)
         context = Context(work, self._around)
         try:
             return self._performed(work, context)

@@ -17,7 +17,7 @@ from heliostat.executor import Answered, Work
 from heliostat.executors.inline import InlineExecutor
 from heliostat.loops.promote import Promote
 from heliostat.loops.sweep import Sweep
-from heliostat.outcome import Succeeded
+from heliostat.outcome import Released, Succeeded
 from heliostat.perform import Performer
 from heliostat.registry import Registry
 from heliostat.repositories.directory import DirectoryRepository
@@ -235,3 +235,20 @@ def test_idle_hears_of_what_another_process_made_ready_just_now(bench: Bench, mo
     monkeypatch.setattr(bench.store, "queues", late)
     bench.engine.work(until="idle")
     assert states(run) == ["hears succeeded"]
+
+
+# stopping
+
+
+def test_a_work_that_was_asked_to_stop_before_it_began_is_not_begun(bench: Bench) -> None:
+    """Its run is over, or its lease has passed to somebody else: nobody wants what it would do."""
+    called = []
+    flow = Workflow("flow")
+    flow.node(lambda: called.append("only"), name="only")
+    bench.engine.start(flow)
+    worker, executor = bench.worker()
+    bench.turn(worker)
+    [work] = executor.begun()
+    work.stop = "its run is over"
+    assert bench.perform(work) == Released("its run is over")
+    assert called == []
