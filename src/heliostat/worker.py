@@ -22,6 +22,7 @@ from heliostat.inputs import Inputs
 from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Succeeded, times
 from heliostat.queue import WorkerInfo
 from heliostat.store import Ask
+from heliostat.suspect import Suspects
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Worker:
         self.id = self._new_id()
         self._works: dict[tuple[int, int], Work] = {}
         self._outcomes: list[tuple[Attempt, Outcome]] = []
-        self._suspect: Work | None = None
+        self._suspects = Suspects()
         self._dues: dict[int, float] = {}
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._mean, self._turn = IDLE_SECONDS[0], 1.0, 0
@@ -117,15 +118,20 @@ class Worker:
             if now >= self._dues.get(position, 0.0):
                 self._dues[position] = loop.tick(now)
         self._outcomes += self._ended(now)
-        ask = None if self.stopping or self._suspect is not None else self._ask()
+        closed_until = self._suspects.closed_until(now, self.executor.begun()) if self._suspects else 0.0
+        ask = None if self.stopping or now < closed_until else self._ask()
         if self._outcomes or (ask is not None and now >= self._poll_at):
             self._settle(ask, now)
-        self._try_suspect()
+        if self._suspects:
+            self._see_suspects(now)
+            closed_until = self._suspects.closed_until(now, self.executor.begun())
         dues = [self._beat_at, *self._dues.values(), *self._time_outs()]
         if self.watch is not None and self.watch.jobs:
             dues.append(self.watch.due)
         if not self.stopping and self._free() > 0:
-            dues.append(self._poll_at)
+            dues.append(max(self._poll_at, closed_until))
+        if self._suspects.due is not None:
+            dues.append(self._suspects.due)
         if self.executor.waiting():
             dues.append(now + LINE_SECONDS)
         return max(now, min(dues))
@@ -204,8 +210,7 @@ class Worker:
             self.executor.close(0.0)
 
     def _finish(self, grace: float, hurry: Callable[[], bool]) -> None:
-        held = [self._suspect] if self._suspect is not None and self._suspect.begun_at is None else []
-        self._hand_back([*self.executor.take_back(), *held])
+        self._hand_back([*self.executor.take_back(), *self._suspects.waiting])
         until = self.clock.now() + grace
         self.serve(lambda: not self._functions() or hurry() or self.clock.now() >= until)
         for work in self._functions():
@@ -246,7 +251,7 @@ class Worker:
                 work.stop = "its lease was lost"
             self._works.clear()
             self._outcomes.clear()
-            self._suspect = None
+            self._suspects = Suspects()
             if self.watch is not None:
                 self.watch.jobs.clear()
             self.id = self._new_id()
@@ -307,7 +312,8 @@ class Worker:
     # settling and leasing
 
     def _free(self) -> int:
-        return self.executor.slots - len(self.executor.begun()) - self.executor.waiting()
+        held = self.executor.waiting() + len(self._suspects.waiting)
+        return self.executor.slots - len(self.executor.begun()) - held
 
     def _ask(self) -> Ask | None:
         free = self._free()
@@ -366,12 +372,11 @@ class Worker:
         works = self._read(attempts)
         held.update([(work.attempt[:2], work) for work in works])
         self._progress_at = now
-        suspects = [work for work in works if work.attempt.rescues]
-        self.executor.submit([work for work in works if not work.attempt.rescues])
+        suspects = [w for w in works if w.attempt.rescues and retry.alone(w.node, w.attempt.rescues)]
         if suspects:
-            if self._suspect is None:
-                self._suspect = suspects.pop(0)
-            self._outcomes += [(work.attempt, Released("to be run alone")) for work in suspects]
+            self._suspects.take(suspects, now)
+            works = [work for work in works if work not in suspects]
+        self.executor.submit(works)
 
     def _read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works of attempts; those whose inputs cannot be read have failed, and are no danger to the others."""
@@ -385,13 +390,11 @@ class Worker:
             self._outcomes += [(attempts[0], Failed(f"its inputs cannot be read: {error}", final=True))]
         return []
 
-    def _try_suspect(self) -> None:
-        """A task that came back from a lost worker runs alone: if it kills this one too, it alone is to blame."""
-        work = self._suspect
-        if work is None:
-            return
-        if self._works.get(work.attempt.task) is not work:
-            self._suspect = None  # it has settled
-        elif work.begun_at is None and not self.executor.waiting() and len(self._functions()) == 1:
-            work.begun_at = self.clock.now()
-            self.executor.submit([work])
+    def _see_suspects(self, now: float) -> None:
+        """Begin one if nothing else runs here, or leave them to others if that does not come about."""
+        self._suspects.forget(lambda work: self._works.get(work.attempt.task) is work, now)
+        if self._suspects.waiting and len(self._functions()) == len(self._suspects.waiting):
+            self.executor.submit([self._suspects.begin(now)])
+        if given_up := self._suspects.give_up(now):
+            self._outcomes += [(work.attempt, Released("something long runs beside it")) for work in given_up]
+            self._settle(None, now)

@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,10 @@ from heliostat.loops.promote import Promote
 from heliostat.loops.sweep import Sweep
 from heliostat.outcome import Released, Succeeded
 from heliostat.perform import Performer
+from heliostat.queue import WorkerInfo
 from heliostat.registry import Registry
 from heliostat.repositories.directory import DirectoryRepository
+from heliostat.store import Ask
 from heliostat.stores.memory import MemoryStore
 from heliostat.worker import Worker
 
@@ -140,6 +143,21 @@ class Bench:
             raise AssertionError("it never rests")
         self.clock.time = until
 
+    def add(self, name: str, *nodes: str, **options: Any) -> RunHandle:
+        """Start a run of a workflow of such nodes."""
+        flow = Workflow(name, **options)
+        for node in nodes:
+            flow.node(lambda: None, name=node)
+        return self.engine.start(flow)
+
+    def lose(self, times: int) -> None:
+        """Let workers be lost with all that is ready."""
+        for number in range(times):
+            info = WorkerInfo(f"doomed {self.chance.random()} {number}")
+            self.store.beat(info, self.clock.time)
+            self.store.lease(Ask(info.id, self.registry.offers, 100), self.clock.time)
+            self.store.rescue([(info.id, 1)], self.clock.time)
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
@@ -252,3 +270,112 @@ def test_a_work_that_was_asked_to_stop_before_it_began_is_not_begun(bench: Bench
     work.stop = "its run is over"
     assert bench.perform(work) == Released("its run is over")
     assert called == []
+
+
+# what may be poison
+
+
+def test_a_task_that_was_rescued_once_runs_as_any_other(bench: Bench) -> None:
+    """A power cut is no poison."""
+    bench.add("first", "a", "b")
+    bench.lose(1)
+    worker, executor = bench.worker(slots=3)
+    bench.turn(worker)
+    assert begun(executor) == ["a", "b"]
+
+
+def test_a_task_that_was_rescued_twice_begins_alone(bench: Bench) -> None:
+    """What is short is waited for, and for ten seconds nothing runs beside it: by then poison would have shown."""
+    worker, executor = bench.worker(slots=3)
+    bench.add("early", "short")
+    bench.turn(worker)
+    bench.add("suspect", "x", "y")
+    bench.lose(2)
+    bench.turn(worker, 0.3)
+    bench.add("late", "z")
+    bench.turn(worker, 0.3)
+    assert begun(executor) == ["short"]
+    executor.end("short")
+    bench.turn(worker, 9.0)
+    assert begun(executor) == ["x"]
+    bench.turn(worker, 1.0)
+    assert begun(executor) == ["x", "z"]
+
+
+def test_suspects_begin_one_after_the_other(bench: Bench) -> None:
+    """As soon as the one before has ended."""
+    bench.add("suspect", "x", "y")
+    bench.lose(2)
+    worker, executor = bench.worker(slots=3)
+    bench.turn(worker)
+    executor.end("x")
+    bench.turn(worker)
+    assert begun(executor) == ["y"]
+    executor.end("y")
+    bench.add("late", "z")
+    bench.turn(worker, 0.3)
+    assert begun(executor) == ["z"]
+
+
+def test_a_suspect_that_cannot_be_alone_is_left_to_others_and_the_worker_goes_on(bench: Bench) -> None:
+    """Something long runs here; whoever has nothing to do takes the suspect."""
+    worker, executor = bench.worker(slots=3)
+    bench.add("early", "long")
+    bench.turn(worker, 5.0)
+    run = bench.add("suspect", "x")
+    bench.lose(2)
+    bench.turn(worker, 0.5)
+    bench.add("late", "z")
+    bench.turn(worker, 0.5)
+    assert begun(executor) == ["long", "z"]
+    bench.turn(worker, 0.2)
+    other, free = bench.worker(slots=3)
+    bench.turn(other, 0.1)
+    assert begun(free) == ["x"]
+    assert states(run) == ["x running"]
+
+
+def test_a_suspect_that_nobody_takes_hinders_nobody(bench: Bench) -> None:
+    """It waits in the worker's hand, is offered to others ever more rarely, and begins when the long one has ended."""
+    worker, executor = bench.worker(slots=3)
+    bench.add("early", "long")
+    bench.turn(worker, 5.0)
+    bench.add("suspect", "x")
+    bench.lose(2)
+    settles = []
+    settle = bench.store.settle
+    bench.store.settle = lambda *args: settles.append(args) or settle(*args)  # type: ignore[method-assign]
+    done = 0
+    for number in range(600):
+        bench.add("late", "z", version=str(number))
+        bench.turn(worker, 1.0)
+        done += "z" in begun(executor)
+        executor.end("z")
+    assert done > 580
+    handed_back = [outcome for args in settles for _, outcome in args[1] if isinstance(outcome, Released)]
+    assert 8 < len(handed_back) < 20
+    executor.end("long")
+    bench.turn(worker, 1.0)
+    assert begun(executor) == ["x"]
+
+
+def test_a_task_that_may_be_rescued_once_only_begins_alone_the_first_time(bench: Bench) -> None:
+    """So that it fails for nobody but itself."""
+    bench.add("suspect", "x", "y", rescues=2)
+    bench.lose(1)
+    worker, executor = bench.worker(slots=3)
+    bench.turn(worker)
+    assert begun(executor) == ["x"]
+
+
+def test_a_suspect_that_has_not_begun_is_handed_back_when_the_worker_stops(bench: Bench) -> None:
+    """At once, whatever else runs here."""
+    worker, _ = bench.worker(slots=3)
+    bench.add("early", "long")
+    bench.turn(worker)
+    run = bench.add("suspect", "x")
+    bench.lose(2)
+    bench.turn(worker, 0.3)
+    assert states(run) == ["x running"]
+    worker.stop(grace=0.0)
+    assert states(run) == ["x ready"]
