@@ -1,0 +1,77 @@
+"""Jobs as nodes of a workflow: what they are given, and what becomes of what they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import heliostat
+from heliostat import Context, Workflow
+from heliostat.engine import Engine
+from heliostat.run import RunState
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Give an engine that runs jobs on this machine."""
+    with heliostat.open("memory://", files=tmp_path) as opened:
+        yield opened
+
+
+def text_file(ctx: Context, name: str, text: str) -> Path:
+    """Make a small file in an attempt's directory."""
+    path = ctx.dir / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+# what a job is given
+
+
+def test_input_json_holds_the_message_and_all_that_the_job_waits_for(engine: Engine) -> None:
+    """After which nodes, and under which names: the command need not name them once more."""
+    flow = Workflow("flow")
+    flow.node(lambda: 1, name="a")
+    flow.node(lambda: [2, 3], name="b")
+    flow.node(lambda: None, name="c")
+    only = flow.job("only", "cp {input} {output}", after=["a", "c"], inputs={"two": "b"})
+    run = engine.run(flow, {"days": 4})
+    assert run.state is RunState.succeeded, run.info.reason
+    assert run.result(only) == {"message": {"days": 4}, "a": 1, "two": [2, 3], "c": None}
+
+
+def test_a_mapped_job_finds_its_item_in_input_json(engine: Engine) -> None:
+    """Under the name that map= gives it."""
+    flow = Workflow("flow")
+    flow.node(lambda: ["x", "y"], name="parts")
+    each = flow.job("each", ["cp", "{input}", "{output}"], map={"part": "parts"})
+    run = engine.run(flow)
+    assert run.state is RunState.succeeded, run.info.reason
+    assert run.result(each) == [{"message": None, "part": "x"}, {"message": None, "part": "y"}]
+
+
+def test_files_holds_the_files_of_all_that_the_job_waits_for(engine: Engine, tmp_path: Path) -> None:
+    """And of the message; the command need not name them once more."""
+    (tmp_path / "region.txt").write_text("region", "utf-8")
+    flow = Workflow("flow")
+
+    @flow.node
+    def terrain(ctx: Context) -> Path:
+        return text_file(ctx, "hill.txt", "hill")
+
+    listed = flow.job("listed", "ls {files} > found; cat {files}/hill.txt >> found", after=terrain, outputs="found")
+    run = engine.run(flow, {"region": tmp_path / "region.txt"})
+    assert run.state is RunState.succeeded, run.info.reason
+    with engine.around.repository.open(run.result(listed)) as left:
+        assert left.read() == b"hill.txt\nregion.txt\nhill"
+
+
+def test_a_job_that_uses_neither_is_given_what_it_names(engine: Engine) -> None:
+    """Nothing is read for it that nobody wants."""
+    flow = Workflow("flow")
+    flow.node(lambda: 1, name="a")
+    flow.job("only", "true", after="a")
+    assert flow.graph.inputs("only") == ()
+    assert not flow.graph["only"].takes_message
