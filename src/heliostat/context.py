@@ -19,7 +19,7 @@ from heliostat.errors import BadInput, NotFound, Stopped, TaskError
 from heliostat.graph import Arity, Node, On
 from heliostat.outcome import Failure
 from heliostat.run import RunState, public_id, task_id
-from heliostat.signature import check_start, local, revive
+from heliostat.signature import check_start, local, revive, with_defaults
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -194,6 +194,7 @@ class Context:
         last = None if then is None else self._handler(then, "tell")
         text = self.encode(message, f"message to {graph.name}")
         check_start(graph, workflow.signatures, text)
+        text = with_defaults(graph, workflow.signatures, text)
         self._around.offer(workflow)
         run = self._around.ids.run()
         effect = Start(run, graph, text, name, priority, last.name if last else None, idempotency_key)

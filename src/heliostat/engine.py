@@ -17,7 +17,7 @@ from heliostat.errors import BadInput, NotFound, RunFailed, Taken
 from heliostat.graph import Graph
 from heliostat.inputs import node_result, result_of
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
-from heliostat.signature import check_start, revive
+from heliostat.signature import check_start, revive, with_defaults
 from heliostat.store import Answer, Command, Entry, Pause, Register
 from heliostat.task import TaskState
 from heliostat.workflow import NodeHandle, Workflow
@@ -133,6 +133,7 @@ class Engine:
         text = self._encode(message, "message")
         target = to.name if isinstance(to, NodeHandle) else to
         check_start(graph, workflow.signatures, text, target)
+        text = with_defaults(graph, workflow.signatures, text)
         codec.encode([name, key], "name or idempotency_key")
         run = self.around.ids.run()
         return Start(run, graph, text, name, priority, None, key, target)

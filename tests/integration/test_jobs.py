@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,50 @@ def test_a_job_that_uses_neither_is_given_what_it_names(engine: Engine) -> None:
     flow.job("only", "true", after="a")
     assert flow.graph.inputs("only") == ()
     assert not flow.graph["only"].takes_message
+
+
+@dataclass
+class Region:
+    """A message with a default."""
+
+    name: str
+    days: int = 3
+
+
+@dataclass
+class Other:
+    """The same message in other eyes."""
+
+    name: str
+    hours: int = 5
+
+
+def test_a_job_sees_the_defaults_of_the_message(engine: Engine) -> None:
+    """A start with data is as good as one with the author's class."""
+    flow = Workflow("flow")
+
+    @flow.node
+    def reads(message: Region) -> int:
+        return message.days
+
+    said = flow.job("said", "echo {message.name} {message.days} > said; cp {input} {output}", outputs="said")
+    for message in ({"name": "pisa"}, Region("pisa")):
+        run = engine.run(flow, message)
+        assert run.state is RunState.succeeded, run.info.reason
+        assert run.result(said) == {"message": {"name": "pisa", "days": 3}}
+
+
+def test_a_message_that_two_classes_describe_reaches_the_job_as_it_was_given(engine: Engine) -> None:
+    """Whose defaults should it be?"""
+    flow = Workflow("flow")
+    flow.node(lambda message: None, name="any")
+    one = flow.job("one", "cp {input} {output}")
+
+    @flow.node
+    def first(message: Region) -> None: ...
+
+    @flow.node
+    def second(message: Other) -> None: ...
+
+    run = engine.run(flow, {"name": "pisa"})
+    assert run.result(one) == {"message": {"name": "pisa"}}
