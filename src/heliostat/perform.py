@@ -83,12 +83,7 @@ class Performer:
     def _outcome(self, answer: object, work: Work, context: Context) -> Outcome:
         if type(answer) in _ANSWERS:
             return self._answered(answer, context)
-        result = context.encode(answer, "result")
-        if isinstance(answer, (list, tuple)):
-            return Succeeded(result, context.finish(), width=len(answer))
-        if answer is not None and (other := work.graph.listed.get(work.node.name)) is not None:
-            return Failed(f"returned {type(answer).__name__}, but {other} goes over its list", final=True)
-        return Succeeded(result, context.finish(), answer if isinstance(answer, str) else None)
+        return succeeded(work, context.encode(answer, "result"), answer, context)
 
     def _answered(self, answer: object, context: Context) -> Outcome:
         match answer:
@@ -100,6 +95,15 @@ class Performer:
                 return Failed(reason, final=True)
             case _:
                 raise TypeError(answer)
+
+
+def succeeded(work: Work, result: str, value: object, context: Context) -> Outcome:
+    """The outcome of an attempt with a result, as text and as value; a failure if another node wants a list of it."""
+    if isinstance(value, (list, tuple)):
+        return Succeeded(result, context.finish(), width=len(value))
+    if value is not None and (other := work.graph.listed.get(work.node.name)) is not None:
+        return Failed(f"returned {type(value).__name__}, but {other} goes over its list", final=True)
+    return Succeeded(result, context.finish(), value if isinstance(value, str) else None)
 
 
 def arguments(signature: Signature, work: Work, context: Context) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from heliostat.errors import BadInput, OperatorError
 from heliostat.executor import Submitted, Work
 from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, JobRequest, JobState, Observation, later
-from heliostat.outcome import Failed, Outcome, Succeeded
+from heliostat.outcome import Failed, Outcome
+from heliostat.perform import succeeded
 from heliostat.run import public_id, task_id
 from heliostat.signature import revive
 from heliostat.task import AttemptState
@@ -142,15 +143,8 @@ class Jobs:
         result = context.encode(left.outputs, "outputs")
         if left.output is not None:
             result = codec.accept(left.output, "output.json")
-        value = codec.decode(result)
-        outcome = Succeeded(
-            result,
-            context.finish(),
-            value if isinstance(value, str) else None,
-            len(value) if isinstance(value, list) else None,
-        )
         shutil.rmtree(work.job / FILES, ignore_errors=True)
-        return outcome
+        return succeeded(work, result, codec.decode(result), context)
 
 
 def _reason(left: Collected) -> str:

@@ -123,3 +123,21 @@ def test_a_message_that_two_classes_describe_reaches_the_job_as_it_was_given(eng
 
     run = engine.run(flow, {"name": "pisa"})
     assert run.result(one) == {"message": {"name": "pisa"}}
+
+
+def test_a_job_that_gave_no_list_cannot_be_gone_over(engine: Engine) -> None:
+    """As for a function, it is a failure that names who wants the list; it is not taken for an empty one."""
+    flow = Workflow("flow")
+    tiles = flow.job("tiles", "echo 3 > {output}")
+    flow.node(lambda tile: tile, name="each", map={"tile": tiles})
+    run = engine.run(flow)
+    assert run.state is RunState.failed
+    assert run.info.reason == "tiles: returned int, but each goes over its list"
+
+
+def test_a_job_that_gave_a_list_is_gone_over(engine: Engine) -> None:
+    """Of whatever is in it."""
+    flow = Workflow("flow")
+    tiles = flow.job("tiles", "echo '[1, 2]' > {output}")
+    each = flow.node(lambda tile: tile + 1, name="each", map={"tile": tiles})
+    assert engine.run(flow).result(each) == [2, 3]
