@@ -10,6 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from heliostat import codec
 from heliostat import job as jobs
@@ -129,7 +130,7 @@ class Jobs:
                 texts[given.parameter] = (settled and settled.result) or "null"
         values = {name: revive(text, bring) for name, text in texts.items()}
         inner = ",".join(f"{codec.encode(name, name)}:{text}" for name, text in texts.items())
-        (directory / INPUT).write_text("{" + inner + "}", "utf-8")
+        _write_once(directory / INPUT, "{" + inner + "}")
         return values
 
     def collect(self, work: Work, context: Context) -> Outcome:
@@ -145,6 +146,14 @@ class Jobs:
             result = codec.accept(left.output, "output.json")
         shutil.rmtree(work.job / FILES, ignore_errors=True)
         return succeeded(work, result, codec.decode(result), context)
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Make a file with all its text; one that is there may be read by a job just now, and says the same."""
+    if not path.exists():
+        mine = path.with_name(f".{path.name}.{uuid4().hex}")
+        mine.write_text(text, "utf-8")
+        mine.replace(path)
 
 
 def _reason(left: Collected) -> str:

@@ -11,7 +11,10 @@ import pytest
 import heliostat
 from heliostat import Context, Workflow
 from heliostat.engine import Engine
+from heliostat.inputs import Inputs
 from heliostat.run import RunState
+from heliostat.store import Ask
+from heliostat.watch import Jobs
 
 
 @pytest.fixture
@@ -141,3 +144,23 @@ def test_a_job_that_gave_a_list_is_gone_over(engine: Engine) -> None:
     tiles = flow.job("tiles", "echo '[1, 2]' > {output}")
     each = flow.node(lambda tile: tile + 1, name="each", map={"tile": tiles})
     assert engine.run(flow).result(each) == [2, 3]
+
+
+# adoption
+
+
+def test_adopting_a_job_leaves_its_input_alone(engine: Engine) -> None:
+    """The job may be reading it."""
+    flow = Workflow("flow")
+    only = flow.job("only", "cp {input} {output}")
+    run = engine.start(flow, {"days": 4})
+    [attempt] = engine.store.lease(Ask("w", frozenset({flow.graph.id}), 1), engine.around.clock.now())
+    [work] = Inputs(engine.store, engine.registry).read([attempt])
+    jobs = Jobs(engine.worker().watch._batch, engine.around)  # type: ignore[union-attr]
+    given = jobs.submit(work, None, {}).directory / "input.json"
+    before = given.stat()
+    jobs.submit(work, None, {})
+    assert (given.stat().st_ino, given.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    engine.work(until=(given.parent / "job.exit_code").exists)
+    assert (given.parent / "output.json").read_text() == '{"message":{"days":4}}'
+    assert run.graph[only.name].takes_message
