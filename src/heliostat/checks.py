@@ -34,6 +34,8 @@ def _running(why: Why, now: float) -> str:
     held = f"running since {_ago(now - (task.started_at or now))} on worker {task.worker} (attempt {task.count})"
     if not any(worker.id == task.worker and worker.state != "lost" for worker in why.workers):
         return f"{held}, which shows no life; it will be rescued"
+    if why.run.state.final and not why.graph[task.node].epilogue:
+        return f"{held}; run {public_id(why.run.id)} {why.run.state.over}: it is to stop"
     if task.rescues and retry.alone(why.graph[task.node], task.rescues):
         return f"{held}; {_lost(task.rescues)} before, so it begins when nothing else runs there"
     return held

@@ -223,12 +223,12 @@ class Engine:
 
     def _accept(self, command: Command) -> Answer:
         answer = self.store.accept([command], self.around.clock.now())[0]
-        self._ring()
+        self._ring(ended=isinstance(command.verb, End))
         return answer
 
-    def _ring(self) -> None:
+    def _ring(self, *, ended: bool = False) -> None:
         if self._worker is not None:
-            self._worker.ring()
+            self._worker.ring(ended=ended)
 
 
 class RunHandle:

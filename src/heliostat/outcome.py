@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from heliostat import codec
-from heliostat.effects import Effect, Send
+from heliostat.effects import Effect, End, Send
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
@@ -130,6 +130,13 @@ class Rescued:
 
 
 Outcome: TypeAlias = Succeeded | Snoozed | Skipped | Failed | Released | Rescued
+
+
+def ends(outcome: Outcome) -> bool:
+    """Whether an outcome may end its run."""
+    if isinstance(outcome, Failed):
+        return outcome.retry_at is None
+    return any(isinstance(effect, End) for effect in getattr(outcome, "effects", ()))
 
 
 def times(outcome: Outcome) -> list[float]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heliostat import retry
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -30,11 +32,15 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self.waiting) or self._alone is not None or self._aside_until > 0.0
 
-    def take(self, works: list[Work], now: float) -> None:
-        """Hold further ones."""
+    def take(self, works: list[Work], now: float) -> list[Work]:
+        """Hold those of the works that are suspects; answers the others."""
+        found = [work for work in works if work.attempt.rescues and retry.alone(work.node, work.attempt.rescues)]
+        if not found:
+            return works
         if not self.waiting:
             self._until = now + self._patience
-        self.waiting += works
+        self.waiting += found
+        return [work for work in works if work not in found]
 
     def forget(self, held: Callable[[Work], bool], now: float) -> None:
         """Let go of what has settled, of the one that has been alone for long enough, and of times that are over."""

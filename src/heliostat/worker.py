@@ -19,7 +19,7 @@ from heliostat.alive import birth
 from heliostat.errors import StoreUnavailable
 from heliostat.executor import Submitted
 from heliostat.inputs import Inputs
-from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Succeeded, times
+from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Succeeded, ends, times
 from heliostat.queue import WorkerInfo
 from heliostat.store import Ask
 from heliostat.suspect import Suspects
@@ -98,7 +98,7 @@ class Worker:
         self._dues: dict[int, float] = {}
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._mean, self._turn = IDLE_SECONDS[0], 1.0, 0
-        self._found_nothing = self._unheard = self._rung = False
+        self._found_nothing = self._unheard = self._rung = self._over = False
         self._cycle = threading.Lock()  # who holds it ticks
         self._serving, self._due, self._wakes_at = False, 0.0, 0.0
         self._trouble: BaseException | None = None
@@ -112,7 +112,8 @@ class Worker:
         """One turn: show life, do duties, settle what has ended, lease what is next; answers when to come again."""
         if self._rung:
             self._rung, self._poll_at, self._idle = False, 0.0, IDLE_SECONDS[0]
-        if now >= self._beat_at:
+        if now >= self._beat_at or self._over:
+            self._over = False
             self._beat(now)
         for position, loop in enumerate(self.loops):
             if now >= self._dues.get(position, 0.0):
@@ -125,7 +126,7 @@ class Worker:
         if self._suspects:
             self._see_suspects(now)
             closed_until = self._suspects.closed_until(now, self.executor.begun())
-        dues = [self._beat_at, *self._dues.values(), *self._time_outs()]
+        dues = [now if self._over else self._beat_at, *self._dues.values(), *self._time_outs()]
         if self.watch is not None and self.watch.jobs:
             dues.append(self.watch.due)
         if not self.stopping and self._free() > 0:
@@ -190,9 +191,9 @@ class Worker:
         """Whether it holds attempts of a run."""
         return any(task[0] == run for task in self._works)
 
-    def ring(self) -> None:
-        """Have it look for work at once."""
-        self._rung, self._found_nothing = True, False
+    def ring(self, *, ended: bool = False) -> None:
+        """Have it look for work at once; and if a run has ``ended``, ask at once what is to stop."""
+        self._rung, self._found_nothing, self._over = True, False, self._over or ended
         self.bell.set()
 
     @property
@@ -342,6 +343,8 @@ class Worker:
         special = [outcome for _, outcome in outcomes if type(outcome) is not Succeeded or outcome.effects]
         if later := [due for outcome in special for due in times(outcome)]:
             self._expect(min(later))
+        if special and any(ends(outcome) and self.holds(attempt.run) for attempt, outcome in outcomes):
+            self._over = True
         self._take(batch.leased, now)
         if ask is not None:
             self._unheard = False
@@ -372,11 +375,7 @@ class Worker:
         works = self._read(attempts)
         held.update([(work.attempt[:2], work) for work in works])
         self._progress_at = now
-        suspects = [w for w in works if w.attempt.rescues and retry.alone(w.node, w.attempt.rescues)]
-        if suspects:
-            self._suspects.take(suspects, now)
-            works = [work for work in works if work not in suspects]
-        self.executor.submit(works)
+        self.executor.submit(self._suspects.take(works, now))
 
     def _read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works of attempts; those whose inputs cannot be read have failed, and are no danger to the others."""

@@ -13,20 +13,23 @@ import pytest
 from heliostat import Context, Retry, Snooze, Workflow
 from heliostat.clock import Ids
 from heliostat.context import Surroundings
+from heliostat.effects import End
 from heliostat.engine import Engine, RunHandle
 from heliostat.executor import Answered, Work
 from heliostat.executors.inline import InlineExecutor
 from heliostat.loops.promote import Promote
 from heliostat.loops.sweep import Sweep
-from heliostat.outcome import Released, Succeeded
+from heliostat.outcome import Failed, Outcome, Released, Succeeded
 from heliostat.perform import Performer
 from heliostat.queue import WorkerInfo
 from heliostat.registry import Registry
 from heliostat.repositories.directory import DirectoryRepository
+from heliostat.run import RunState
 from heliostat.store import Ask
 from heliostat.stores.memory import MemoryStore
 from heliostat.worker import Worker
 
+NOTHING = Succeeded()
 BEGINNING = 1_800_000_000.0  #: when every story begins
 
 
@@ -70,11 +73,11 @@ class Slots:
             work.begun_at = self._clock.now()
             self._begun.append(work)
 
-    def end(self, *nodes: str) -> None:
-        """Let the works of nodes succeed."""
+    def end(self, *nodes: str, outcome: Answered = NOTHING) -> None:
+        """Let the works of nodes come out so."""
         for work in [work for work in self._begun if work.node.name in nodes]:
             self._begun.remove(work)
-            self._box.append((work, Succeeded()))
+            self._box.append((work, outcome))
         self._begin()
 
     def collect(self) -> list[tuple[Work, Answered]]:
@@ -270,6 +273,28 @@ def test_a_work_that_was_asked_to_stop_before_it_began_is_not_begun(bench: Bench
     work.stop = "its run is over"
     assert bench.perform(work) == Released("its run is over")
     assert called == []
+
+
+def test_a_cancel_from_the_same_process_is_heard_at_once(bench: Bench) -> None:
+    """The function need not wait for its worker's next heartbeat."""
+    run = bench.add("flow", "only")
+    worker, executor = bench.worker()
+    bench.turn(worker, 1.0)
+    bench.engine._worker = worker
+    run.cancel("enough")
+    bench.turn(worker)
+    assert [work.stop for work in executor.begun()] == ["its run is over"]
+
+
+@pytest.mark.parametrize("outcome", [Failed("no", final=True), Succeeded(effects=(End(RunState.succeeded),))])
+def test_an_end_that_a_function_brings_about_is_heard_beside_it_at_once(bench: Bench, outcome: Outcome) -> None:
+    """By those of the same run that its own worker runs."""
+    bench.add("flow", "a", "b")
+    worker, executor = bench.worker()
+    bench.turn(worker, 1.0)
+    executor.end("a", outcome=outcome)
+    bench.turn(worker)
+    assert [work.stop for work in executor.begun()] == ["its run is over"]
 
 
 # what may be poison

@@ -258,3 +258,5 @@ def test_p04_the_worker_of_an_ended_run_is_asked_to_stop(hand: Hand) -> None:
     [tidy] = hand.lease()
     assert tidy.node == "tidy"
     assert hand.beat("w") == frozenset({attempt.task})
+    assert hand.explain(run, attempt.number).endswith(f"; run {hand.run(run).public} was cancelled: it is to stop")
+    assert hand.explain(run, tidy.number) == "running since 0.0 s on worker w (attempt 1)"
