@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,8 +145,7 @@ class Context:
         if self._directory is None:
             directory = self._around.attempt_directory(self._work)
             shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir(parents=True)
-            self._directory = directory
+            self._directory = _made(directory)
         return self._directory
 
     # messages and runs
@@ -342,6 +342,16 @@ class Context:
         """The attempt's directory has served."""
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
+            with suppress(OSError):  # other attempts of the run still have theirs
+                self._directory.parent.rmdir()
+
+
+def _made(directory: Path) -> Path:
+    """A new directory; again if its parent went just now, with the last attempt that had one there."""
+    while True:
+        with suppress(FileNotFoundError):
+            directory.mkdir(parents=True)
+            return directory
 
 
 def _word(value: object, where: str) -> str:

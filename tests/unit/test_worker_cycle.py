@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Sequence
@@ -111,6 +112,7 @@ class Bench:
     """A database in memory, and workers on it that a test turns by hand."""
 
     def __init__(self, files: Path) -> None:
+        self.files = files
         self.clock, self.store, self.chance = Watchless(), MemoryStore(), random.Random(1)
         self.registry = Registry(self.store.graph)
         around = Surroundings(
@@ -404,3 +406,40 @@ def test_a_suspect_that_has_not_begun_is_handed_back_when_the_worker_stops(bench
     assert states(run) == ["x running"]
     worker.stop(grace=0.0)
     assert states(run) == ["x ready"]
+
+
+# what is left behind
+
+
+def test_the_directories_of_attempts_are_gone_with_them(bench: Bench) -> None:
+    """Of the run too, when none of its attempts has one any more."""
+    flow = Workflow("flow")
+
+    @flow.node
+    def writes(ctx: Context) -> None:
+        (ctx.dir / "file").write_text("something", "utf-8")
+
+    run = bench.engine.run(flow)
+    assert states(run) == ["writes succeeded"]
+    assert list((bench.files / "attempts").iterdir()) == []
+
+
+def test_a_directory_is_made_though_its_parent_is_just_being_removed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another attempt of the same run, which was the last to have one."""
+    flow = Workflow("flow")
+    flow.node(lambda ctx: ctx.dir.is_dir(), name="only")
+    mkdir, removed = os.mkdir, []
+
+    def late(path: Path, mode: int = 0o777) -> None:
+        parent = Path(path).parent
+        if parent.parent.name == "attempts" and parent.exists() and not removed:
+            removed.append(parent)
+            parent.rmdir()
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", late)
+    run = bench.engine.run(flow)
+    assert run.result() is True
+    assert removed
