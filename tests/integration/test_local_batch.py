@@ -351,7 +351,8 @@ def test_a_job_that_cannot_be_started_says_why(jobs: Jobs, monkeypatch: pytest.M
         jobs.batch.submit(JobRequest("key", str(jobs.root / "file"), "true"))
     directory = jobs.new()
     with monkeypatch.context() as patch:
-        patch.setattr(local, "WRAPPER", local.WRAPPER.replace("command -p ln", "command -p ln /nowhere"))
+        broken = local.wrapper().replace("command -p ln", "command -p ln /nowhere")
+        patch.setattr(local, "wrapper", lambda: broken)
         with pytest.raises(OperatorError, match=r"job key: cannot start in .*: ln: .*"):
             jobs.batch.submit(JobRequest("key", str(directory), "true"))
     assert jobs.see(directory).state is JobState.submitted
@@ -413,7 +414,7 @@ def test_a_job_that_was_cancelled_before_it_began_never_begins(jobs: Jobs) -> No
     jobs.batch.submit(JobRequest("key", str(directory), "touch ran"))
     assert jobs.see(directory) == Observation(JobState.ended, None, "cancelled before it began")
     (directory / "job.command").write_text("touch ran")
-    (directory / "job.sh").write_text(local.WRAPPER)
+    (directory / "job.sh").write_text(local.wrapper())
     subprocess.run(["sh", "job.sh", "", "", ""], cwd=directory, check=True, capture_output=True)
     assert not (directory / "ran").exists()
 
