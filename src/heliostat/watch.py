@@ -14,10 +14,11 @@ from uuid import uuid4
 
 from heliostat import codec
 from heliostat import job as jobs
+from heliostat.batch import JobRequest, JobState, Observation, later
 from heliostat.errors import BadInput, OperatorError
 from heliostat.executor import Submitted, Work
 from heliostat.graph import Arity
-from heliostat.job import FILES, INPUT, JobRequest, JobState, Observation, later
+from heliostat.job import FILES, INPUT
 from heliostat.outcome import Failed, Outcome
 from heliostat.perform import succeeded
 from heliostat.run import public_id, task_id

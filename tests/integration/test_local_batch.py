@@ -14,11 +14,11 @@ from typing import TypeVar, cast
 
 import pytest
 
-from heliostat.batch import Batch
+from heliostat.batch import Batch, JobRequest, JobState, Observation
 from heliostat.batches import local
 from heliostat.batches.local import LocalBatch
 from heliostat.errors import OperatorError
-from heliostat.job import JobRequest, JobSpec, JobState, Observation, Value, render
+from heliostat.job import JobSpec, Value, render
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 20
 SUBMITTER = """
 import os, signal, sys
 from heliostat.batches import local
-from heliostat.job import JobRequest
+from heliostat.batch import JobRequest
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -52,7 +52,7 @@ sys.stdin.read()
 SUBMITTERS = """
 import itertools, os, pathlib, signal, sys
 from heliostat.batches.local import LocalBatch
-from heliostat.job import JobRequest
+from heliostat.batch import JobRequest
 
 def submit(number):
     return LocalBatch().submit(JobRequest("key", str(root / str(number)), "echo run >> runs; echo said"))

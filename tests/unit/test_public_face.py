@@ -32,7 +32,6 @@ LARGER: dict[str, str] = {
     "cli/shapes.py": "what every command writes as JSON: one file is the reference for programs that read it",
     "cli/worker.py:start": "a line for each option that people may type, and their checks",
     "context.py:Context": "all that a function may ask for, on one page",
-    "job.py": "the shell's grammar stands beside the templates that it judges",
     "stores/commit.py": "the life of a task, told once for all databases; in two files nobody could follow it",
     "stores/commit.py:Commit": "its steps share what a commit has added up so far",
     "stores/commit.py:Commit._insert": "a line for each column of the row",

@@ -30,14 +30,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from heliostat.batch import Collected, gather
+from heliostat.batch import Collected, JobState, Observation, gather
 from heliostat.errors import OperatorError
-from heliostat.job import JobState, Observation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heliostat.job import JobRequest, JobSpec
+    from heliostat.batch import JobRequest
+    from heliostat.job import JobSpec
 
 #: Names in a job's directory, as ``job.sh`` writes them too.
 JOB, COMMAND, CLAIM, STOP, EXIT_CODE = "job.sh", "job.command", "job.claim", "job.stop", "job.exit_code"
