@@ -318,7 +318,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "run states": lambda: states("run", "RunState", "RUN_MOVES"),
     "run moves": lambda: diagram("run", "RunState", "RUN_MOVES", "pending active"),
     "attempt states": lambda: meanings("task", "AttemptState", "an attempt was"),
-    "job states": lambda: meanings("job", "JobState", "a job is"),
+    "job states": lambda: meanings("batch", "JobState", "a job is"),
     "error tree": error_tree,
     "error table": error_table,
     "limits": limits,

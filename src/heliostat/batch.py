@@ -1,25 +1,89 @@
-"""The seam to batch systems: local processes, Slurm, PBS. The docstrings of ``Batch`` are the contract."""
+"""The seam to batch systems: local processes, Slurm, PBS. The docstrings of ``Batch`` are the contract.
+
+A job goes in as a request, and is seen as observations of its state.
+"""
 
 from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from heliostat.codec import LIMIT_BYTES
 from heliostat.job import FILES, INPUT, OUTPUT, many, patterns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from heliostat.job import JobRequest, JobSpec, Observation
+    from heliostat.job import JobSpec
 
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
 TAIL_LINES, TAIL_BYTES = 20, 16 << 10
 
 Output: TypeAlias = "Path | tuple[Path, ...]"
+
+
+class JobState(StrEnum):
+    """Where a job stands: submitted < running < lost < ended. The comment says what was seen."""
+
+    unknown = "unknown"  # it could not be observed; says nothing, moves nothing
+    submitted = "submitted"  # the batch system has it and it has not begun
+    running = "running"  # it has begun
+    lost = "lost"  # it is gone and left no exit code: concluded from silence, so an exit code disproves it
+    ended = "ended"  # by itself, by a signal or by a time-out; final
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more is to be expected."""
+        return self in (JobState.ended, JobState.lost)
+
+
+_J = JobState
+#: From each state, the states an observation may move a job to.
+JOB_MOVES: dict[JobState, frozenset[JobState]] = {
+    _J.unknown: frozenset({_J.submitted, _J.running, _J.lost, _J.ended}),
+    _J.submitted: frozenset({_J.running, _J.lost, _J.ended}),
+    _J.running: frozenset({_J.lost, _J.ended}),
+    _J.lost: frozenset({_J.ended}),
+    _J.ended: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen of a job. ``exit_code`` is None where there is none; ``reason`` is for people."""
+
+    state: JobState
+    exit_code: int | None = None
+    reason: str | None = None
+    timed_out: bool = False
+
+
+def later(old: Observation, new: Observation) -> Observation:
+    """The one that counts: whatever the order in which observations arrive, the state comes out the same."""
+    if new.state in JOB_MOVES[old.state]:
+        return new
+    return new if new.state is old.state and not old.state.final else old  # the reason for waiting may change
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What a batch system is asked to run.
+
+    ``key`` is the attempt's id, for people; ``directory`` is where the job runs and what it is known by;
+    ``command`` is text for ``/bin/sh`` or arguments; ``resources`` is what the node asked for; ``timeout`` is
+    in seconds from its begin.
+    """
+
+    key: str
+    directory: str
+    command: str | tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    resources: object | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

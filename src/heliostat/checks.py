@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heliostat import codec
+from heliostat import codec, retry
 from heliostat.graph import Arity, On
 from heliostat.run import RunState, public_id
 from heliostat.task import TaskState
@@ -31,11 +31,7 @@ def explain(why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None
         case TaskState.ready:
             return _ready(why)
         case TaskState.running:
-            held = (
-                f"running since {_ago(now - (task.started_at or now))} on worker {task.worker} (attempt {task.count})"
-            )
-            known = any(worker.id == task.worker and worker.state != "lost" for worker in why.workers)
-            return held if known else f"{held}, which shows no life; it will be rescued"
+            return _running(why, now)
         case _:
             return _ended(why, came or {})
 
@@ -68,6 +64,22 @@ def _missed(node: Node, came: Mapping[str, tuple[TaskState, str | None]]) -> str
 
 def _short(text: str | None) -> str:
     return str(text) if len(str(text)) <= 40 else f"{str(text)[:39]}…"
+
+
+def _running(why: Why, now: float) -> str:
+    task = why.task
+    held = f"running since {_ago(now - (task.started_at or now))} on worker {task.worker} (attempt {task.count})"
+    if not any(worker.id == task.worker and worker.state != "lost" for worker in why.workers):
+        return f"{held}, which shows no life; it will be rescued"
+    if why.run.state.final and not why.graph[task.node].epilogue:
+        return f"{held}; run {public_id(why.run.id)} {why.run.state.over}: it is to stop"
+    if task.rescues and retry.alone(why.graph[task.node], task.rescues):
+        return f"{held}; {_lost(task.rescues)} before, so it begins when nothing else runs there"
+    return held
+
+
+def _lost(times: int) -> str:
+    return f"lost with its worker {times} time{'s' if times > 1 else ''}"
 
 
 def _pending(why: Why) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 LIMIT_BYTES = 1 << 20  #: the largest message, result or record: 1 MiB of UTF-8
+WORDS = 4000  #: characters of a reason or an error, at most
 DEPTH = 100  #: deeper nesting is refused, in writing and in reading
 LETTERS = 500  #: the longest name or key: four bytes each still fit into an index
 _INT64 = 1 << 63
@@ -125,6 +126,11 @@ def _text(value: str, where: str) -> str:
     if "\0" in value:
         raise BadInput(f"{where}: a NUL character cannot be stored; remove it or encode the bytes")
     return value
+
+
+def legible(words: object) -> str:
+    """What somebody said, as text that every database takes: at most 4,000 characters, NUL and surrogates replaced."""
+    return str(words)[:WORDS].replace("\0", "\\0").encode("utf-8", "replace").decode()
 
 
 def _key(key: object, where: str) -> str:

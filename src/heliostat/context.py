@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from heliostat.graph import Arity, Graph, Node, On, named
 from heliostat.outcome import Failure
 from heliostat.repository import check_files
 from heliostat.run import RunState, public_id, task_id
-from heliostat.signature import check_sent, check_start, local, revive
+from heliostat.signature import check_sent, check_start, local, revive, with_defaults
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -148,8 +149,7 @@ class Context:
         if self._directory is None:
             directory = self._around.attempt_directory(self._work)
             shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir(parents=True)
-            self._directory = directory
+            self._directory = _made(directory)
         return self._directory
 
     # messages and runs
@@ -198,6 +198,7 @@ class Context:
         last = None if then is None else self._handler(then, "tell")
         text = self.encode(message, f"message to {graph.name}")
         check_start(graph, workflow.signatures, text)
+        text = with_defaults(graph, workflow.signatures, text)
         self._around.offer(workflow)
         run = self._around.ids.run()
         effect = Start(run, graph, text, name, priority, last.name if last else None, idempotency_key)
@@ -356,3 +357,13 @@ class Context:
         """The attempt's directory has served."""
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
+            with suppress(OSError):  # other attempts of the run still have theirs
+                self._directory.parent.rmdir()
+
+
+def _made(directory: Path) -> Path:
+    """A new directory; again if its parent went just now, with the last attempt that had one there."""
+    while True:
+        with suppress(FileNotFoundError):
+            directory.mkdir(parents=True)
+            return directory

@@ -17,7 +17,7 @@ from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
 from heliostat.repository import check_files
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
-from heliostat.signature import check_sent, check_start, revive
+from heliostat.signature import check_sent, check_start, revive, with_defaults
 from heliostat.store import Answer, Command, Pause, Register
 from heliostat.story import Line, story
 from heliostat.task import TaskState
@@ -143,6 +143,7 @@ class Engine:
         text = self._encode(message, "message")
         target = None if to is None else named(to, "to")
         check_start(graph, workflow.signatures, text, target)
+        text = with_defaults(graph, workflow.signatures, text)
         run = self.around.ids.run()
         return Start(run, graph, text, name, priority, None, key, target)
 
@@ -211,19 +212,36 @@ class Engine:
             run = until
             return lambda: not worker.holds(run.key) and run.over
         if until in (None, "idle"):
-            return lambda: worker.idle and not any(running for *_, running in self.store.queues())
+            return self._idle(worker)
         if callable(until):
             return until
         raise BadInput(f'work: until= is a run, "idle" or a function, not {until!r}')
 
+    def _idle(self, worker: Worker) -> Callable[[], bool]:
+        """Nothing runs anywhere, nothing waits for a time, and a look after that found nothing to do either."""
+        quiet = False
+
+        def idle() -> bool:
+            nonlocal quiet
+            before, quiet = quiet, worker.idle and self._nothing_goes_on()
+            if quiet and not before:
+                worker.ring()
+            return quiet and before
+
+        return idle
+
+    def _nothing_goes_on(self) -> bool:
+        running = any(running for _, _, running in self.store.queues())
+        return not running and self.store.promote(self.around.clock.now()) is None
+
     def _accept(self, command: Command) -> Answer:
         answer = self.store.accept([command], self.around.clock.now())[0]
-        self._ring()
+        self._ring(ended=isinstance(command.verb, End))
         return answer
 
-    def _ring(self) -> None:
+    def _ring(self, *, ended: bool = False) -> None:
         if self._worker is not None:
-            self._worker.ring()
+            self._worker.ring(ended=ended)
 
 
 class RunHandle:

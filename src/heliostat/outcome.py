@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from heliostat.effects import Effect
+from heliostat import codec
+from heliostat.effects import Effect, End, Send
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
@@ -98,6 +99,9 @@ class Skipped:
     reason: str
     effects: tuple[Effect, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", codec.legible(self.reason))
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -110,6 +114,9 @@ class Failed:
     retry_at: float | None = None
     how: AttemptState = AttemptState.failed
     final: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "error", codec.legible(self.error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,23 @@ class Rescued:
 
 
 Outcome: TypeAlias = Succeeded | Snoozed | Skipped | Failed | Released | Rescued
+
+
+def ends(outcome: Outcome) -> bool:
+    """Whether an outcome may end its run."""
+    if isinstance(outcome, Failed):
+        return outcome.retry_at is None
+    return any(isinstance(effect, End) for effect in getattr(outcome, "effects", ()))
+
+
+def times(outcome: Outcome) -> list[float]:
+    """The times for which an outcome asks."""
+    if isinstance(outcome, Failed):
+        return [] if outcome.retry_at is None else [outcome.retry_at]
+    if isinstance(outcome, Snoozed):
+        return [outcome.until]
+    effects = getattr(outcome, "effects", ())
+    return [effect.due_at for effect in effects if isinstance(effect, Send) and effect.due_at is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,9 @@ class Performer:
         self._registry, self._around, self._jobs = registry, around, jobs
 
     def __call__(self, work: Work) -> Answered:
-        """Run the attempt."""
+        """Run the attempt, unless it was asked to stop before it began; what a job left is looked at all the same."""
+        if work.stop is not None and work.job is None:
+            return Released(work.stop)
         context = Context(work, self._around, self._registry.signatures(work.attempt.graph))
         try:
             return self._performed(work, context)
@@ -83,12 +85,7 @@ class Performer:
     def _outcome(self, answer: object, work: Work, context: Context) -> Outcome:
         if type(answer) in _ANSWERS:
             return self._answered(answer, context)
-        result = context.encode(answer, "result")
-        if isinstance(answer, (list, tuple)):
-            return Succeeded(result, context.finish(), width=len(answer))
-        if answer is not None and (other := work.graph.listed.get(work.node.name)) is not None:
-            return Failed(f"returned {type(answer).__name__}, but {other} goes over its list", final=True)
-        return Succeeded(result, context.finish(), answer if isinstance(answer, str) else None)
+        return succeeded(work, context.encode(answer, "result"), answer, context)
 
     def _answered(self, answer: object, context: Context) -> Outcome:
         match answer:
@@ -100,6 +97,15 @@ class Performer:
                 return Failed(reason, final=True)
             case _:
                 raise TypeError(answer)
+
+
+def succeeded(work: Work, result: str, value: object, context: Context) -> Outcome:
+    """The outcome of an attempt with a result, as text and as value; a failure if another node wants a list of it."""
+    if isinstance(value, (list, tuple)):
+        return Succeeded(result, context.finish(), width=len(value))
+    if value is not None and (other := work.graph.listed.get(work.node.name)) is not None:
+        return Failed(f"returned {type(value).__name__}, but {other} goes over its list", final=True)
+    return Succeeded(result, context.finish(), value if isinstance(value, str) else None)
 
 
 def arguments(signature: Signature, work: Work, context: Context) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from heliostat.errors import NotFound, nearest
@@ -21,23 +22,31 @@ class Registry:
         self._fetch = fetch
         self._graphs: dict[int, Graph] = {}
         self._signatures: dict[int, dict[str, Signature]] = {}
+        self._offers: frozenset[int] = frozenset()
+        self._adding = threading.Lock()
 
     def add(self, workflow: Workflow) -> Graph:
         """Offer a workflow as it is defined now; answers its graph. Any thread may do so at any time."""
         graph = workflow.graph
-        self._graphs[graph.id] = graph
-        self._signatures = {**self._signatures, graph.id: dict(workflow.signatures)}
+        if graph.id in self._offers and self._graphs[graph.id] is graph:
+            return graph
+        signatures = dict(workflow.signatures)
+        with self._adding:
+            self._graphs[graph.id] = graph
+            self._signatures[graph.id] = signatures
+            if graph.id not in self._offers:
+                self._offers |= {graph.id}
         return graph
 
     @property
     def offers(self) -> frozenset[int]:
         """The graphs whose tasks can run here."""
-        return frozenset(self._signatures)
+        return self._offers
 
     @property
     def graphs(self) -> list[Graph]:
         """The graphs that were added."""
-        return [self._graphs[graph] for graph in self._signatures]
+        return [self._graphs[graph] for graph in tuple(self._signatures)]
 
     def named(self, name: str) -> Graph:
         """The newest added graph of a workflow; raises NotFound."""

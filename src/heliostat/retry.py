@@ -1,4 +1,4 @@
-"""The rule that says whether and when a failed task is tried again."""
+"""The rules that say whether, when and beside whom a task is tried again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from heliostat.codec import seconds
 
 if TYPE_CHECKING:
-    from heliostat.graph import Retry
+    from heliostat.graph import Node, Retry
+
+SUSPECT = 2  #: a task that was lost with its worker so often may be what ended them
 
 
 def delay(retry: Retry, failures: int, chance: float) -> float | None:
@@ -21,3 +23,12 @@ def delay(retry: Retry, failures: int, chance: float) -> float | None:
         return None
     grown = prod([float(retry.factor)] * min(failures, 60), start=seconds(retry.delay))  # infinite rather than an error
     return min(grown, seconds(retry.max_delay)) * (1 + retry.jitter * (2 * chance - 1))
+
+
+def alone(node: Node, rescues: int) -> bool:
+    """Whether a task begins alone, since it may be what ends its workers.
+
+    A power cut, which is no poison, costs one rescue. Where one more would be the last that the node has, it is alone
+    from the first on: so nothing fails for what ran beside it.
+    """
+    return rescues >= SUSPECT or 0 < rescues == node.rescues - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 from dataclasses import dataclass
@@ -203,6 +204,38 @@ def _strangers(node: Node, parameter: Parameter, text: str) -> known.Strangers:
     parameter.fit_message(value)
     found = known.strangers(parameter.annotation, value, parameter.name)
     return {field: names for field, names in found.items() if field != (parameter.name, node.serial)}
+
+
+def with_defaults(graph: Graph, signatures: Mapping[str, Signature], text: str) -> str:
+    """A message that was checked, as jobs want to read it: with the defaults that its class has for what it leaves out.
+
+    Functions get the class itself, but jobs get what is kept. So where one takes the message, and the functions
+    describe it by exactly one class (a dataclass, a Pydantic model), the class's defaults are kept with it. Nothing
+    that was given is changed.
+    """
+    if not any(node.job is not None and node.takes_message for node in graph.nodes):
+        return text
+    takers = [signature.message for signature in signatures.values() if signature.message is not None]
+    described = {taker.annotation: taker for taker in takers if _fields(taker.annotation)}
+    given = codec.decode(text)
+    if len(described) != 1 or not isinstance(given, dict):
+        return text
+    [taker] = described.values()
+    fitted = taker.fit(revive(text, _unbrought if taker.wants_path else None))
+    for name in _fields(taker.annotation):
+        if name not in given:
+            with contextlib.suppress(BadInput):  # a default that is no data, such as a Path
+                given[name] = codec.decode(codec.encode(getattr(fitted, name), name))
+    return codec.encode(given, "message")
+
+
+def _fields(annotation: Any) -> tuple[str, ...]:
+    """The names of the fields of a dataclass or a model; none of anything else."""
+    if not isinstance(annotation, type) or annotation is Artifact or get_origin(annotation) is not None:
+        return ()
+    if dataclasses.is_dataclass(annotation):
+        return tuple(field.name for field in dataclasses.fields(annotation))
+    return tuple(annotation.model_fields) if issubclass(annotation, BaseModel) else ()
 
 
 def _unbrought(artifact: Artifact) -> Path:

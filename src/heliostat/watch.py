@@ -11,14 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from heliostat import codec
 from heliostat import job as jobs
+from heliostat.batch import JobRequest, JobState, Observation, later
 from heliostat.errors import BadInput, OperatorError
 from heliostat.executor import Submitted, Work
 from heliostat.graph import Arity
-from heliostat.job import FILES, INPUT, OUTPUT, JobRequest, JobState, Observation, later
-from heliostat.outcome import Failed, Outcome, Succeeded
+from heliostat.job import FILES, INPUT, OUTPUT
+from heliostat.outcome import Failed, Outcome
+from heliostat.perform import succeeded
 from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
 from heliostat.signature import revive
@@ -142,7 +145,7 @@ class Jobs:
                 texts[given.parameter] = (settled and settled.result) or "null"
         values = {name: revive(text, bring) for name, text in texts.items()}
         inner = ",".join(f"{codec.encode(name, name)}:{text}" for name, text in texts.items())
-        (directory / INPUT).write_text("{" + inner + "}", "utf-8")
+        _write_once(directory / INPUT, "{" + inner + "}")
         return values
 
     def collect(self, work: Work, context: Context) -> Outcome:
@@ -156,15 +159,16 @@ class Jobs:
         result = context.encode(left.outputs, "outputs")
         if left.output is not None:
             result = check_files(codec.accept(left.output, OUTPUT), OUTPUT, self._around.repository)
-        value = codec.decode(result)
-        outcome = Succeeded(
-            result,
-            context.finish(),
-            value if isinstance(value, str) else None,
-            len(value) if isinstance(value, list) else None,
-        )
         shutil.rmtree(work.job / FILES, ignore_errors=True)
-        return outcome
+        return succeeded(work, result, codec.decode(result), context)
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Make a file with all its text; one that is there may be read by a job just now, and says the same."""
+    if not path.exists():
+        mine = path.with_name(f".{path.name}.{uuid4().hex}")
+        mine.write_text(text, "utf-8")
+        mine.replace(path)
 
 
 def _reason(left: Collected) -> str:

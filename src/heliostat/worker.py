@@ -12,17 +12,17 @@ import os
 import socket
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from heliostat import retry
 from heliostat.alive import birth
-from heliostat.effects import Send
 from heliostat.errors import StoreUnavailable
 from heliostat.executor import Submitted
 from heliostat.inputs import Inputs
-from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Snoozed, Succeeded
+from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Succeeded, ends, times
 from heliostat.queue import WorkerInfo
 from heliostat.store import Ask
+from heliostat.suspect import Suspects
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
@@ -46,12 +46,24 @@ WRITTEN_OFF = 16  #: a worker with so many threads that do not end exits, to be 
 AWAY_SECONDS = 1.0  #: the pause after the database could not be reached
 IDLE_SECONDS = (0.005, 0.25)  #: the pause between looks for work, growing while there is none
 
+UNSAID = Failed("its error could not be kept", final=True)  #: for a failure that the store would not take
+
 
 class Loop(Protocol):
     """A background duty."""
 
     def tick(self, now: float) -> float:
         """Do it, and answer when to be called again."""
+
+
+@runtime_checkable
+class Timed(Loop, Protocol):
+    """The duty that waits for times: it hears at once of those that its own worker has set."""
+
+    next_due: float | None  #: the next time that something waits for, as far as it knows
+
+    def expect(self, due: float) -> None:
+        """Something was put off until then, and it is to be called then."""
 
 
 class Worker:
@@ -82,11 +94,11 @@ class Worker:
         self.id = self._new_id()
         self._works: dict[tuple[int, int], Work] = {}
         self._outcomes: list[tuple[Attempt, Outcome]] = []
-        self._suspect: Work | None = None
+        self._suspects = Suspects()
         self._dues: dict[int, float] = {}
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._mean, self._turn = IDLE_SECONDS[0], 1.0, 0
-        self._found_nothing = self._unheard = self._rung = False
+        self._found_nothing = self._unheard = self._rung = self._over = False
         self._cycle = threading.Lock()  # who holds it ticks
         self._serving, self._due, self._wakes_at = False, 0.0, 0.0
         self._trouble: BaseException | None = None
@@ -100,21 +112,27 @@ class Worker:
         """One turn: show life, do duties, settle what has ended, lease what is next; answers when to come again."""
         if self._rung:
             self._rung, self._poll_at, self._idle = False, 0.0, IDLE_SECONDS[0]
-        if now >= self._beat_at:
+        if now >= self._beat_at or self._over:
+            self._over = False
             self._beat(now)
         for position, loop in enumerate(self.loops):
             if now >= self._dues.get(position, 0.0):
                 self._dues[position] = loop.tick(now)
         self._outcomes += self._ended(now)
-        ask = None if self.stopping or self._suspect is not None else self._ask()
+        closed_until = self._suspects.closed_until(now, self.executor.begun()) if self._suspects else 0.0
+        ask = None if self.stopping or now < closed_until else self._ask()
         if self._outcomes or (ask is not None and now >= self._poll_at):
             self._settle(ask, now)
-        self._try_suspect()
-        dues = [self._beat_at, *self._dues.values(), *self._time_outs()]
+        if self._suspects:
+            self._see_suspects(now)
+            closed_until = self._suspects.closed_until(now, self.executor.begun())
+        dues = [now if self._over else self._beat_at, *self._dues.values(), *self._time_outs()]
         if self.watch is not None and self.watch.jobs:
             dues.append(self.watch.due)
         if not self.stopping and self._free() > 0:
-            dues.append(self._poll_at)
+            dues.append(max(self._poll_at, closed_until))
+        if self._suspects.due is not None:
+            dues.append(self._suspects.due)
         if self.executor.waiting():
             dues.append(now + LINE_SECONDS)
         return max(now, min(dues))
@@ -165,17 +183,17 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Whether its last look found nothing, it holds nothing, and nothing waits for a time."""
-        nothing_due = all(getattr(loop, "next_due", None) is None for loop in self.loops)
-        return self._found_nothing and nothing_due and not self._works
+        """Whether its last look found nothing, it holds nothing, and nothing that it knows of waits for a time."""
+        nothing_due = all(loop.next_due is None for loop in self.loops if isinstance(loop, Timed))
+        return self._found_nothing and not self._works and nothing_due
 
     def holds(self, run: int) -> bool:
         """Whether it holds attempts of a run."""
         return any(task[0] == run for task in self._works)
 
-    def ring(self) -> None:
-        """Have it look for work at once."""
-        self._rung, self._found_nothing = True, False
+    def ring(self, *, ended: bool = False) -> None:
+        """Have it look for work at once; and if a run has ``ended``, ask at once what is to stop."""
+        self._rung, self._found_nothing, self._over = True, False, self._over or ended
         self.bell.set()
 
     @property
@@ -193,8 +211,7 @@ class Worker:
             self.executor.close(0.0)
 
     def _finish(self, grace: float, hurry: Callable[[], bool]) -> None:
-        held = [self._suspect] if self._suspect is not None and self._suspect.begun_at is None else []
-        self._hand_back([*self.executor.take_back(), *held])
+        self._hand_back([*self.executor.take_back(), *self._suspects.waiting])
         until = self.clock.now() + grace
         self.serve(lambda: not self._functions() or hurry() or self.clock.now() >= until)
         for work in self._functions():
@@ -235,7 +252,7 @@ class Worker:
                 work.stop = "its lease was lost"
             self._works.clear()
             self._outcomes.clear()
-            self._suspect = None
+            self._suspects = Suspects()
             if self.watch is not None:
                 self.watch.jobs.clear()
             self.id = self._new_id()
@@ -296,7 +313,8 @@ class Worker:
     # settling and leasing
 
     def _free(self) -> int:
-        return self.executor.slots - len(self.executor.begun()) - self.executor.waiting()
+        held = self.executor.waiting() + len(self._suspects.waiting)
+        return self.executor.slots - len(self.executor.begun()) - held
 
     def _ask(self) -> Ask | None:
         free = self._free()
@@ -316,14 +334,17 @@ class Worker:
                 work = self._works.pop(attempt[:2], None)
                 if work is not None and type(outcome) is Succeeded:
                     self._inputs.remember(work, outcome)
-            elif verdict.word in ("conflict", "refused") and not isinstance(outcome, Failed):
+            elif verdict.word in ("conflict", "refused") and outcome is not UNSAID:
                 # what the store would not take is the function's failure, and only its error is recorded
-                self._outcomes.append((attempt, Failed(verdict.reason, final=True)))
+                error = UNSAID if isinstance(outcome, Failed) else Failed(verdict.reason, final=True)
+                self._outcomes.append((attempt, error))
             else:
                 self._works.pop(attempt[:2], None)
         special = [outcome for _, outcome in outcomes if type(outcome) is not Succeeded or outcome.effects]
-        if later := [due for outcome in special for due in _later(outcome)]:  # duties are wanted then
-            self._dues = {position: min(due, *later) for position, due in self._dues.items()}
+        if later := [due for outcome in special for due in times(outcome)]:
+            self._expect(min(later))
+        if special and any(ends(outcome) and self.holds(attempt.run) for attempt, outcome in outcomes):
+            self._over = True
         self._take(batch.leased, now)
         if ask is not None:
             self._unheard = False
@@ -331,6 +352,12 @@ class Worker:
             self._idle = IDLE_SECONDS[0] if batch.leased else min(self._idle * 2, IDLE_SECONDS[1])
             full = len(batch.leased) >= ask.n + ask.ahead  # else there was no more, for the moment
             self._poll_at = now if full else now + self._idle
+
+    def _expect(self, due: float) -> None:
+        for position, loop in enumerate(self.loops):
+            if isinstance(loop, Timed):
+                loop.expect(due)
+                self._dues[position] = min(due, self._dues.get(position, due))
 
     def offer(self) -> Ask:
         """What it could take over, as an asking for nothing."""
@@ -350,12 +377,7 @@ class Worker:
         works = self._read(attempts)
         held.update([(work.attempt[:2], work) for work in works])
         self._progress_at = now
-        suspects = [work for work in works if work.attempt.rescues]
-        self.executor.submit([work for work in works if not work.attempt.rescues])
-        if suspects:
-            if self._suspect is None:
-                self._suspect = suspects.pop(0)
-            self._outcomes += [(work.attempt, Released("to be run alone")) for work in suspects]
+        self.executor.submit(self._suspects.take(works, now))
 
     def _read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works of attempts; those whose inputs cannot be read have failed, and are no danger to the others."""
@@ -369,23 +391,11 @@ class Worker:
             self._outcomes += [(attempts[0], Failed(f"its inputs cannot be read: {error}", final=True))]
         return []
 
-    def _try_suspect(self) -> None:
-        """A task that came back from a lost worker runs alone: if it kills this one too, it alone is to blame."""
-        work = self._suspect
-        if work is None:
-            return
-        if self._works.get(work.attempt.task) is not work:
-            self._suspect = None  # it has settled
-        elif work.begun_at is None and not self.executor.waiting() and len(self._functions()) == 1:
-            work.begun_at = self.clock.now()
-            self.executor.submit([work])
-
-
-def _later(outcome: Outcome) -> list[float]:
-    """The times for which an outcome asks."""
-    if isinstance(outcome, Failed):
-        return [] if outcome.retry_at is None else [outcome.retry_at]
-    if isinstance(outcome, Snoozed):
-        return [outcome.until]
-    effects = getattr(outcome, "effects", ())
-    return [effect.due_at for effect in effects if isinstance(effect, Send) and effect.due_at is not None]
+    def _see_suspects(self, now: float) -> None:
+        """Begin one if nothing else runs here, or leave them to others if that does not come about."""
+        self._suspects.forget(lambda work: self._works.get(work.attempt.task) is work, now)
+        if self._suspects.waiting and len(self._functions()) == len(self._suspects.waiting):
+            self.executor.submit([self._suspects.begin(now)])
+        if given_up := self._suspects.give_up(now):
+            self._outcomes += [(work.attempt, Released("something long runs beside it")) for work in given_up]
+            self._settle(None, now)

@@ -200,7 +200,10 @@ class Workflow:
         env: dict[str, str] | None = None,
         **options: Unpack[JobOptions],
     ) -> NodeHandle[..., Any]:
-        """Add a command for a batch system; ``{node}`` in it waits for that node, as one quoted word."""
+        """Add a command for a batch system; ``{node}`` in it waits for that node, as one quoted word.
+
+        With ``{input}`` or ``{files}`` in it, it is given the message and all that it waits for.
+        """
         where = f"job {name}"
         function = None
         shell, argv = (command, None) if isinstance(command, str) else (None, command)
@@ -214,8 +217,10 @@ class Workflow:
         signature = Signature(function, where, Context) if function is not None else None
         wanted = {} if signature is None else {p.name: p.optional for p in signature.inputs.values()}
         wanted |= dict.fromkeys(jobs.names(spec), False)
-        takes_message = jobs.uses(spec, "message") or bool(signature and signature.message)
-        node = self._node(where, {**options, "name": name}, wanted, rest=bool(signature and signature.rest))
+        everything = jobs.uses(spec, "input") or jobs.uses(spec, "files")
+        takes_message = everything or jobs.uses(spec, "message") or bool(signature and signature.message)
+        rest = everything or bool(signature and signature.rest)
+        node = self._node(where, {**options, "name": name}, wanted, rest=rest)
         return self._add(replace(node, kind=Kind.job, job=spec, takes_message=takes_message), signature, None)
 
     def _add_function(self, function: Any, options: dict[str, Any], *, handler: bool) -> NodeHandle[..., Any]:
@@ -277,6 +282,7 @@ class Workflow:
         for name in (*inputs, *mapped):
             if name not in wanted and not rest:
                 raise DefinitionError(f"{where}: it has no parameter {name!r}{nearest(name, wanted)}")
+            wanted.setdefault(name, False)
         edges = {}
         for name, optional in wanted.items():
             source = mapped.get(name) or inputs.get(name) or (Branch(name, "") if name in self._nodes else None)

@@ -16,11 +16,11 @@ from typing import TypeVar, cast
 
 import pytest
 
-from heliostat.batch import Batch
+from heliostat.batch import Batch, JobRequest, JobState, Observation
 from heliostat.batches import local
 from heliostat.batches.local import LocalBatch
 from heliostat.errors import OperatorError
-from heliostat.job import JobRequest, JobSpec, JobState, Observation, Value, render
+from heliostat.job import JobSpec, Value, render
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 20
 SUBMITTER = """
 import os, signal, sys
 from heliostat.batches import local
-from heliostat.job import JobRequest
+from heliostat.batch import JobRequest
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -54,7 +54,7 @@ sys.stdin.read()
 SUBMITTERS = """
 import itertools, os, pathlib, signal, sys
 from heliostat.batches.local import LocalBatch
-from heliostat.job import JobRequest
+from heliostat.batch import JobRequest
 
 def submit(number):
     return LocalBatch().submit(JobRequest("key", str(root / str(number)), "echo run >> runs; echo said"))
@@ -353,7 +353,8 @@ def test_a_job_that_cannot_be_started_says_why(jobs: Jobs, monkeypatch: pytest.M
         jobs.batch.submit(JobRequest("key", str(jobs.root / "file"), "true"))
     directory = jobs.new()
     with monkeypatch.context() as patch:
-        patch.setattr(local, "WRAPPER", local.WRAPPER.replace("command -p ln", "command -p ln /nowhere"))
+        broken = local.wrapper().replace("command -p ln", "command -p ln /nowhere")
+        patch.setattr(local, "wrapper", lambda: broken)
         with pytest.raises(OperatorError, match=r"job key: cannot start in .*: ln: .*"):
             jobs.batch.submit(JobRequest("key", str(directory), "true"))
     assert jobs.see(directory).state is JobState.submitted
@@ -415,7 +416,7 @@ def test_a_job_that_was_cancelled_before_it_began_never_begins(jobs: Jobs) -> No
     jobs.batch.submit(JobRequest("key", str(directory), "touch ran"))
     assert jobs.see(directory) == Observation(JobState.ended, None, "cancelled before it began")
     (directory / "job.command").write_text("touch ran")
-    (directory / "job.sh").write_text(local.WRAPPER)
+    (directory / "job.sh").write_text(local.wrapper())
     subprocess.run(["sh", "job.sh", "", "", ""], cwd=directory, check=True, capture_output=True)
     assert not (directory / "ran").exists()
 

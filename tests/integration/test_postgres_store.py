@@ -16,7 +16,7 @@ import pytest
 from heliostat.effects import End, Map, Send, Start
 from heliostat.errors import BadInput, Conflict, Ended, SchemaMismatch, StoreUnavailable
 from heliostat.graph import Graph, Node
-from heliostat.outcome import Failed, Succeeded
+from heliostat.outcome import Succeeded
 from heliostat.queue import own_lane
 from heliostat.run import RunState
 from heliostat.store import Ask, Command, Pause, Register, SetNode, SetQueue
@@ -268,11 +268,11 @@ def test_a_lock_that_is_never_given_back_ends_in_a_sentence(postgres_database: s
 
 
 def test_an_unstorable_value_is_refused_alone(store: PostgresStore) -> None:
-    """A NUL in an error's text harms no other attempt of the batch."""
+    """A NUL in a result's text harms no other attempt of the batch."""
     begin(store)
     send(store, n=2)
     leased = store.lease(Ask("w", frozenset({TALK.id}), 10), 3.0)
-    outcomes = [(leased[0], Succeeded("1")), (leased[1], Failed("\0", retry_at=9.0)), (leased[2], Succeeded("2"))]
+    outcomes = [(leased[0], Succeeded("1")), (leased[1], Succeeded("\0")), (leased[2], Succeeded("2"))]
     words = [verdict.word for verdict in store.settle("w", outcomes, 4.0).verdicts]
     assert words == ["committed", "refused", "committed"]
     assert store.run(RUN).state == "active"  # type: ignore[union-attr]

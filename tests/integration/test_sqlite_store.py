@@ -274,14 +274,14 @@ def _work(path: Path, worker: str) -> int:
 
 
 def test_an_unstorable_value_is_refused_alone(store: SqliteStore) -> None:
-    """A lone surrogate in an error's text harms no other attempt of the batch."""
-    from heliostat.outcome import Failed, Succeeded
+    """A lone surrogate in a result's text harms no other attempt of the batch."""
+    from heliostat.outcome import Succeeded
     from heliostat.store import Ask
 
     begin(store)
     send(store, n=2)
     leased = store.lease(Ask("w", frozenset({TALK.id}), 10), 3.0)
-    outcomes = [(leased[0], Succeeded("1")), (leased[1], Failed("\ud800", retry_at=9.0)), (leased[2], Succeeded("2"))]
+    outcomes = [(leased[0], Succeeded("1")), (leased[1], Succeeded("\ud800")), (leased[2], Succeeded("2"))]
     words = [verdict.word for verdict in store.settle("w", outcomes, 4.0).verdicts]
     assert words == ["committed", "refused", "committed"]
     assert store.run(RUN).state == "active"  # type: ignore[union-attr]

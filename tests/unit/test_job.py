@@ -1,4 +1,4 @@
-"""Jobs as words: templates, quoting, outputs, states and observations."""
+"""Jobs: templates, quoting, outputs, states and observations."""
 
 from __future__ import annotations
 
@@ -15,20 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from heliostat.batch import JOB_MOVES, JobState, Observation, later
 from heliostat.errors import BadInput, DefinitionError
-from heliostat.job import (
-    JOB_MOVES,
-    JobSpec,
-    JobState,
-    Observation,
-    Placeholder,
-    Value,
-    later,
-    names,
-    parse,
-    render,
-    uses,
-)
+from heliostat.job import JobSpec, Placeholder, Value, names, parse, render, uses
 
 HOSTILE = [
     "'; touch pwned; #",

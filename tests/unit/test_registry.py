@@ -8,6 +8,7 @@ from heliostat import Workflow
 from heliostat.errors import NotFound
 from heliostat.graph import Graph, Node
 from heliostat.registry import Registry
+from heliostat.signature import Signature
 
 
 def work() -> None:
@@ -71,3 +72,34 @@ def test_an_unknown_name_offers_the_nearest() -> None:
     registry.add(flow("wildfire", "x"))
     with pytest.raises(NotFound, match="there is no workflow 'wildfires' here; did you mean 'wildfire'"):
         registry.named("wildfires")
+
+
+def test_what_is_added_meanwhile_stays_offered() -> None:
+    """Two threads that add at the same moment both keep what they added."""
+    registry, other = Registry(fetch), flow("other", "y")
+
+    class Meanwhile(Workflow):
+        """While its functions are read, somebody else adds another."""
+
+        @property
+        def signatures(self) -> dict[str, Signature]:  # type: ignore[override]
+            registry.add(other)
+            return {}
+
+        @signatures.setter
+        def signatures(self, value: dict[str, Signature]) -> None:
+            pass
+
+    mine = registry.add(Meanwhile("mine"))
+    assert registry.offers == frozenset({mine.id, other.graph.id})
+    assert {graph.name for graph in registry.graphs} == {"mine", "other"}
+
+
+def test_adding_the_same_again_costs_nothing() -> None:
+    """It happens with every start: the functions are not looked through again."""
+    registry, workflow = Registry(fetch), flow("a", "x")
+    registry.add(workflow)
+    offers, signatures = registry.offers, registry.signatures(workflow.graph.id)
+    registry.add(workflow)
+    assert registry.offers is offers
+    assert registry.signatures(workflow.graph.id) is signatures

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from heliostat.batch import Collected
+from heliostat.batch import Collected, JobRequest, JobState, Observation
 from heliostat.errors import OperatorError
 from heliostat.executor import Work
 from heliostat.graph import Graph, Kind, Node
-from heliostat.job import JobRequest, JobSpec, JobState, Observation
+from heliostat.job import JobSpec
 from heliostat.task import Attempt
 from heliostat.watch import GRACE_SECONDS, Watch
 

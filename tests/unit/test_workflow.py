@@ -135,6 +135,13 @@ def test_star_results_get_all_of_after_by_name() -> None:
     assert edges(workflow, "gathers") == (Edge("a", "a"), Edge("b", "b"))
 
 
+def test_star_results_get_what_inputs_names() -> None:
+    """Under the name that is given there, and beside what they wait for otherwise."""
+    workflow = flow("a", "b")
+    workflow.node(gathers, inputs={"first": "a"}, after="b")
+    assert edges(workflow, "gathers") == (Edge("a", "first"), Edge("b", "b"))
+
+
 def test_without_after_on_means_after_the_runs_end() -> None:
     """It waits for no node, and no run begins with it."""
     workflow = flow("a")

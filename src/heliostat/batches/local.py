@@ -24,63 +24,25 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from heliostat.batch import STDERR, STDOUT, Collected, gather
+from heliostat.batch import Collected, JobState, Observation, gather
 from heliostat.errors import OperatorError
-from heliostat.job import JobState, Observation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heliostat.job import JobRequest, JobSpec
+    from heliostat.batch import JobRequest
+    from heliostat.job import JobSpec
 
+#: Names in a job's directory, as ``job.sh`` writes them too.
 JOB, COMMAND, CLAIM, STOP, EXIT_CODE = "job.sh", "job.command", "job.claim", "job.stop", "job.exit_code"
 MARK = "HELIOSTAT_JOB"  #: in the environment of a job's processes: its directory, by which they are known
 _OWN = frozenset({JOB, COMMAND, CLAIM, STOP, EXIT_CODE, f"{EXIT_CODE}.tmp"})
-
-#: ``job.sh``. Variables would reach the command through the environment, so outside of ( ) it has none.
-WRAPPER = f"""\
-#!/bin/sh
-# Runs {COMMAND} once in this directory, however often it is started, and keeps its exit code in {EXIT_CODE}.
-# Arguments: the boot of this machine, its name, and the time-out in seconds or nothing.
-
-# Signals are for the command. This script goes on, to write down how the command took them.
-trap : HUP INT TERM
-
-# Only one claim can be linked, and it is there with all that it says. Who comes second leaves.
-(
-    if [ -r /proc/$$/stat ]; then
-        read -r stat < /proc/$$/stat
-        read -r now idle < /proc/uptime
-        boot=$1 host=$2 timeout=$3
-        set -- ${{stat##*) }} # the fields from the third on; the 22nd is the begin of the process
-        start=${{20}}
-    else
-        start=$(LC_ALL=C command -p ps -o lstart= -p $$)
-        now=$(command -p date +%s)
-        boot=$1 host=$2 timeout=$3
-    fi
-    mine=.{CLAIM}.$host.$$
-    printf '%s\\n' "pid $$" "start $start" "now $now" \\
-        "boot $boot" "host $host" "timeout $timeout" > "$mine" || exit 1
-    command -p ln "$mine" {CLAIM} && exit 0
-    command -p rm -f "$mine"
-    exit 1
-) || exit 0
-exec > {STDOUT} 2> {STDERR} # whoever submitted this reads until here, and knows now that it has begun
-command -p rm -f .{CLAIM}.* # others that are about to link theirs come too late anyway
-
-(
-    [ ! -e {STOP} ] || exit 143 # a TERM that came too early to end this ( ) came after that file
-    exec /bin/sh ./{COMMAND}
-)
-echo $? > {EXIT_CODE}.tmp && command -p mv -f {EXIT_CODE}.tmp {EXIT_CODE}
-kill -s KILL -- -$$ # nothing that the command left running outlives the job
-"""
 
 
 class LocalBatch:
@@ -103,7 +65,7 @@ class LocalBatch:
             if claim := _claim(directory):
                 return self._remember(directory, claim)
             _write(directory / COMMAND, _script(request.command))
-            _write(directory / JOB, WRAPPER)
+            _write(directory / JOB, wrapper())
             complaint = self._start(directory, request)
             if claim := _claim(directory):
                 return self._remember(directory, claim)
@@ -373,6 +335,12 @@ def _read(path: Path) -> str | None:
         return None
     finally:
         os.close(descriptor)
+
+
+@cache
+def wrapper() -> str:
+    """The script ``job.sh`` beside this module, which goes to the directory of every job."""
+    return files("heliostat.batches").joinpath(JOB).read_text("utf-8")
 
 
 def _link(path: Path, fields: dict[str, object]) -> bool:

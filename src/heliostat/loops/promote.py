@@ -15,6 +15,10 @@ class Promote:
         self._store, self._interval = store, interval
         self.next_due: float | None = None
 
+    def expect(self, due: float) -> None:
+        """Something was put off until ``due`` just now."""
+        self.next_due = due if self.next_due is None else min(self.next_due, due)
+
     def tick(self, now: float) -> float:
         """Promote, and come back when the next time comes."""
         self.next_due = self._store.promote(now)

@@ -424,6 +424,8 @@ class Ledger(ABC):
                     outcomes.append((attempt, Rescued()))
             self._carry_out(commit, worker, outcomes, own=False)
             adopted = rows.task_adopt(jobs, adopter.worker, now) if adopter and jobs else []
+            if adopted:
+                rows.attempt_insert(_passed_on(jobs, adopted, worker, now))
         return len(attempts), tuple(adopted)
 
     def promote(self, now: float) -> float | None:
@@ -544,6 +546,15 @@ _HOW: dict[type, str] = {
     Snoozed: AttemptState.snoozed,
     Rescued: AttemptState.rescued,
 }
+
+
+def _passed_on(jobs: Sequence[Attempt], adopted: Sequence[Attempt], worker: str, now: float) -> list[PastAttempt]:
+    """The attempts at jobs that ended with their worker, though the jobs did not."""
+    heirs = {attempt.task for attempt in adopted}
+    how, reason = AttemptState.rescued, "its worker was lost; the job goes on with another"
+    return [
+        PastAttempt(*job.task, job.count, how, worker, job.started_at, now, reason) for job in jobs if job.task in heirs
+    ]
 
 
 def _stop(rows: Rows, run: OpenRun, attempt: Attempt, worker: str, now: float) -> None:

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from pydantic_core import PydanticSerializationError
+
 from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnavailable
 from heliostat.stores.filesystem import network_file_system
 from heliostat.stores.forks import PerProcess
@@ -45,6 +47,9 @@ class Unfit(BadInput):
 
     def __init__(self, why: object) -> None:
         super().__init__(f"the database cannot take a value: {why}")
+
+
+_UNFIT = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError, PydanticSerializationError)
 
 
 class _Connections:
@@ -318,7 +323,7 @@ class SqliteStore(Reading, Ledger):
         """What a driver's error means, in a sentence; other errors stay what they are."""
         if isinstance(error, HeliostatError | sqlite3.ProgrammingError):
             return error
-        if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError | UnicodeEncodeError):
+        if isinstance(error, _UNFIT):
             return Unfit(error)
         if isinstance(error, sqlite3.Error):
             reason, remedy = _REASONS.get(_code(error), (str(error), "see that the file is whole and can be written"))

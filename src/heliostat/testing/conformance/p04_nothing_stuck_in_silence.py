@@ -142,6 +142,19 @@ def test_p04_a_running_task_says_where_and_whether_that_worker_is_alive(hand: Ha
     assert hand.explain(run, 1).endswith("which shows no life; it will be rescued")
 
 
+def test_p04_a_task_that_may_be_poison_says_that_it_begins_alone(hand: Hand) -> None:
+    """It is leased and perhaps has not begun, because something else runs where it is."""
+    run = hand.start(CHILD)
+    hand.beat("w")
+    for name in ("doomed", "damned"):
+        hand.lease(worker=name)
+        hand.lose(name)
+    hand.lease()
+    assert hand.explain(run, 1).endswith(
+        "(attempt 3); lost with its worker 2 times before, so it begins when nothing else runs there"
+    )
+
+
 def test_p04_a_message_from_a_run_says_which_run_it_waits_for(hand: Hand) -> None:
     """By the id that people type."""
     run = hand.start(TALK)
@@ -284,3 +297,5 @@ def test_p04_the_worker_of_an_ended_run_is_asked_to_stop(hand: Hand) -> None:
     [tidy] = hand.lease()
     assert tidy.node == "tidy"
     assert hand.beat("w") == frozenset({attempt.task})
+    assert hand.explain(run, attempt.number).endswith(f"; run {hand.run(run).public} was cancelled: it is to stop")
+    assert hand.explain(run, tidy.number) == "running since 0.0 s on worker w (attempt 1)"

@@ -6,7 +6,7 @@ import json
 
 from heliostat.artifact import Artifact
 from heliostat.effects import End, Keep, Map, Put, Start
-from heliostat.graph import Arity, Edge, Graph, Node, On
+from heliostat.graph import Arity, Edge, Graph, Kind, Node, On
 from heliostat.outcome import Failed, Snoozed
 from heliostat.queue import WorkerInfo
 from heliostat.run import RunState
@@ -95,6 +95,20 @@ def test_p08_each_attempt_that_did_not_simply_succeed_is_remembered(hand: Hand) 
     assert (past[0].started_at, past[0].ended_at) == (hand.now - 2, hand.now)
     assert hand.store.attempts(run, 4) == past
     assert hand.store.attempts(run, 5) == []
+
+
+def test_p08_a_job_that_was_adopted_tells_of_the_worker_that_was_lost(hand: Hand) -> None:
+    """Its attempts are counted on, and none of them is without a story."""
+    run = hand.start(Graph("job", (Node("only", kind=Kind.job),)))
+    hand.beat("heir")
+    hand.lease(worker="doomed")
+    hand.now += 5
+    hand.lose("doomed", "heir")
+    [past] = hand.store.attempts(run)
+    assert (past.number, past.count, past.state, past.worker) == (1, 1, "rescued", "doomed")
+    assert past.ended_at - (past.started_at or 0) == 5
+    assert past.reason == "its worker was lost; the job goes on with another"
+    assert (hand.task(run, 1).count, hand.task(run, 1).worker) == (2, "heir")
 
 
 def test_p08_every_task_names_what_caused_it(hand: Hand) -> None:

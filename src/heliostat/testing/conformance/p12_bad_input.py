@@ -10,7 +10,7 @@ import pytest
 from heliostat.effects import End, Map, Put, Send, Start
 from heliostat.errors import BadInput, Conflict, NotFound, Refused
 from heliostat.graph import Arity, Graph, Node
-from heliostat.outcome import Failed
+from heliostat.outcome import Failed, Succeeded
 from heliostat.run import RunState, public_id
 from heliostat.store import Command, Pause, SetNode, SetQueue
 from heliostat.testing.conformance.hand import Hand, gives, sends
@@ -222,11 +222,14 @@ def test_p12_an_attempt_that_nobody_can_have_made_is_lost(hand: Hand) -> None:
     assert hand.settle(attempt).word == "committed"
 
 
-def test_p12_a_text_that_the_database_cannot_take_is_refused_alone(hand: Hand) -> None:
-    """A NUL passed by the codec: the attempt hears so, its neighbours are settled, and nothing is cut short."""
+@pytest.mark.parametrize("text", ['"a\0b"', '"\ud800"'], ids=["NUL", "surrogate"])
+def test_p12_a_text_that_the_database_cannot_take_is_refused_alone(hand: Hand, text: str) -> None:
+    """It passed by the codec: the attempt hears so, its neighbours are settled, and nothing is cut short."""
     run = hand.start(TALK)
     hand.send(run, "ask", 2)
-    first, second = [attempt for attempt in hand.lease(5) if attempt.node == "ask"]
-    verdicts = hand.settle_all([(first, gives(1, Put('"a\0b"'))), (second, gives(2))])
-    assert verdicts[1].word == "committed"
-    assert verdicts[0].word == "refused" or hand.store.records(run)[0].value == '"a\0b"'
+    hand.send(run, "ask", 3)
+    first, second, third = [attempt for attempt in hand.lease(5) if attempt.node == "ask"]
+    verdicts = hand.settle_all([(first, gives(1, Put(text))), (second, Succeeded(text)), (third, gives())])
+    assert verdicts[2].word == "committed"
+    assert verdicts[0].word == "refused" or hand.store.records(run)[0].value == text
+    assert verdicts[1].word == "refused" or hand.task(run, second.number).result == text

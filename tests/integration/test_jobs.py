@@ -1,0 +1,166 @@
+"""Jobs as nodes of a workflow: what they are given, and what becomes of what they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import heliostat
+from heliostat import Context, Workflow
+from heliostat.engine import Engine
+from heliostat.inputs import Inputs
+from heliostat.run import RunState
+from heliostat.store import Ask
+from heliostat.watch import Jobs
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Give an engine that runs jobs on this machine."""
+    with heliostat.open("memory://", files=tmp_path) as opened:
+        yield opened
+
+
+def text_file(ctx: Context, name: str, text: str) -> Path:
+    """Make a small file in an attempt's directory."""
+    path = ctx.dir / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+# what a job is given
+
+
+def test_input_json_holds_the_message_and_all_that_the_job_waits_for(engine: Engine) -> None:
+    """After which nodes, and under which names: the command need not name them once more."""
+    flow = Workflow("flow")
+    flow.node(lambda: 1, name="a")
+    flow.node(lambda: [2, 3], name="b")
+    flow.node(lambda: None, name="c")
+    only = flow.job("only", "cp {input} {output}", after=["a", "c"], inputs={"two": "b"})
+    run = engine.run(flow, {"days": 4})
+    assert run.state is RunState.succeeded, run.info.reason
+    assert run.result(only) == {"message": {"days": 4}, "a": 1, "two": [2, 3], "c": None}
+
+
+def test_a_mapped_job_finds_its_item_in_input_json(engine: Engine) -> None:
+    """Under the name that map= gives it."""
+    flow = Workflow("flow")
+    flow.node(lambda: ["x", "y"], name="parts")
+    each = flow.job("each", ["cp", "{input}", "{output}"], map={"part": "parts"})
+    run = engine.run(flow)
+    assert run.state is RunState.succeeded, run.info.reason
+    assert run.result(each) == [{"message": None, "part": "x"}, {"message": None, "part": "y"}]
+
+
+def test_files_holds_the_files_of_all_that_the_job_waits_for(engine: Engine, tmp_path: Path) -> None:
+    """And of the message; the command need not name them once more."""
+    (tmp_path / "region.txt").write_text("region", "utf-8")
+    flow = Workflow("flow")
+
+    @flow.node
+    def terrain(ctx: Context) -> Path:
+        return text_file(ctx, "hill.txt", "hill")
+
+    listed = flow.job("listed", "ls {files} > found; cat {files}/hill.txt >> found", after=terrain, outputs="found")
+    run = engine.run(flow, {"region": tmp_path / "region.txt"})
+    assert run.state is RunState.succeeded, run.info.reason
+    with engine.around.repository.open(run.result(listed)) as left:
+        assert left.read() == b"hill.txt\nregion.txt\nhill"
+
+
+def test_a_job_that_uses_neither_is_given_what_it_names(engine: Engine) -> None:
+    """Nothing is read for it that nobody wants."""
+    flow = Workflow("flow")
+    flow.node(lambda: 1, name="a")
+    flow.job("only", "true", after="a")
+    assert flow.graph.inputs("only") == ()
+    assert not flow.graph["only"].takes_message
+
+
+@dataclass
+class Region:
+    """A message with a default."""
+
+    name: str
+    days: int = 3
+
+
+@dataclass
+class Other:
+    """The same message in other eyes."""
+
+    name: str
+    hours: int = 5
+
+
+def test_a_job_sees_the_defaults_of_the_message(engine: Engine) -> None:
+    """A start with data is as good as one with the author's class."""
+    flow = Workflow("flow")
+
+    @flow.node
+    def reads(message: Region) -> int:
+        return message.days
+
+    said = flow.job("said", "echo {message.name} {message.days} > said; cp {input} {output}", outputs="said")
+    for message in ({"name": "pisa"}, Region("pisa")):
+        run = engine.run(flow, message)
+        assert run.state is RunState.succeeded, run.info.reason
+        assert run.result(said) == {"message": {"name": "pisa", "days": 3}}
+
+
+def test_a_message_that_two_classes_describe_reaches_the_job_as_it_was_given(engine: Engine) -> None:
+    """Whose defaults should it be?"""
+    flow = Workflow("flow")
+    flow.node(lambda message: None, name="any")
+    one = flow.job("one", "cp {input} {output}")
+
+    @flow.node
+    def first(message: Region) -> None: ...
+
+    @flow.node
+    def second(message: Other) -> None: ...
+
+    run = engine.run(flow, {"name": "pisa"})
+    assert run.result(one) == {"message": {"name": "pisa"}}
+
+
+def test_a_job_that_gave_no_list_cannot_be_gone_over(engine: Engine) -> None:
+    """As for a function, it is a failure that names who wants the list; it is not taken for an empty one."""
+    flow = Workflow("flow")
+    tiles = flow.job("tiles", "echo 3 > {output}")
+    flow.node(lambda tile: tile, name="each", map={"tile": tiles})
+    run = engine.run(flow)
+    assert run.state is RunState.failed
+    assert run.info.reason == "tiles: returned int, but each goes over its list"
+
+
+def test_a_job_that_gave_a_list_is_gone_over(engine: Engine) -> None:
+    """Of whatever is in it."""
+    flow = Workflow("flow")
+    tiles = flow.job("tiles", "echo '[1, 2]' > {output}")
+    each = flow.node(lambda tile: tile + 1, name="each", map={"tile": tiles})
+    assert engine.run(flow).result(each) == [2, 3]
+
+
+# adoption
+
+
+def test_adopting_a_job_leaves_its_input_alone(engine: Engine) -> None:
+    """The job may be reading it."""
+    flow = Workflow("flow")
+    only = flow.job("only", "cp {input} {output}")
+    run = engine.start(flow, {"days": 4})
+    [attempt] = engine.store.lease(Ask("w", frozenset({flow.graph.id}), 1), engine.around.clock.now())
+    [work] = Inputs(engine.store, engine.registry).read([attempt])
+    jobs = Jobs(engine.worker().watch._batch, engine.around)  # type: ignore[union-attr]
+    given = jobs.submit(work, None, {}).directory / "input.json"
+    before = given.stat()
+    jobs.submit(work, None, {})
+    assert (given.stat().st_ino, given.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    engine.work(until=(given.parent / "job.exit_code").exists)
+    assert (given.parent / "output.json").read_text() == '{"message":{"days":4}}'
+    assert run.graph[only.name].takes_message
