@@ -6,7 +6,8 @@
 
     heliostat run start examples/wildfire.py --wait               # or: hours=24 seed=7
 
-The science is in wildfire_model.py, the drawing in wildfire_map.py; this file says what is done with them.
+What is given is in wildfire_world.py, the science in wildfire_model.py, the drawing in wildfire_map.py;
+this file says what is done with them.
 The simulation is a program of its own, as on a cluster: it gets files, and leaves a file.
 """
 
@@ -18,9 +19,10 @@ from pathlib import Path
 
 import heliostat
 from examples import wildfire_model as model
+from examples import wildfire_world as world
 from heliostat import Artifact, Context, Resources, Retry, Workflow
 
-WEST, EAST, SOUTH, NORTH = model.REGION
+WEST, EAST, SOUTH, NORTH = world.REGION
 LONGEST = 72  # hours
 
 
@@ -44,9 +46,9 @@ class Region:
         if not 1 <= self.hours <= LONGEST:
             raise ValueError(f"hours must be 1 to {LONGEST}, not {self.hours}")
 
-    def elevation(self) -> model.Terrain:
+    def elevation(self) -> world.Terrain:
         """The relief of the region, from the tile that is there."""
-        return model.elevation(self.west, self.east, self.south, self.north)
+        return world.elevation(self.west, self.east, self.south, self.north)
 
 
 fire = Workflow("wildfire")
@@ -55,9 +57,9 @@ fire = Workflow("wildfire")
 @fire.node
 def hotspots(ctx: Context, message: Region) -> Path:
     """What satellites have seen: where it burns."""
-    seen = model.hotspots(message.elevation(), message.seed)
+    seen = world.hotspots(message.elevation(), message.seed)
     ctx.log(f"{len(seen)} hotspots seen")
-    return model.save_hotspots(seen, ctx.dir / "hotspots.csv")
+    return world.save_hotspots(seen, ctx.dir / "hotspots.csv")
 
 
 @fire.node
@@ -69,15 +71,16 @@ def terrain(ctx: Context, message: Region) -> Path:
 @fire.node(retry=Retry(3, delay="30s", on=(OSError,)), timeout="10m")
 def weather(ctx: Context, message: Region) -> Path:
     """The forecast, hour by hour; asked for again where the service does not answer."""
-    return model.weather(message.hours, message.seed).save(ctx.dir / "weather.csv")
+    return world.weather(message.hours, message.seed).save(ctx.dir / "weather.csv")
 
 
 # It waits for the three nodes that it names. Each {placeholder} becomes one quoted word, a file its path.
 spread = fire.job(
     "spread",
-    '"$PYTHON" "$MODEL" simulate --terrain {terrain} --weather {weather} --hotspots {hotspots} --out fire.npz',
+    'PYTHONPATH="$ROOT:$PYTHONPATH" "$PYTHON" -m examples.wildfire_model simulate'
+    " --terrain {terrain} --weather {weather} --hotspots {hotspots} --out fire.npz",
     outputs="fire.npz",
-    env={"PYTHON": sys.executable, "MODEL": model.__file__},
+    env={"PYTHON": sys.executable, "ROOT": str(Path(__file__).absolute().parents[1])},
     queue="cluster",
     resources=Resources(cores=1, memory="1GiB", walltime="10m"),
 )
@@ -89,9 +92,9 @@ def picture(ctx: Context, hotspots: Path, terrain: Path, weather: Path, spread: 
     from examples.wildfire_map import draw
 
     relief, wind, seen = (
-        model.Terrain.load(terrain),
-        model.Weather.load(weather),
-        model.load_hotspots(hotspots, "low"),
+        world.Terrain.load(terrain),
+        world.Weather.load(weather),
+        world.load_hotspots(hotspots, "low"),
     )
     drawn = draw(relief, wind, seen, model.Fire.load(spread), ctx.dir / "wildfire.png")
     return ctx.artifact(drawn, tags=("map",))
@@ -100,7 +103,7 @@ def picture(ctx: Context, hotspots: Path, terrain: Path, weather: Path, spread: 
 @fire.node
 def summary(terrain: Path, spread: Path) -> dict[str, float | None]:
     """The figures for a table: area, speed, intensity, and when the fire nears a town."""
-    return model.summary(model.Terrain.load(terrain), model.Fire.load(spread))
+    return model.summary(world.Terrain.load(terrain), model.Fire.load(spread))
 
 
 if __name__ == "__main__":  # python -m examples.wildfire

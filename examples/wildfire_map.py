@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
-from examples.wildfire_model import PLACES, Fire, Grid, Hotspot, Terrain, Weather, flame_length
+from examples.wildfire_model import Fire, flame_length
+from examples.wildfire_world import PLACES, Grid, Hotspot, Terrain, Weather
 
 PAPER, INK, FAINT, WIND = "#fbfaf7", "#22252b", "#777b84", "#2f5d8a"
 RELIEF = LinearSegmentedColormap.from_list("relief", ["#aec3a3", "#cbd3af", "#e2dcbe", "#dccaab", "#e6d9c4"])

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from examples import wildfire_model as model
+from examples import wildfire_world as world
 from examples.wildfire_map import draw
-from examples.wildfire_model import BadInput, Cover, Fire, Hotspot, Terrain, Weather
+from examples.wildfire_model import Fire
+from examples.wildfire_world import BadInput, Cover, Hotspot, Terrain, Weather
 
 CELL = 50.0  # metres
 
@@ -34,12 +36,12 @@ def covered(terrain: Terrain, *, fuel: int = 9, damp: float = 0.0) -> Cover:
 def steady(*, wind: float = 0.0, wind_from: float = 270.0, hours: int = 24) -> Weather:
     """The same dry weather every hour."""
     columns = (np.full(hours, value) for value in (wind, wind_from, 25.0, 20.0))
-    return Weather(model.START, *columns)
+    return Weather(world.START, *columns)
 
 
 def spot(longitude: float = 0.0, latitude: float = 0.0, *, hours: int = 0) -> Hotspot:
     """A hotspot in the middle of the plain."""
-    return Hotspot(longitude, latitude, 340.0, 10.0, model.START + timedelta(hours=hours), "high")
+    return Hotspot(longitude, latitude, 340.0, 10.0, world.START + timedelta(hours=hours), "high")
 
 
 def burn(terrain: Terrain, weather: Weather, *, ground: Cover | None = None) -> Fire:
@@ -181,7 +183,7 @@ def test_a_hotspot_seen_later_burns_from_then() -> None:
 
 def test_the_highest_cell_is_cross_mountain() -> None:
     """The elevations lie where they are on Earth, whatever their file says of its southern edge."""
-    terrain = model.elevation(-84.3, -84.2, 36.17, 36.25)
+    terrain = world.elevation(-84.3, -84.2, 36.17, 36.25)
     row, column = np.unravel_index(terrain.elevation.argmax(), terrain.elevation.shape)
 
     assert terrain.elevation.max() == pytest.approx(1077, abs=2)
@@ -191,7 +193,7 @@ def test_the_highest_cell_is_cross_mountain() -> None:
 
 def test_weather_has_days_nights_and_a_front_that_turns_the_wind() -> None:
     """Made up, but as weather is."""
-    weather = model.weather(48, 3)
+    weather = world.weather(48, 3)
     before, behind = weather.wind_from[20:24].mean(), weather.wind_from[30:36].mean()
 
     assert behind - before == pytest.approx(98, abs=25)
@@ -205,7 +207,7 @@ def test_weather_has_days_nights_and_a_front_that_turns_the_wind() -> None:
 def test_member_zero_of_an_ensemble_is_the_forecast_and_the_others_differ() -> None:
     """An ensemble contains what it varies, and gives each cell its share of members."""
     weather, terrain = steady(wind=4, hours=3), plain(size=41)
-    members = [model.perturbed(weather, k) for k in range(4)]
+    members = [world.perturbed(weather, k) for k in range(4)]
     fires = [burn(terrain, member) for member in members]
     share = model.burn_probability(fires)
 
@@ -216,28 +218,28 @@ def test_member_zero_of_an_ensemble_is_the_forecast_and_the_others_differ() -> N
 
 def test_files_give_back_what_was_written(tmp_path: Path) -> None:
     """Terrain, weather, hotspots and fire survive their files; hotspots of low confidence stay behind."""
-    terrain, weather = model.elevation(*model.REGION), model.weather(6, 1)
-    seen = model.hotspots(terrain, 1)
-    model.save_hotspots(seen, tmp_path / "hotspots.csv")
+    terrain, weather = world.elevation(*world.REGION), world.weather(6, 1)
+    seen = world.hotspots(terrain, 1)
+    world.save_hotspots(seen, tmp_path / "hotspots.csv")
     fire = burn(plain(), steady(wind=3, hours=3))
 
     again = Terrain.load(terrain.save(tmp_path / "terrain.npz"))
     assert (again.west, again.north, again.cell) == (terrain.west, terrain.north, terrain.cell)
     assert np.array_equal(again.elevation, terrain.elevation)
     assert np.array_equal(Weather.load(weather.save(tmp_path / "weather.csv")).wind_from, weather.wind_from)
-    assert model.load_hotspots(tmp_path / "hotspots.csv", "low") == seen
-    assert model.load_hotspots(tmp_path / "hotspots.csv") == [s for s in seen if s.confidence != "low"]
+    assert world.load_hotspots(tmp_path / "hotspots.csv", "low") == seen
+    assert world.load_hotspots(tmp_path / "hotspots.csv") == [s for s in seen if s.confidence != "low"]
     assert np.array_equal(Fire.load(fire.save(tmp_path / "fire.npz")).burnt(), fire.burnt())
 
 
 def command(folder: Path) -> int:
     """Run the command on the files of a folder, for 6 hours and a small region; missing files are made."""
     terrain, weather, hotspots = (folder / name for name in ("terrain.npz", "weather.csv", "hotspots.csv"))
-    model.elevation(-84.30, -84.27, 36.25, 36.275).save(terrain)
+    world.elevation(-84.30, -84.27, 36.25, 36.275).save(terrain)
     if not weather.exists():
-        model.weather(6, 1).save(weather)
+        world.weather(6, 1).save(weather)
     if not hotspots.exists():
-        model.save_hotspots([spot(-84.285, 36.262)], hotspots)
+        world.save_hotspots([spot(-84.285, 36.262)], hotspots)
     files = [f"--terrain={terrain}", f"--weather={weather}", f"--hotspots={hotspots}"]
     return model.main(["simulate", *files, f"--out={folder / 'fire.npz'}", "--hours=6"])
 
@@ -289,12 +291,12 @@ def test_a_file_that_is_no_terrain_and_a_region_off_the_tile_are_refused(tmp_pat
     with pytest.raises(BadInput, match=r"is no terrain: it must be an \.npz file"):
         Terrain.load(tmp_path / "terrain.npz")
     with pytest.raises(BadInput, match="the region must be"):
-        model.elevation(10.3, 10.6, 43.6, 43.9)
+        world.elevation(10.3, 10.6, 43.6, 43.9)
 
 
 def test_the_summary_is_plain_figures() -> None:
     """It can be a node's result: JSON, with the hour at which a place is in danger."""
-    terrain = model.elevation(-84.26, -84.21, 36.285, 36.325)
+    terrain = world.elevation(-84.26, -84.21, 36.285, 36.325)
     fire = model.simulate(terrain, steady(wind=8, wind_from=225, hours=8), [spot(-84.245, 36.295)], 8)
     figures = model.summary(terrain, fire)
 
@@ -309,7 +311,7 @@ def test_the_summary_is_plain_figures() -> None:
 
 def test_the_map_is_a_picture_for_a_page(tmp_path: Path) -> None:
     """1600 × 1100 pixels, below 1.5 MB, also of a fire that leaves the region within hours."""
-    terrain = model.elevation(-84.27, -84.25, 36.28, 36.30)
+    terrain = world.elevation(-84.27, -84.25, 36.28, 36.30)
     seen = [spot(-84.26, 36.29), spot(-84.265, 36.285)._replace(confidence="low")]
     weather = steady(wind=8, hours=5)
     fire = model.simulate(terrain, weather, seen[:1], 5)
