@@ -30,6 +30,7 @@ WIDE = Graph(
 )
 SECONDS = 30.0
 RUNS, WIDTH = 100, 10
+AT_ONCE = RUNS // 4  #: tasks in a batch: as many as there are for each of four at the beginning
 
 
 @pytest.mark.slow
@@ -79,16 +80,19 @@ def _live(path: Path, number: int) -> int:
 def test_p09_workers_commit_overlapping_runs_in_groups_without_a_deadlock(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Four processes take tasks of all runs as they come and settle them a batch at a time, in no order of runs."""
+    """Four processes take tasks of all runs as they come and settle them a batch at a time, in no order of runs.
+
+    Each holds a batch before the first settles one, so that all are at it, however late their processes begin.
+    """
     url = request.getfixturevalue("emptied") if kind == "postgres" else ""
     store = _open(tmp_path, url)
     hand = Hand(store)
     runs = [hand.start(WIDE) for _ in range(RUNS)]
     before = _deadlocks(url)
-    with spawn.Pool(4) as pool:
+    with spawn.Pool(4, _meet, (spawn.Barrier(4),)) as pool:
         done = pool.starmap(_work, [(tmp_path, url, number) for number in range(4)], chunksize=1)
     assert sum(done) == RUNS * (2 + 2 * WIDTH)
-    assert min(done) > 0
+    assert min(done) >= AT_ONCE
     assert {hand.run(run).state for run in runs} == {"succeeded"}
     assert all(hand.tasks(run).count("all succeeded") == 1 for run in runs)
     assert _deadlocks(url) == before
@@ -113,12 +117,14 @@ def _work(folder: Path, url: str, number: int) -> int:
     store = _open(folder, url)
     hand = Hand(store, f"w{number}")
     hand.offers = {WIDE.id}
-    done = 0
-    while any(not run.state.final for run in store.runs(limit=RUNS)):
-        batch = hand.lease(25, turn=number)[:: -1 if number % 2 else 1]
+    done, batch = 0, hand.lease(AT_ONCE, turn=number)
+    _barrier.wait()
+    while batch or any(not run.state.final for run in store.runs(limit=RUNS)):
+        batch = batch[:: -1 if number % 2 else 1]
         outcomes = [(attempt, gives(list(range(WIDTH)) if attempt.node == "list" else [1])) for attempt in batch]
         verdicts = hand.settle_all(outcomes)
         assert all(verdict.word == "committed" for verdict in verdicts), verdicts
         done += len(batch)
+        batch = hand.lease(AT_ONCE, turn=number)
     store.close()
     return done
