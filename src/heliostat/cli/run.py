@@ -133,8 +133,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
+    from heliostat import codec
+    from heliostat.engine import MOST
+
+    most = codec.whole(limit, "limit", 1, MOST)
     with session(context).engine() as engine:
-        runs = engine.store.runs(flow, state, limit=limit)
+        runs = engine.store.runs(flow, state, limit=most)
         if flow is not None and not runs and flow not in (known := {graph.name for graph in engine.store.graphs()}):
             raise NotFound(f"there is no workflow {flow!r}{nearest(flow, sorted(known))}")
         graphs = {run.graph: engine.registry.graph(run.graph) for run in runs}
