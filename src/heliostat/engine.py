@@ -142,8 +142,8 @@ class Engine:
     ) -> Start:
         text = self._encode(message, "message")
         target = None if to is None else named(to, "to")
-        check_start(graph, workflow.signatures, text, target)
         text = with_defaults(graph, workflow.signatures, text)
+        check_start(graph, workflow.signatures, text, target)
         run = self.around.ids.run()
         return Start(run, graph, text, name, priority, None, key, target)
 

@@ -114,7 +114,7 @@ def uses(spec: JobSpec, name: str) -> bool:
 def message_fields(spec: JobSpec) -> frozenset[str] | None:
     """The fields of the message that its placeholders name; None where it may read all of them."""
     paths = [placeholder.path for placeholder in _placeholders(spec)]
-    if any(path == ("message",) or path[0] == "input" for path in paths):
+    if any(path == ("message",) or path[0] in ("input", "files") for path in paths):
         return None
     return frozenset(path[1] for path in paths if path[0] == "message")
 

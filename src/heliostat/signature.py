@@ -207,7 +207,7 @@ def _strangers(node: Node, parameter: Parameter, text: str) -> known.Strangers:
 
 
 def with_defaults(graph: Graph, signatures: Mapping[str, Signature], text: str) -> str:
-    """A message that was checked, as jobs want to read it: with the defaults that its class has for what it leaves out.
+    """A message as jobs want to read it: with the defaults that its class has for what it leaves out.
 
     Functions get the class itself, but jobs get what is kept. So where one takes the message, and the functions
     describe it by exactly one class (a dataclass, a Pydantic model), the class's defaults are kept with it. Nothing
@@ -221,7 +221,10 @@ def with_defaults(graph: Graph, signatures: Mapping[str, Signature], text: str) 
     if len(described) != 1 or not isinstance(given, dict):
         return text
     [taker] = described.values()
-    fitted = taker.fit(revive(text, _unbrought if taker.wants_path else None))
+    try:
+        fitted = taker.fit(revive(text, _unbrought if taker.wants_path else None))
+    except BadInput:
+        return text  # whoever is to take it says what is wrong
     for name in _fields(taker.annotation):
         if name not in given:
             with contextlib.suppress(BadInput):  # a default that is no data, such as a Path
