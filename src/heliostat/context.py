@@ -60,6 +60,11 @@ class Surroundings:
         """Where a run's log lines go."""
         return self.directory / "logs" / f"{public_id(run)}.jsonl"
 
+    def places(self, run: int) -> tuple[Path, Path, Path]:
+        """All that lies under a run's id: its log and the directories of its attempts and jobs."""
+        name = public_id(run)
+        return (self.log_file(run), self.directory / "attempts" / name, self.directory / "jobs" / name)
+
 
 @dataclass(frozen=True, slots=True)
 class RunView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -15,6 +16,7 @@ from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, NotEnded, NotFound, RunFailed, Taken
 from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
+from heliostat.prune import Pruned, prune
 from heliostat.repository import check_files
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_sent, check_start, revive, with_defaults
@@ -179,6 +181,15 @@ class Engine:
         name = workflow.name if isinstance(workflow, Workflow) else workflow
         found = self.store.runs(name, _state(state, RunState, "run"), limit=codec.whole(limit, "limit", 1, MOST))
         return [RunHandle(self, run.id, self.registry.graph(run.graph)) for run in found]
+
+    def prune(self, before: datetime | float) -> Pruned:
+        """Forget runs that ended before a time, with their files; a file that another run keeps too stays.
+
+        A time without a zone is a local one; a number is in seconds since 1970. May be killed and repeated, also by
+        several at once. What was kept within the last hour, or since something that is running began, waits for a later
+        call; ``left`` says how many files.
+        """
+        return prune(self.around, before.timestamp() if isinstance(before, datetime) else before)
 
     # working
 

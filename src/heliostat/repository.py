@@ -28,6 +28,7 @@ class Repository(Protocol):
     ) -> Artifact:
         """Copy a file in; when it has returned, the copy is whole, and safe from a power cut.
 
+        One that is there already counts as kept now, so that ``remove`` leaves it to whoever is about to refer to it.
         ``name`` is the file's own unless given, ``media_type`` is guessed from the name unless given. Digest and
         size are those of what was copied, even if the file changes meanwhile. Raises BadInput for a directory,
         for what is no ordinary file or is not there, and for a name that is none.
@@ -46,12 +47,20 @@ class Repository(Protocol):
         """Open a kept file for reading, without verifying it."""
         ...
 
-    def has(self, artifact: Artifact) -> bool:
-        """Whether the file is there."""
+    def hold(self, artifact: Artifact) -> bool:
+        """Count a file as kept now; answers whether it is there."""
         ...
 
-    def remove(self, digest: str) -> None:
-        """Forget a file that no artifact stands for any more; harmless when it is not there."""
+    def remove(self, digest: str, unused_seconds: float) -> int | None:
+        """Remove a file that was not kept for so long; answers how many bytes went, 0 if it was not there.
+
+        None: it was kept since, and stays. No ``keep`` that is going on is left without its file. Raises
+        OperatorError where files cannot be removed safely, or not at all.
+        """
+        ...
+
+    def sweep(self, unused_seconds: float) -> int:
+        """Remove what crashes left unfinished and nobody has written to for so long; answers how many bytes went."""
         ...
 
 
@@ -67,7 +76,7 @@ def check_files(text: str, where: str, repository: Repository | None = None) -> 
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from None
     for file in files:
-        if repository is not None and not repository.has(file):
+        if repository is not None and not repository.hold(file):  # who kept it may be about to be forgotten
             raise BadInput(
                 f"{where}: the file {file.name!r} ({file.digest[:15]}…) is not kept here; give a Path instead"
             )

@@ -168,6 +168,19 @@ class Kept:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """What a forgotten run may have left among the files: an artifact by its digest, or what lies under its id.
+
+    ``used``: a run that is there keeps the same artifact.
+    """
+
+    seq: int
+    run: int
+    digest: str | None
+    used: bool
+
+
 Reference: TypeAlias = tuple[int, int]  # a run's key and a task's number
 
 
@@ -282,7 +295,20 @@ class Store(Protocol):
         """The schema's version in the database (0: none) and the one this version needs."""
 
     def prune(self, before: float, limit: int = 1000) -> int:
-        """Forget runs that ended before a time, whole, at most ``limit`` of them; answers how many."""
+        """Forget runs that ended before a time, whole, at most ``limit`` of them; answers how many.
+
+        A run whose end was told to another one goes after that one. What they leave among the files is noted in the
+        same transaction.
+        """
+
+    def discarded(self, after: int = 0, limit: int = 1000) -> list[Discarded]:
+        """What forgotten runs have left among the files, in the order noted; ``after`` is the last of a page before."""
+
+    def done_with(self, discarded: Sequence[int]) -> None:
+        """Strike out what is gone from among the files, by ``seq``; may be repeated."""
+
+    def running_since(self) -> float | None:
+        """When the earliest of the attempts that are running began; None if none is."""
 
     def close(self) -> None:
         """Give connections back."""

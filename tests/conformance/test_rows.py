@@ -364,6 +364,8 @@ def live(seed: int, stores: list[Any]) -> History:
     history.look()
     history.all("prune", lambda store: store.prune(history.now - 20.0, 3))
     history.all("runs", lambda store: (store.runs(), _unnumbered(store.journal())))
+    history.all("files", lambda store: {(d.run, d.digest, d.used) for d in store.discarded()})
+    history.all("begun", lambda store: store.running_since())
     return history
 
 
@@ -409,6 +411,6 @@ def test_postgresql_does_what_memory_does(postgres: PostgresStore, seeds: range)
     for seed in seeds:
         with postgres.transaction() as rows:
             tables = "runs, tasks, graphs, lanes, queues, gates, records, artifacts, attempts, journal, workers"
-            rows._connection.execute(f"TRUNCATE {tables}")
+            rows._connection.execute(f"TRUNCATE {tables}, discarded")
         postgres.known = Known()
         live(seed, [MemoryStore(), postgres])

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -526,6 +527,7 @@ def test_a_command_that_does_not_exist_is_a_usage_error(shell: Shell) -> None:
     [
         ["worker", "start", "--grace", "soon"],
         ["db", "prune", "--older-than", "soon"],
+        ["db", "prune", "--before", "yesterday"],
         ["run", "send", "abcd", "hear", "--delay", "soon"],
         ["worker", "start", "--queues", " , "],
     ],
@@ -605,6 +607,50 @@ def test_the_database_is_made_looked_at_and_pruned(shell: Shell) -> None:
     assert len(shell.json("run", "list")) == 1
     assert "1 run forgotten" in shell("db", "prune", "--older-than", "0s").stderr
     assert shell.says("run", "show", run, code=4)
+
+
+def test_pruning_takes_the_files_of_forgotten_runs_and_no_others(shell: Shell) -> None:
+    """Artifacts that a remaining run refers to stay, and of a run that stays, everything does."""
+    files = shell.directory / ".heliostat"
+    old = shell.json("run", "start", "hello", "name=Ada", "--wait")["id"]
+    alone = shell.json("run", "start", "hello", "name=Grace", "--wait")["id"]
+    for run in (old, alone):
+        (files / "jobs" / run / "1.1").mkdir(parents=True)
+        (files / "attempts" / run).mkdir(parents=True, exist_ok=True)
+    middle = datetime.now(UTC).isoformat()
+    new = shell.json("run", "start", "hello", "name=Ada", "--wait")["id"]
+    kept = {artifact["digest"] for artifact in shell.json("artifact", "list", new)}
+    assert len(stored(files)) == 2
+    for path in stored(files):
+        os.utime(path, (0, 0))
+    done = shell.json("db", "prune", "--before", middle)
+    assert (done["runs"], done["left"]) == (2, 0)
+    assert done["bytes"] >= len("Hello, Grace")
+    assert {f"sha256:{path.parent.name}{path.name}" for path in stored(files)} == kept
+    assert [path.name for path in (files / "logs").iterdir()] == [f"{new}.jsonl"]
+    assert not any((files / place / run).exists() for run in (old, alone) for place in ("jobs", "attempts"))
+    assert shell("artifact", "get", new, "letter.txt", "--out", "-").stdout == "Hello, Ada"
+
+
+def test_a_file_that_was_kept_a_moment_ago_goes_with_a_later_prune(shell: Shell) -> None:
+    """Somebody may be about to refer to it; what stays for now is told, and is not forgotten."""
+    shell.start("hello", "name=Ada", "--wait")
+    (path,) = stored(shell.directory / ".heliostat")
+    assert "1 file stays" in shell("db", "prune", "--older-than", "0s").stderr
+    os.utime(path, (0, 0))
+    done = shell.json("db", "prune", "--older-than", "0s")
+    assert (done["runs"], done["left"], path.exists()) == (0, 0, False)
+
+
+def test_pruning_wants_to_know_how_far_back(shell: Shell) -> None:
+    """One of the two ways to say it."""
+    for words in ((), ("--before", "2026-01-01", "--older-than", "1h")):
+        assert "say how far back, one of the two" in shell("db", "prune", *words, code=2).stderr
+
+
+def stored(files: Path) -> list[Path]:
+    """The files that are kept, by digest."""
+    return [path for path in (files / "artifacts").glob("??/*") if path.is_file()]
 
 
 def test_another_database_is_named_before_the_command(shell: Shell) -> None:

@@ -37,6 +37,8 @@ WALKED = {
     "workers": _RUNNING,
     "queue_ready": {"tasks_ready"},  # counted
     "run_leftover": {"runs_leftover"},  # ended runs that a sweep has not seen
+    "running_since": _RUNNING,
+    "discarded": {"discarded", "discarded_pkey", "d"},  # a page is wanted
     "task_next_due": {"tasks_due"},  # the first is wanted
     "journal": {"journal_pkey"},  # a page is wanted
     "lane_adopt": {"tasks_ready"},  # an operator sets a node's limit

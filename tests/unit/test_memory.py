@@ -15,11 +15,12 @@ from heliostat.stores.memory import MemoryStore
 from heliostat.testing.conformance.hand import Hand
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("runs", "graphs", "journal", "queues", "workers"), ()),
+    **dict.fromkeys(("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since"), ()),
     **dict.fromkeys(("run", "graph", "tasks", "records", "artifacts", "attempts", "traffic", "states"), (1,)),
     **dict.fromkeys(("task", "items", "joined", "first", "child", "why"), (1, 1)),
     **dict.fromkeys(("messages", "results"), ((),)),
     "prune": (0.0,),
+    "done_with": ((),),
 }
 WRITES = {"accept", "settle", "lease", "beat", "rescue", "promote", "sweep", "upgrade", "status", "close"}
 

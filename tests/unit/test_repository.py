@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from heliostat.artifact import Artifact
-from heliostat.errors import ArtifactError, BadInput
+from heliostat.errors import ArtifactError, BadInput, OperatorError
+from heliostat.repositories import directory
 from heliostat.repositories.directory import DirectoryRepository
 from heliostat.repository import Repository
 
@@ -43,8 +45,8 @@ def digest_of(content: bytes) -> str:
 
 
 def stored(repository: DirectoryRepository) -> list[Path]:
-    """Everything that lies in the repository, temporary files too."""
-    return sorted(path for path in repository.root.rglob("*") if path.is_file())
+    """Everything that lies in the repository but its lock, temporary files too."""
+    return sorted(path for path in repository.root.rglob("*") if path.is_file() and path.name != "lock")
 
 
 def test_it_fulfils_the_contract(repository: DirectoryRepository) -> None:
@@ -276,7 +278,7 @@ def test_a_damaged_file_is_never_brought(
 def test_a_missing_file_is_said_to_be_missing(repository: DirectoryRepository, tmp_path: Path) -> None:
     """One sentence names the artifact, its digest and where it was looked for."""
     artifact = Artifact("dem.tif", digest_of(b"never kept"), 10)
-    assert not repository.has(artifact)
+    assert not repository.hold(artifact)
     for ask in (lambda: repository.open(artifact), lambda: repository.bring(artifact, tmp_path / "work")):
         with pytest.raises(ArtifactError, match=r"artifact 'dem.tif': sha256:[0-9a-f]{64} is not in /"):
             ask()
@@ -285,12 +287,103 @@ def test_a_missing_file_is_said_to_be_missing(repository: DirectoryRepository, t
 def test_a_file_can_be_removed_more_than_once(repository: DirectoryRepository, file: Callable[..., Path]) -> None:
     """Removing what is not there is harmless, and no digest leads anywhere else."""
     artifact = repository.keep(file("a"))
-    assert repository.has(artifact)
-    repository.remove(artifact.digest)
-    repository.remove(artifact.digest)
-    assert not repository.has(artifact)
+    assert repository.hold(artifact)
+    assert repository.remove(artifact.digest, -1) == 5
+    assert repository.remove(artifact.digest, -1) == 0
+    assert not repository.hold(artifact)
     with pytest.raises(BadInput, match="is no digest"):
-        repository.remove("sha256:../../a")
+        repository.remove("sha256:../../a", 0)
+
+
+@pytest.mark.parametrize("again", [lambda r, a, p: r.keep(p), lambda r, a, p: r.hold(a)], ids=["kept", "held"])
+def test_an_old_file_that_was_just_kept_again_stays(
+    repository: DirectoryRepository, file: Callable[..., Path], again: Callable[..., object]
+) -> None:
+    """Its age is counted from when it was last kept."""
+    artifact = repository.keep(file("a"))
+    os.utime(stored(repository)[0], (0, 0))
+    again(repository, artifact, file("a"))
+    assert repository.remove(artifact.digest, 60) is None
+    os.utime(stored(repository)[0], (0, 0))
+    assert repository.remove(artifact.digest, 60) == 5
+
+
+def test_a_file_of_another_user_is_kept_anew(
+    repository: DirectoryRepository, file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose time may not be set is replaced by a copy that is young."""
+    artifact = repository.keep(file("a"))
+    os.utime(stored(repository)[0], (0, 0))
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert repository.keep(file("a")) == artifact
+    assert repository.remove(artifact.digest, 60) is None
+
+
+def test_nobody_keeps_while_a_file_is_removed(
+    repository: DirectoryRepository, file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who removes is alone between looking at a file's age and removing it, and who keeps shuts them out."""
+
+    def shut_out(how: int) -> None:
+        with (repository.root / "lock").open("r+b") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
+
+    def removing(path: Path, limit: float, real: Callable[..., int | None] = directory._remove) -> int | None:
+        shut_out(fcntl.LOCK_SH)
+        return real(path, limit)
+
+    def touching(path: Path, size: int, real: Callable[..., bool] = directory._touch) -> bool:
+        shut_out(fcntl.LOCK_EX)
+        return real(path, size)
+
+    monkeypatch.setattr(directory, "_remove", removing)
+    monkeypatch.setattr(directory, "_touch", touching)
+    artifact = repository.keep(file("a"))
+    assert repository.keep(file("a")) == artifact
+    assert repository.remove(artifact.digest, -1) == 5
+
+
+def test_keeping_wins_over_removing(repository: DirectoryRepository, file: Callable[..., Path]) -> None:
+    """Whichever comes first, what was kept is there."""
+    path = file("a")
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(100):
+            artifact = repository.keep(path)
+            os.utime(stored(repository)[0], (0, 0))
+            removed = pool.submit(repository.remove, artifact.digest, 3600)
+            kept = pool.submit(repository.keep, path)
+            assert (kept.result(), removed.result() in (None, 5)) == (artifact, True)
+            assert repository.hold(artifact)
+
+
+def test_where_nobody_can_lock_files_are_kept_and_not_removed(
+    repository: DirectoryRepository, file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system without locks is good enough to keep on, and the sentence names it."""
+
+    def refuse(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    artifact = repository.keep(file("a"))
+    with pytest.raises(OperatorError, match=r"cannot be removed safely, since it cannot be locked: .*No locks"):
+        repository.remove(artifact.digest, -1)
+    assert repository.hold(artifact)
+
+
+def test_a_directory_that_is_gone_is_not_taken_for_an_empty_one(
+    repository: DirectoryRepository, file: Callable[..., Path]
+) -> None:
+    """Its disk may not be there for the moment; nothing is struck out for that."""
+    artifact = repository.keep(file("a"))
+    repository.root.rename(repository.root.with_name("elsewhere"))
+    with pytest.raises(OperatorError, match=r"there is no directory .*; see that its disk is there"):
+        repository.remove(artifact.digest, 0)
+    assert not repository.hold(artifact)
 
 
 def test_stale_temporary_files_are_swept(repository: DirectoryRepository, file: Callable[..., Path]) -> None:
@@ -298,10 +391,10 @@ def test_stale_temporary_files_are_swept(repository: DirectoryRepository, file: 
     artifact = repository.keep(file("a"))
     old, new = repository.root / "tmp" / "old", repository.root / "tmp" / "new"
     for path in (old, new):
-        path.touch()
+        path.write_bytes(b"12")
     os.utime(old, (0, 0))
-    assert repository.sweep(timedelta(hours=1)) == 1
-    assert (old.exists(), new.exists(), repository.has(artifact)) == (False, True, True)
+    assert repository.sweep(3600) == 2
+    assert (old.exists(), new.exists(), repository.hold(artifact)) == (False, True, True)
 
 
 def test_many_may_keep_and_bring_the_same_at_once(

@@ -8,16 +8,14 @@ import typer
 
 from heliostat.cli import output
 from heliostat.cli.config import masked
-from heliostat.cli.output import AsJson
+from heliostat.cli.output import AsJson, stamp
 from heliostat.cli.session import duration, session
 
 if TYPE_CHECKING:
-    from heliostat.cli.shapes import DatabaseShape
+    from heliostat.cli.shapes import DatabaseShape, PruneShape
 
 NAME = "db"
 app = typer.Typer(no_args_is_help=True)
-
-PAGE = 500
 
 
 @app.command()
@@ -52,12 +50,35 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def prune(
     context: typer.Context,
-    older: Annotated[str, typer.Option("--older-than", metavar="TIME", help="Ended so long ago: 30d, 12h.")],
+    before: Annotated[str | None, typer.Option(metavar="TIME", help="Ended before it: 2026-01-31T12:00.")] = None,
+    older_than: Annotated[str | None, typer.Option(metavar="DURATION", help="Ended so long ago: 30d, 12h.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Forget runs that ended long ago, with all that belongs to them but their files."""
-    age = duration(older, "--older-than")
+    """Forget runs that ended long ago, with all that belongs to them; files that other runs keep too stay."""
+    age, until = _age(before, older_than)
     with session(context).engine() as engine:
-        before, forgotten = engine.around.clock.now() - age, 0
-        while done := engine.store.prune(before, PAGE):
-            forgotten += done
-    output.say(f"{output.count(forgotten, 'run')} forgotten")
+        until = engine.around.clock.now() - age if until is None else until
+        done = engine.prune(until)
+    if as_json:
+        found: PruneShape = {"before": stamp(until), "runs": done.runs, "bytes": done.bytes, "left": done.left}
+        output.document(found)
+        return
+    output.say(f"{output.count(done.runs, 'run')} forgotten, {output.size(done.bytes)} of files removed")
+    if done.left:
+        stay = "file stays" if done.left == 1 else "files stay"
+        output.say(f"{done.left:,} {stay} for now: kept within the last hour, or since something that is running began")
+
+
+def _age(before: str | None, older_than: str | None) -> tuple[float, float | None]:
+    """How long ago runs must have ended, or before which time."""
+    from datetime import datetime
+
+    if (before is None) == (older_than is None):
+        raise typer.BadParameter("say how far back, one of the two", param_hint="--before or --older-than")
+    if older_than is not None:
+        return duration(older_than, "--older-than"), None
+    try:
+        return 0.0, datetime.fromisoformat(before or "").timestamp()
+    except ValueError:
+        said = f"{before!r} is no time; write 2026-01-31 or 2026-01-31T12:00+01:00"
+        raise typer.BadParameter(said, param_hint="--before") from None

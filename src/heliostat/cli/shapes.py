@@ -221,6 +221,15 @@ class DatabaseShape(TypedDict):
     needed: int
 
 
+class PruneShape(TypedDict):
+    """``db prune``."""
+
+    before: str | None  # runs that ended before this time were forgotten
+    runs: int
+    bytes: int  # of files that went
+    left: int  # files and directories that stay until a later prune
+
+
 def version(graph: Graph) -> str:
     """A definition's version, as people see it."""
     return graph.label.removeprefix(graph.name).strip()

@@ -1,16 +1,19 @@
 """A directory as a repository: one file per content, named after its digest, as ``ab/cdef…``.
 
 A file is written beside the others under a temporary name and renamed when it is whole and on disk, so whoever
-looks finds it complete or not at all. What crashes leave behind lies in ``tmp`` until ``sweep``.
+looks finds it complete or not at all. What crashes leave behind lies in ``tmp`` until ``sweep``. When a file was last
+kept is its time of change. Who keeps holds a lock together with all who keep, for as long as it takes to set that time
+or to rename; who removes holds it alone. So a file is either seen to be young, or gone before it is looked for.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path, PurePath
@@ -18,12 +21,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
 from heliostat.artifact import NAME_BYTES, Artifact
-from heliostat.errors import ArtifactError, BadInput
+from heliostat.errors import ArtifactError, BadInput, OperatorError
 from heliostat.repository import guess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import timedelta
 
 _CHUNK = 1 << 20
 _EMPTY = "sha256:" + hashlib.sha256().hexdigest()
@@ -68,30 +70,56 @@ class DirectoryRepository:
             where = f"{artifact.digest} is not in {self.root}"
             raise ArtifactError(f"artifact {artifact.name!r}: {where}") from None
 
-    def has(self, artifact: Artifact) -> bool:
-        return self._path(artifact.digest).is_file()
+    def hold(self, artifact: Artifact) -> bool:
+        path = self._path(artifact.digest)
+        with self._locked(), suppress(OSError):  # another user's is there too
+            os.utime(path)
+        return path.is_file()
 
-    def remove(self, digest: str) -> None:
-        self._path(digest).unlink(missing_ok=True)
+    def remove(self, digest: str, unused_seconds: float) -> int | None:
+        path = self._path(digest)
+        if not self.root.is_dir():
+            raise OperatorError(f"there is no directory {self.root}; see that its disk is there")
+        if not path.is_file():
+            return 0
+        with self._locked(alone=True):
+            return _remove(path, time.time() - unused_seconds)
 
-    def sweep(self, older_than: timedelta) -> int:
-        """Remove temporary files that nobody has written to for so long; answers how many."""
-        limit, removed = time.time() - older_than.total_seconds(), 0
-        for temporary in self._temporary.glob("*"):
-            with suppress(FileNotFoundError):  # its writer, or another sweep, was faster
-                if temporary.stat().st_mtime < limit:
-                    temporary.unlink()
-                    removed += 1
-        return removed
+    def sweep(self, unused_seconds: float) -> int:
+        limit = time.time() - unused_seconds
+        return sum(_remove(temporary, limit) or 0 for temporary in self._temporary.glob("*"))
+
+    @contextmanager
+    def _locked(self, *, alone: bool = False) -> Iterator[None]:
+        """Hold the directory's lock, alone or together with all who keep; it ends with its process.
+
+        Where nobody can lock, nobody removes, so whoever keeps goes on without.
+        """
+        how = os.O_RDWR if alone else os.O_RDONLY  # a network file system asks for it
+        with ExitStack() as stack:
+            try:
+                descriptor = os.open(self.root / "lock", how | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            except OSError as error:
+                if alone:
+                    raise OperatorError(
+                        f"files in {self.root} cannot be removed safely, since it cannot be locked: {error}; "
+                        "see to its permissions, and that its file system has locks"
+                    ) from error
+            yield
 
     def _settle(self, temporary: Path, target: BinaryIO, path: Path) -> None:
         """Give a copy its name, unless its bytes are here already; on disk when it returns."""
         target.flush()
         path.parent.mkdir(exist_ok=True)
-        if not (path.is_file() and path.stat().st_size == os.fstat(target.fileno()).st_size):  # a cut one is mended
+        with self._locked():
+            here = _touch(path, os.fstat(target.fileno()).st_size)
+        if not here:
             os.fchmod(target.fileno(), 0o444)
             os.fsync(target.fileno())
-            temporary.replace(path)
+            with self._locked():
+                temporary.replace(path)
         _sync(path.parent)  # also for another's file: it may have been renamed only just now
         _sync(self.root)
 
@@ -134,6 +162,31 @@ def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
         hashed.update(chunk)
         size += target.write(chunk)
     return f"sha256:{hashed.hexdigest()}", size
+
+
+def _touch(path: Path, size: int) -> bool:
+    """Have a file count as kept now; False if it is not there, cut short, or not to be touched: a copy mends that."""
+    try:
+        if path.stat().st_size != size:
+            return False
+        os.utime(path)
+    except OSError:
+        return False
+    return True
+
+
+def _remove(path: Path, limit: float) -> int | None:
+    """Remove a file that was last written before a time; answers its bytes, or None if it stays."""
+    try:
+        found = path.stat()
+        if found.st_mtime >= limit:
+            return None
+        path.unlink()
+    except FileNotFoundError:  # its writer, or somebody else who removes, was faster
+        return 0
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be removed: {error}; see to its permissions") from error
+    return found.st_size
 
 
 def _digest(path: Path) -> str | None:

@@ -326,6 +326,7 @@ class Ledger(ABC):
         if run.closing and end.state is RunState.succeeded:
             return Answer(run.id, done=False, note="nothing to do: the run is failing")
         run.facts["by"] = command.actor
+        commit.keep_mentioned(run, 0, end.result or "")
         commit.apply(run, [end if end.reason or not command.reason else replace(end, reason=command.reason)])
         return Answer(run.id)
 

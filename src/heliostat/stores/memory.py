@@ -17,7 +17,7 @@ from heliostat.errors import NotFound
 from heliostat.graph import Arity
 from heliostat.queue import Lane, Queue, Why, WorkerInfo
 from heliostat.run import Run, RunState
-from heliostat.store import SEVERAL, AttemptRecord, Entry, Kept, Record, Settled
+from heliostat.store import SEVERAL, AttemptRecord, Discarded, Entry, Kept, Record, Settled
 from heliostat.stores.ledger import Ledger
 from heliostat.stores.rows import Arrived, Due, FenceState, RunRow, Stale
 from heliostat.task import Attempt, Task, TaskState
@@ -104,6 +104,7 @@ class Tables:
     ready: dict[int, list[tuple[int, int, TaskRow]]] = field(default_factory=lambda: defaultdict(list))
     running: dict[int, set[TaskRow]] = field(default_factory=lambda: defaultdict(set))
     leftover: dict[int, bool] = field(default_factory=dict)
+    discarded: list[tuple[int, int, str | None]] = field(default_factory=list)
     seq: int = 0
 
 
@@ -702,35 +703,51 @@ class MemoryStore(Ledger):
 
     @_alone
     def prune(self, before: float, limit: int = 1000) -> int:
-        ended = [r for r in self.tables.runs.values() if r.state.final and r.open <= 0]
-        ended = sorted((r for r in ended if (r.ended_at or 0) < before), key=lambda r: r.ended_at or 0)
-        old = [r.id for r in ended if not self._awaited(r)]
-        for run in old[:limit]:
-            for table in (
-                self.tables.runs,
-                self.tables.tasks,
-                self.tables.records,
-                self.tables.artifacts,
-                self.tables.attempts,
-                self.tables.leftover,
-            ):
-                table.pop(run, None)
-        self.tables.journal = [
-            e for e in self.tables.journal if e.run in self.tables.runs or (e.run == SEVERAL and e.at >= before)
-        ]
-        for gates in (self.tables.gates, self.tables.firsts):
-            for place in [place for place in gates if place[0] not in self.tables.runs]:
+        t, done = self.tables, 0
+        while done < limit and (old := self._old(before)[: limit - done]):
+            for run in old:
+                self._forget(run)
+            done += len(old)
+        t.journal = [e for e in t.journal if e.run in t.runs or (e.run == SEVERAL and e.at >= before)]
+        for gates in (t.gates, t.firsts):
+            for place in [place for place in gates if place[0] not in t.runs]:
                 del gates[place]
-        holding = {task.worker for lane in self.tables.running.values() for task in lane}
-        for worker in list(self.tables.workers.values()):
+        holding = {task.worker for lane in t.running.values() for task in lane}
+        for worker in list(t.workers.values()):
             if worker.state in ("lost", "stopped") and worker.beat_at < before and worker.id not in holding:
-                del self.tables.workers[worker.id]
-        return len(old[:limit])
+                del t.workers[worker.id]
+        return done
 
-    def _awaited(self, run: Run) -> bool:
-        """Whether a run that is not over may still read this one's end."""
-        parent = self.tables.runs.get(run.parent) if run.parent is not None else None
-        return parent is not None and (not parent.state.final or parent.open > 0)
+    def _old(self, before: float) -> list[int]:
+        """Runs that ended before a time, oldest first, without those whose end was told to a run that is there."""
+        t = self.tables
+        ended = [(r.ended_at or 0.0, r.id) for r in t.runs.values() if r.state.final and r.open <= 0]
+        return [run for at, run in sorted(ended) if at < before and t.runs[run].parent not in t.runs]
+
+    def _forget(self, run: int) -> None:
+        t = self.tables
+        digests = sorted({kept.artifact.digest for kept in t.artifacts.get(run, ())})
+        for digest in (None, *digests):
+            t.seq += 1
+            t.discarded.append((t.seq, run, digest))
+        for table in (t.runs, t.tasks, t.records, t.artifacts, t.attempts, t.leftover):
+            table.pop(run, None)
+
+    @_alone
+    def discarded(self, after: int = 0, limit: int = 1000) -> list[Discarded]:
+        used = {kept.artifact.digest for rows in self.tables.artifacts.values() for kept in rows}
+        later = [row for row in self.tables.discarded if row[0] > after]
+        return [Discarded(*row, used=row[2] in used) for row in later[:limit]]
+
+    @_alone
+    def done_with(self, discarded: Sequence[int]) -> None:
+        done = set(discarded)
+        self.tables.discarded = [row for row in self.tables.discarded if row[0] not in done]
+
+    @_alone
+    def running_since(self) -> float | None:
+        begun = [task.started_at for lane in self.tables.running.values() for task in lane if task.started_at]
+        return min(begun, default=None)
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -23,12 +23,12 @@ from heliostat.store import Entry
 from heliostat.stores.forks import PerProcess
 from heliostat.stores.ledger import Ledger
 from heliostat.stores.postgresrows import STATEMENTS, TAG, PostgresRows
-from heliostat.stores.pruning import prune
+from heliostat.stores.pruning import done_with, prune
 from heliostat.stores.reading import Reading
 from heliostat.stores.rows import Stale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from heliostat.stores.reading import Fetch
     from heliostat.stores.sqlrows import Row
@@ -332,6 +332,9 @@ class PostgresStore(Reading, Ledger):
 
     def prune(self, before: float, limit: int = 1000) -> int:
         return prune(self.transaction, self.again, before, limit)
+
+    def done_with(self, discarded: Sequence[int]) -> None:
+        done_with(self.transaction, self.again, discarded)
 
     # sentences
 

@@ -1,4 +1,4 @@
-"""Forgetting runs: whole ones, in transactions of a bounded size; and workers that are long gone."""
+"""Forgetting runs: whole ones, in bounded transactions, which note the files they leave; and workers long gone."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from heliostat.store import SEVERAL
 from heliostat.stores.sqlrows import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from heliostat.stores.sqlrows import SqlRows
 
 TASKS_AT_ONCE = 5000  #: about as many tasks as one transaction forgets
 LINES_AT_ONCE = 1000  #: of the journal, where they tell of several runs
+NOTED = ("discarded_runs", "discarded_artifacts")
 TABLES = ("tasks", "gates", "records", "artifacts", "attempts", "journal", "runs")
 
 
@@ -37,7 +38,7 @@ def prune(
                 chosen.append(run)
                 tasks += last
             chosen = [run.id for run in rows.run_lock(sorted(chosen)) if run.state.final and run.open <= 0]
-            for table in TABLES if chosen else ():
+            for table in (*NOTED, *TABLES) if chosen else ():
                 rows.later(f"prune_{table}", ids=listed(chosen))
             return len(chosen)
 
@@ -56,3 +57,18 @@ def prune(
         pass
     again(workers)
     return done
+
+
+def done_with(
+    transaction: Callable[[], AbstractContextManager[SqlRows]],
+    again: Callable[[Callable[[], int]], int],
+    discarded: Sequence[int],
+) -> None:
+    """Strike out what is gone from among the files."""
+
+    def work() -> int:
+        with transaction() as rows:
+            return rows.run("discarded_done", ids=listed(discarded))
+
+    if discarded:
+        again(work)

@@ -11,7 +11,7 @@ from heliostat.errors import NotFound
 from heliostat.graph import Arity, Graph
 from heliostat.queue import Queue, Why, WorkerInfo
 from heliostat.run import Run, RunState
-from heliostat.store import AttemptRecord, Entry, Kept, Record, Settled
+from heliostat.store import AttemptRecord, Discarded, Entry, Kept, Record, Settled
 from heliostat.stores.sqlrows import RUN_STATES, TASK_STATES, Row, definition, lane_queue, listed
 from heliostat.task import Task, TaskState
 
@@ -131,6 +131,10 @@ class Reading(ABC):
     def artifacts(self, run: int) -> list[Kept]:
         return [Kept(_artifact(row[:5]), row[5], row[6]) for row in self.fetch("artifacts", run=run)]
 
+    def discarded(self, after: int = 0, limit: int = 1000) -> list[Discarded]:
+        found = self.fetch("discarded", after=after, most=limit)
+        return [Discarded(row[0], row[1], row[2], used=bool(row[3])) for row in found]
+
     def journal(self, run: int | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
         if run is None:
             return self._stream(after, limit)
@@ -150,6 +154,9 @@ class Reading(ABC):
             return [(queue, ready.get(queue.name, 0), busy.get(queue.name, 0)) for queue in queues]
 
         return sorted(self.look(work, together=True), key=lambda row: row[0].name)
+
+    def running_since(self) -> float | None:
+        return next((row[0] for row in self.fetch("running_since")), None)
 
     def workers(self) -> list[WorkerInfo]:
         return [WorkerInfo(*row) for row in self.fetch("workers")]

@@ -22,7 +22,7 @@ from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnav
 from heliostat.stores.filesystem import network_file_system
 from heliostat.stores.forks import PerProcess
 from heliostat.stores.ledger import Ledger
-from heliostat.stores.pruning import prune
+from heliostat.stores.pruning import done_with, prune
 from heliostat.stores.reading import Reading
 from heliostat.stores.sqliterows import STATEMENTS, SqliteRows, Still
 
@@ -310,6 +310,9 @@ class SqliteStore(Reading, Ledger):
 
     def prune(self, before: float, limit: int = 1000) -> int:
         return prune(self.transaction, self.again, before, limit)
+
+    def done_with(self, discarded: Sequence[int]) -> None:
+        done_with(self.transaction, self.again, discarded)
 
     # sentences
 

@@ -228,3 +228,72 @@ def test_p08_a_worker_that_ended_long_ago_is_forgotten_if_it_holds_nothing(hand:
     hand.store.beat(WorkerInfo("late", state="stopped"), hand.now)
     hand.store.prune(hand.now - 50)
     assert sorted(info.id for info in hand.store.workers()) == ["holds", "late", "quiet"]
+
+
+def test_p08_what_forgotten_runs_leave_among_the_files_is_noted(hand: Hand) -> None:
+    """In the transaction that forgets: each run and each of its artifacts, and whether another run keeps that too."""
+    shared, alone = (Artifact(f"{name}.png", "sha256:" + name * 64, 1) for name in "ab")
+    old = hand.start(TALK)
+    hand.settle(hand.lease()[0], gives(None, Keep(shared), Keep(alone), Keep(alone)))
+    hand.now += 100
+    young = hand.start(TALK)
+    hand.settle(hand.lease()[0], gives(None, Keep(shared)))
+    assert hand.store.discarded() == []
+    hand.store.prune(hand.now - 50)
+    noted = hand.store.discarded()
+    assert {(each.run, each.digest, each.used) for each in noted} == {
+        (old, None, False),
+        (old, shared.digest, True),
+        (old, alone.digest, False),
+    }
+    assert len(noted) == 3
+    assert hand.store.discarded(noted[0].seq, 1) == noted[1:2]
+    hand.store.done_with([noted[0].seq])
+    hand.store.done_with([noted[0].seq])
+    assert hand.store.discarded() == noted[1:]
+    hand.store.done_with([each.seq for each in noted])
+    hand.store.prune(hand.now + 50)
+    later = hand.store.discarded()
+    assert {(each.run, each.digest, each.used) for each in later} == {
+        (young, None, False),
+        (young, shared.digest, False),
+    }
+    assert min(each.seq for each in later) > noted[-1].seq  # a number means one thing for ever
+
+
+def test_p08_a_file_in_a_result_from_outside_is_kept_by_the_run(hand: Hand) -> None:
+    """As one in a message from outside is; so it stays as long as the run does."""
+    run, file = hand.start(TALK), Artifact("map.png", "sha256:" + "a" * 64, 1)
+    hand.complete(run, {"map": file.to_json()})
+    assert [kept.artifact for kept in hand.store.artifacts(run)] == [file]
+
+
+def test_p08_a_run_whose_end_was_told_is_forgotten_after_the_one_it_was_told_to(hand: Hand) -> None:
+    """What it kept may have been handed on in the message that told its end."""
+    hand.add(CHILD)
+    parent = hand.start(TALK)
+    child = 1 << 55
+    hand.settle(hand.lease()[0], gives(None, Start(child, CHILD, "1", then="hear")))
+    hand.settle(next(attempt for attempt in hand.lease(2) if attempt.run == child))
+    hand.now += 100
+    hand.work()
+    assert hand.run(parent).state is RunState.succeeded
+    assert hand.store.prune(hand.now - 50) == 0
+    assert hand.store.prune(hand.now + 50, 1) == 1
+    assert [run.id for run in hand.store.runs()] == [child]
+    assert hand.store.prune(hand.now + 50, 1) == 1
+
+
+def test_p08_the_begin_of_what_runs_longest_is_known(hand: Hand) -> None:
+    """A file that was kept since then may be about to be referred to."""
+    assert hand.store.running_since() is None
+    hand.start(TALK)
+    [first], began = hand.lease(), hand.now
+    hand.now += 100
+    hand.start(TALK)
+    [second] = hand.lease()
+    assert hand.store.running_since() == began
+    hand.settle(first)
+    assert hand.store.running_since() == hand.now
+    hand.settle(second)
+    assert hand.store.running_since() is None

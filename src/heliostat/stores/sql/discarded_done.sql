@@ -1,0 +1,2 @@
+-- Of forgotten runs, so much is gone from among the files.
+DELETE FROM discarded WHERE seq {among}
