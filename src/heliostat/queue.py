@@ -52,6 +52,7 @@ class WorkerInfo:
     beat_at: float = 0.0
     started_at: float = 0.0
     state: str = "active"  # active, stopped, lost
+    code: str = ""  # JSON: graph, digest of the code behind it, since when, for each that it offers or has offered
 
 
 @dataclass(frozen=True, slots=True)

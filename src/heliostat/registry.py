@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from heliostat.code import digest
 from heliostat.errors import NotFound, nearest
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Registry:
         self._signatures: dict[int, dict[str, Signature]] = {}
         self._offers: frozenset[int] = frozenset()
         self._adding = threading.Lock()
+        self.codes: list[tuple[int, str]] = []  #: graphs and digests of the code behind them, as they came
 
     def add(self, workflow: Workflow) -> Graph:
         """Offer a workflow as it is defined now; answers its graph. Any thread may do so at any time."""
@@ -32,6 +34,8 @@ class Registry:
             return graph
         signatures = dict(workflow.signatures)
         with self._adding:
+            if self._signatures.get(graph.id) != signatures:
+                self.codes.append((graph.id, digest(signature.function for signature in signatures.values())))
             self._graphs[graph.id] = graph
             self._signatures[graph.id] = signatures
             if graph.id not in self._offers:

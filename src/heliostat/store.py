@@ -287,6 +287,9 @@ class Store(Protocol):
     def workers(self) -> list[WorkerInfo]:
         """Workers that are not known to have ended, or that hold attempts nevertheless."""
 
+    def worker(self, worker: str) -> WorkerInfo | None:
+        """A worker, whatever has become of it: known as long as there may be attempts of it."""
+
     # administration
     def upgrade(self) -> list[str]:
         """Bring the schema to this version; answers the names of the migrations carried out."""

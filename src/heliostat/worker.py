@@ -7,6 +7,7 @@ ended, without a change of threads between them.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -95,6 +96,7 @@ class Worker:
         self._works: dict[tuple[int, int], Work] = {}
         self._outcomes: list[tuple[Attempt, Outcome]] = []
         self._suspects = Suspects()
+        self._code: list[tuple[int, str, float]] = []
         self._dues: dict[int, float] = {}
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._mean, self._turn = IDLE_SECONDS[0], 1.0, 0
@@ -112,7 +114,7 @@ class Worker:
         """One turn: show life, do duties, settle what has ended, lease what is next; answers when to come again."""
         if self._rung:
             self._rung, self._poll_at, self._idle = False, 0.0, IDLE_SECONDS[0]
-        if now >= self._beat_at or self._over:
+        if now >= self._beat_at or self._over or len(self._code) < len(self.registry.codes):
             self._over = False
             self._beat(now)
         for position, loop in enumerate(self.loops):
@@ -242,9 +244,11 @@ class Worker:
             ", ".join(sorted(graph.label for graph in self.registry.graphs)),
             started_at=self.started_at,
             state=state,
+            code=json.dumps(self._code),
         )
 
     def _beat(self, now: float) -> None:
+        self._code += [(graph, code, now) for graph, code in self.registry.codes[len(self._code) :]]
         stops = self.store.beat(self._info(), now)
         self._beat_at = now + self.lease_seconds / 3
         if stops is None:  # presumed dead: nothing that it holds is its own any more

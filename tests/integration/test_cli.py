@@ -653,6 +653,15 @@ def stored(files: Path) -> list[Path]:
     return [path for path in (files / "artifacts").glob("??/*") if path.is_file()]
 
 
+def test_a_task_tells_which_code_ran(shell: Shell) -> None:
+    """The digest of the code that its worker had, for the task and for each attempt that failed."""
+    run = shell.json("run", "start", "broken", "--wait", code=5)["id"]
+    shown = shell.json("task", "show", f"{run}/1")
+    assert re.fullmatch("sha256:[0-9a-f]{64}", shown["code"])
+    assert [attempt["code"] for attempt in shown["history"]] == [shown["code"]]
+    assert shown["code"][:19] in shell("task", "show", f"{run}/1").stdout
+
+
 def test_another_database_is_named_before_the_command(shell: Shell) -> None:
     """``--database`` and ``--files`` hold for every command."""
     place = ("--database", "sqlite:///other.db", "--files", "other")

@@ -18,6 +18,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since"), ()),
     **dict.fromkeys(("run", "graph", "tasks", "records", "artifacts", "attempts", "traffic", "states"), (1,)),
     **dict.fromkeys(("task", "items", "joined", "first", "child", "why"), (1, 1)),
+    "worker": ("w",),
     **dict.fromkeys(("messages", "results"), ((),)),
     "prune": (0.0,),
     "done_with": ((),),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from heliostat.cli.output import stamp
+from heliostat.code import ran
 from heliostat.run import RunState, public_id, task_id
 from heliostat.task import TaskState
 
@@ -82,6 +83,7 @@ class AttemptShape(TypedDict):
     attempt: int
     state: str  # failed, timed_out, snoozed, rescued, stopped
     worker: str | None
+    code: str | None  # the digest of the code that ran
     started_at: str | None
     ended_at: str | None
     reason: str | None
@@ -113,6 +115,7 @@ class TaskDetails(TaskShape):
     failures: int
     rescues: int
     explanation: str
+    code: str | None  # the digest of the code that ran last
     history: list[AttemptShape]
 
 
@@ -325,8 +328,9 @@ def task_shape(task: Task) -> TaskShape:
     }
 
 
-def task_details(task: Task, explanation: str, history: list[AttemptRecord]) -> TaskDetails:
+def task_details(store: Store, task: Task, explanation: str) -> TaskDetails:
     """A task with its past attempts."""
+    history = store.attempts(task.run, task.number)
     return {
         **task_shape(task),
         "cause": None if task.cause is None else task_id(task.run, task.cause),
@@ -335,16 +339,18 @@ def task_details(task: Task, explanation: str, history: list[AttemptRecord]) -> 
         "failures": task.failures,
         "rescues": task.rescues,
         "explanation": explanation,
-        "history": [attempt_shape(past) for past in history],
+        "code": ran(store, task.graph, task.worker, task.started_at),
+        "history": [attempt_shape(past, ran(store, task.graph, past.worker, past.started_at)) for past in history],
     }
 
 
-def attempt_shape(past: AttemptRecord) -> AttemptShape:
+def attempt_shape(past: AttemptRecord, code: str | None) -> AttemptShape:
     """An attempt that ended otherwise than well."""
     return {
         "attempt": past.count,
         "state": past.state,
         "worker": past.worker,
+        "code": code,
         "started_at": stamp(past.started_at),
         "ended_at": stamp(past.ended_at),
         "reason": past.reason,

@@ -60,7 +60,7 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
         run, number = find_task(engine, task)
         found = engine.store.task(run.key, number)
         assert found is not None
-        details = shapes.task_details(found, run.explain(number), engine.store.attempts(run.key, number))
+        details = shapes.task_details(engine.store, found, run.explain(number))
         if as_json:
             output.document(details)
             return
@@ -73,6 +73,7 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
                     "why": details["explanation"],
                     "queue": found.queue,
                     "worker": found.worker,
+                    "code": details["code"] and details["code"][: len("sha256:") + 12],
                     "attempts": found.count or None,
                     "caused by": details["cause"],
                     "born": output.when(found.created_at),

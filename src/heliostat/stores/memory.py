@@ -19,6 +19,7 @@ from heliostat.queue import Lane, Queue, Why, WorkerInfo
 from heliostat.run import Run, RunState
 from heliostat.store import SEVERAL, AttemptRecord, Discarded, Entry, Kept, Record, Settled
 from heliostat.stores.ledger import Ledger
+from heliostat.stores.pruning import unneeded
 from heliostat.stores.rows import Arrived, Due, FenceState, RunRow, Stale
 from heliostat.task import Attempt, Task, TaskState
 
@@ -690,6 +691,10 @@ class MemoryStore(Ledger):
         return [(queue, ready[name], running[name]) for name, queue in sorted(self.tables.queues.items())]
 
     @_alone
+    def worker(self, worker: str) -> WorkerInfo | None:
+        return self.tables.workers.get(worker)
+
+    @_alone
     def workers(self) -> list[WorkerInfo]:
         holding = {task.worker for lane in self.tables.running.values() for task in lane}
         return [w for w in self.tables.workers.values() if w.state != "lost" or w.id in holding]
@@ -713,8 +718,9 @@ class MemoryStore(Ledger):
             for place in [place for place in gates if place[0] not in t.runs]:
                 del gates[place]
         holding = {task.worker for lane in t.running.values() for task in lane}
+        until = unneeded(before, *(t.runs[run].created_at for run in sorted(t.runs)[:1]))
         for worker in list(t.workers.values()):
-            if worker.state in ("lost", "stopped") and worker.beat_at < before and worker.id not in holding:
+            if worker.state in ("lost", "stopped") and worker.beat_at < until and worker.id not in holding:
                 del t.workers[worker.id]
         return done
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TASKS_AT_ONCE = 5000  #: about as many tasks as one transaction forgets
 LINES_AT_ONCE = 1000  #: of the journal, where they tell of several runs
+LITTLE_SECONDS = 86_400.0  #: more than from a heartbeat to the next, or from the drawing of a run's key to its begin
 NOTED = ("discarded_runs", "discarded_artifacts")
 TABLES = ("tasks", "gates", "records", "artifacts", "attempts", "journal", "runs")
 
@@ -51,12 +52,21 @@ def prune(
 
     def workers() -> int:
         with transaction() as rows:
-            return rows.run("prune_workers", before=before)
+            return rows.run("prune_workers", before=unneeded(before, *(row[0] for row in rows.fetch("run_oldest"))))
 
     while again(lines) == LINES_AT_ONCE:
         pass
     again(workers)
     return done
+
+
+def unneeded(before: float, *oldest: float) -> float:
+    """Before which time a worker must have ended, so that no attempt leads to it; ``oldest`` is when a run began.
+
+    The oldest run is the one with the lowest key. Keys are in order of time, but drawn a little before a run begins,
+    and a worker goes on for a little after its last heartbeat.
+    """
+    return min(before, *(began_at - LITTLE_SECONDS for began_at in oldest)) if oldest else before
 
 
 def done_with(

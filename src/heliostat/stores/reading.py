@@ -161,6 +161,9 @@ class Reading(ABC):
     def workers(self) -> list[WorkerInfo]:
         return [WorkerInfo(*row) for row in self.fetch("workers")]
 
+    def worker(self, worker: str) -> WorkerInfo | None:
+        return next((WorkerInfo(*row) for row in self.fetch("worker_get", worker=worker)), None)
+
     # why
 
     def why(self, run: int, number: int) -> Why | None:

@@ -26,6 +26,7 @@ DIAMOND = Graph(
         Node("f", edges=(Edge("e", on=On.ended),)),
     ),
 )
+WEEK = 7 * 86_400.0
 CHILD = Graph("child", (Node("only"),))
 
 
@@ -220,11 +221,13 @@ def test_p08_what_is_pruned_is_gone_whole_and_nothing_else(hand: Hand) -> None:
 
 def test_p08_a_worker_that_ended_long_ago_is_forgotten_if_it_holds_nothing(hand: Hand) -> None:
     """One that only keeps quiet is not known to have ended, and what one holds is still to be rescued."""
+    hand.store.beat(WorkerInfo("ended", state="stopped"), hand.now)
+    hand.now += WEEK
     hand.start(Graph("one", (Node("a"),)))
     hand.lease(worker="holds")
-    for worker, state in (("ended", "stopped"), ("holds", "stopped"), ("quiet", "active")):
+    for worker, state in (("holds", "stopped"), ("quiet", "active")):
         hand.store.beat(WorkerInfo(worker, state=state), hand.now)
-    hand.now += 100
+    hand.now += WEEK
     hand.store.beat(WorkerInfo("late", state="stopped"), hand.now)
     hand.store.prune(hand.now - 50)
     assert sorted(info.id for info in hand.store.workers()) == ["holds", "late", "quiet"]
@@ -297,3 +300,24 @@ def test_p08_the_begin_of_what_runs_longest_is_known(hand: Hand) -> None:
     assert hand.store.running_since() == hand.now
     hand.settle(second)
     assert hand.store.running_since() is None
+
+
+def test_p08_a_worker_is_known_as_long_as_an_attempt_may_lead_to_it(hand: Hand) -> None:
+    """It tells which code ran, whatever has become of it; it is forgotten when no run is left from before its end."""
+    run = hand.start(CHILD)
+    hand.store.beat(WorkerInfo("w1", code='[[1, "sha256:a", 5.0]]'), hand.now)
+    hand.settle(hand.lease(worker="w1")[0], worker="w1")
+    hand.store.beat(WorkerInfo("w1", code='[[1, "sha256:a", 5.0], [1, "sha256:b", 6.0]]'), hand.now)
+    hand.lose("w1")
+    ended = hand.now
+    hand.now += WEEK
+    young = hand.start(CHILD)
+    hand.work()
+    hand.store.prune(ended)
+    found = hand.store.worker("w1")
+    assert found is not None
+    assert (found.state, found.code) == ("lost", '[[1, "sha256:a", 5.0], [1, "sha256:b", 6.0]]')
+    assert hand.task(run, 1).worker == "w1"
+    hand.store.prune(hand.now)
+    assert [each.id for each in hand.store.runs()] == [young]
+    assert hand.store.worker("w1") is None

@@ -1,0 +1,107 @@
+"""Code: which one ran. A worker tells the digest of the code behind each workflow it offers, and since when."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import marshal
+import sys
+import sysconfig
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from heliostat.store import Store
+
+
+def digest(functions: Iterable[object]) -> str:
+    """The digest of the code behind a workflow: of the files in which its functions stand, and what these import.
+
+    Of what is imported, modules in the same directory or package count; the libraries of an environment do not. A
+    function without a file (a notebook's) counts by its own source. The same on every machine with the same files.
+    """
+    sources: set[tuple[str, bytes]] = set()
+    for function in functions:
+        plain = _plain(function)
+        names = _names(plain)
+        if (file := _file(names)) is not None:
+            sources.update(_gathered(names, _root(names, file)))
+        else:
+            sources.add((getattr(plain, "__qualname__", ""), _own(plain)))
+    hashed = hashlib.sha256()
+    for name, source in sorted(sources):
+        hashed.update(f"{name} {len(source)}\n".encode() + source)
+    return f"sha256:{hashed.hexdigest()}"
+
+
+def ran(store: Store, graph: int, worker: str | None, began_at: float | None) -> str | None:
+    """The digest of the code that a worker had for a graph when an attempt began; None where it told nothing."""
+    info = None if worker is None else store.worker(worker)
+    if info is None or began_at is None or not info.code:
+        return None
+    told = [(since, code) for which, code, since in json.loads(info.code) if which == graph]
+    before = [code for since, code in told if since <= began_at]
+    found: str | None = before[-1] if before else told[0][1] if told else None  # an adopted job began before its worker
+    return found
+
+
+def _plain(function: object) -> Any:
+    """What was written, under its decorators."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.unwrap(function) if callable(function) else function
+
+
+def _names(value: object) -> Mapping[str, Any]:
+    """The names of the module in which a function or class was written, or of a module."""
+    if isinstance(value, FunctionType):
+        return value.__globals__
+    module = value if isinstance(value, ModuleType) else sys.modules.get(getattr(value, "__module__", None) or "")
+    return {} if module is None else vars(module)
+
+
+def _file(names: Mapping[str, Any]) -> Path | None:
+    """The source file of a module, if it has one."""
+    name = names.get("__file__")
+    file = Path(name).absolute() if isinstance(name, str) else None
+    return file if file is not None and file.suffix == ".py" and file.is_file() else None
+
+
+def _root(names: Mapping[str, Any], file: Path) -> Path:
+    """The directory of a module, or of the outermost package it is in."""
+    depth = str(names.get("__name__", "")).count(".") + (file.stem == "__init__")
+    return file.parents[max(0, depth - 1)]
+
+
+def _gathered(names: Mapping[str, Any], root: Path) -> Iterator[tuple[str, bytes]]:
+    """The source of a module, and of those below a directory that its functions, classes and modules come from."""
+    waiting, seen = [names], set[Path]()
+    while waiting:
+        names = waiting.pop()
+        file = _file(names)
+        if file is None or file in seen or _foreign(file, root):
+            continue
+        seen.add(file)
+        yield file.relative_to(root).as_posix(), file.read_bytes()
+        waiting += [_names(each) for each in list(names.values()) if isinstance(each, FunctionType | ModuleType | type)]
+
+
+def _foreign(file: Path, root: Path) -> bool:
+    """Whether a file is of the environment: Python's, an installed package's, Heliostat's, or from elsewhere."""
+    if not file.is_relative_to(root) or "site-packages" in file.parts:
+        return True
+    return any(file.is_relative_to(place) for place in (Path(__file__).parent, sysconfig.get_path("stdlib")))
+
+
+def _own(function: Any) -> bytes:
+    """A function's own source, or its bytecode where there is none."""
+    try:
+        return inspect.getsource(function).encode()
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        return b"" if code is None else marshal.dumps(code)

@@ -1,0 +1,3 @@
+-- What code a worker has behind the workflows it offers, as JSON.
+
+ALTER TABLE workers ADD COLUMN code text NOT NULL DEFAULT '';
