@@ -21,7 +21,6 @@ MARK = "$artifact"  #: the one key of the JSON object that stands for a file ins
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 ANY = "application/octet-stream"  #: the media type of what nobody knows
 NAME_BYTES = 255  #: what file systems take
-FIELDS = ("name", "digest", "size", "media_type", "tags")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import threading
 from typing import TYPE_CHECKING
 
 from heliostat.code import digest
-from heliostat.errors import NotFound, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,13 +50,6 @@ class Registry:
     def graphs(self) -> list[Graph]:
         """The graphs that were added."""
         return [self._graphs[graph] for graph in tuple(self._signatures)]
-
-    def named(self, name: str) -> Graph:
-        """The newest added graph of a workflow; raises NotFound."""
-        found = [graph for graph in self.graphs if graph.name == name]
-        if not found:
-            raise NotFound(f"there is no workflow {name!r} here{nearest(name, {g.name for g in self.graphs})}")
-        return found[-1]
 
     def graph(self, graph: int) -> Graph:
         """A graph, from here or from the store."""

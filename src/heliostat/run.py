@@ -98,9 +98,9 @@ def task_id(run: int, number: int) -> str:
     return f"{public_id(run)}/{number}"
 
 
-def parse_task_id(text: str) -> tuple[int, int]:
-    """The key behind a task's public id; raises NotFound for what cannot be one."""
+def split_task_id(text: str) -> tuple[str, int]:
+    """The run's part of a task's public id, which may be a short form, and the number; raises NotFound."""
     run, slash, number = text.partition("/")
     if not slash or not number.isascii() or not number.isdigit() or len(number) > 18:
         raise NotFound(f"{text!r} is no task id; write the run's id, a slash and the task's number")
-    return parse_id(run), int(number)
+    return run, int(number)

@@ -10,7 +10,7 @@ import pytest
 
 from heliostat.clock import Ids, SystemClock
 from heliostat.errors import NotFound
-from heliostat.run import EPOCH, parse_id, parse_task_id, public_id, task_id
+from heliostat.run import EPOCH, parse_id, public_id, split_task_id, task_id
 
 
 class Held:
@@ -82,7 +82,7 @@ def test_public_ids_are_short_and_in_order_of_time(run: int) -> None:
     text = public_id(run)
     assert len(text) == 13
     assert parse_id(text) == parse_id(f" {text.upper()} ") == run
-    assert parse_task_id(task_id(run, 25)) == (run, 25)
+    assert split_task_id(task_id(run, 25)) == (text, 25)
     assert run == 0 or public_id(run - 1) < text
 
 
@@ -97,4 +97,4 @@ def test_what_can_be_no_run_id_is_not_found(text: str) -> None:
 def test_what_can_be_no_task_id_is_not_found(text: str) -> None:
     """It is a run's id, a slash and a number."""
     with pytest.raises(NotFound, match="is no task id; write the run's id, a slash and the task's number"):
-        parse_task_id(text)
+        split_task_id(text)

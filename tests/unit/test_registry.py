@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from heliostat import Workflow
 from heliostat.errors import NotFound
 from heliostat.graph import Graph, Node
@@ -51,7 +49,6 @@ def test_a_workflow_that_grew_is_another_definition() -> None:
     workflow.node(work, name="y")
     new = registry.add(workflow)
     assert registry.offers == frozenset({old.id, new.id})
-    assert registry.named("a") is new
     assert registry.signature(old.id, "y") is None
 
 
@@ -64,14 +61,6 @@ def test_a_definition_without_functions_is_fetched_when_it_is_met() -> None:
     assert fetched == [5]
     assert registry.offers == frozenset()
     assert registry.signatures(5) == {}
-
-
-def test_an_unknown_name_offers_the_nearest() -> None:
-    """Or says what is there."""
-    registry = Registry(fetch)
-    registry.add(flow("wildfire", "x"))
-    with pytest.raises(NotFound, match="there is no workflow 'wildfires' here; did you mean 'wildfire'"):
-        registry.named("wildfires")
 
 
 def test_what_is_added_meanwhile_stays_offered() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliostat.errors import BadInput, DefinitionError, HeliostatError, NotFound, nearest
-from heliostat.run import parse_id
+from heliostat.run import parse_id, split_task_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -139,13 +139,11 @@ def _meant(engine: Engine, word: str) -> str:
 
 def find_task(engine: Engine, text: str) -> tuple[RunHandle, int]:
     """The run and number of a task by its id, of which the run's part may be shortened; raises NotFound."""
-    word, slash, number = text.partition("/")
-    if not slash or not number.isascii() or not number.isdigit() or len(number) > 18:
-        raise BadInput(f"{text!r} is no task's id; write the run's id, a slash and the task's number")
+    word, number = split_task_id(text)
     run = find_run(engine, word)
-    if engine.store.task(run.key, int(number)) is None:
+    if engine.store.task(run.key, number) is None:
         raise NotFound(f"run {run.id} has no task {number}; `heliostat task list {run.id}` shows what it has")
-    return run, int(number)
+    return run, number
 
 
 # workflows
