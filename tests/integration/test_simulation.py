@@ -724,6 +724,7 @@ SABOTAGE: list[tuple[str, Any, Workflow]] = [
 ]
 
 
+@pytest.mark.timeout(600)  # how many seeds it takes is a matter of chance, and what they take one of the machine
 @pytest.mark.parametrize(
     ("what", "instead", "which"), SABOTAGE, ids=lambda value: value if isinstance(value, str) else ""
 )

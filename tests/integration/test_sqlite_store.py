@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,8 @@ def test_a_database_of_another_program_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE birds (name TEXT)")
     connection.close()
-    with pytest.raises(SchemaMismatch, match="run: heliostat db upgrade"):
-        SqliteStore(path).runs()
+    with closing(SqliteStore(path)) as other, pytest.raises(SchemaMismatch, match="run: heliostat db upgrade"):
+        other.runs()
 
 
 def test_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
@@ -122,10 +123,9 @@ def test_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
     store.check()
     with store.transaction() as rows:
         rows.run("schema_mark", version=99, name="0099_future")
-    with pytest.raises(
-        SchemaMismatch, match=rf"has schema 99, and this Heliostat knows {NEWEST}: .* upgrade Heliostat"
-    ):
-        SqliteStore(path).runs()
+    sentence = rf"has schema 99, and this Heliostat knows {NEWEST}: .* upgrade Heliostat"
+    with closing(SqliteStore(path)) as other, pytest.raises(SchemaMismatch, match=sentence):
+        other.runs()
 
 
 def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
