@@ -22,7 +22,7 @@ from heliostat.graph import Arity, Graph, Node, On, named
 from heliostat.outcome import Failure
 from heliostat.repository import check_files
 from heliostat.run import RunState, public_id, task_id
-from heliostat.signature import check_sent, check_start, local, revive, with_defaults
+from heliostat.signature import check_sent, check_start, local, revive
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -202,8 +202,7 @@ class Context:
             raise TaskError(f"start takes a Workflow, not {workflow!r}")
         last = None if then is None else self._handler(then, "tell")
         text = self.encode(message, f"message to {graph.name}")
-        text = with_defaults(graph, workflow.signatures, text)
-        check_start(graph, workflow.signatures, text)
+        text = check_start(graph, workflow.signatures, text)
         self._around.offer(workflow)
         run = self._around.ids.run()
         effect = Start(run, graph, text, name, priority, last.name if last else None, idempotency_key)

@@ -19,7 +19,7 @@ from heliostat.inputs import node_result, result_of, upstream
 from heliostat.prune import Pruned, prune
 from heliostat.repository import check_files
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
-from heliostat.signature import check_sent, check_start, revive, with_defaults
+from heliostat.signature import check_sent, check_start, revive
 from heliostat.store import Answer, Command, Pause, Register
 from heliostat.story import Line, story
 from heliostat.task import TaskState
@@ -144,8 +144,7 @@ class Engine:
     ) -> Start:
         text = self._encode(message, "message")
         target = None if to is None else named(to, "to")
-        text = with_defaults(graph, workflow.signatures, text)
-        check_start(graph, workflow.signatures, text, target)
+        text = check_start(graph, workflow.signatures, text, target)
         run = self.around.ids.run()
         return Start(run, graph, text, name, priority, None, key, target)
 

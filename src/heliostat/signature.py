@@ -21,7 +21,7 @@ from heliostat.errors import BadInput, DefinitionError
 from heliostat.graph import Arity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from heliostat.codec import Json
     from heliostat.graph import Graph, Node
@@ -169,8 +169,13 @@ def local(path: Path, artifact: Artifact) -> Path:
     return found
 
 
-def check_start(graph: Graph, signatures: Mapping[str, Signature], text: str, to: str | None = None) -> None:
-    """Check what a run is started with against all nodes that take it, before the run exists; raises BadInput."""
+def check_start(graph: Graph, signatures: Mapping[str, Signature], text: str, to: str | None = None) -> str:
+    """Check what a run is started with against all nodes that take it, before the run exists; raises BadInput.
+
+    Answers it as it is kept. Functions get the class that they describe it by, but jobs get what is kept: so where a
+    job takes it and the functions describe it by exactly one class (a dataclass, a Pydantic model), the class's
+    defaults are kept for what was left out. Nothing that was given is changed.
+    """
     if to is not None:
         planner.delivered(graph, Send(to, text))
     takers = [
@@ -178,16 +183,19 @@ def check_start(graph: Graph, signatures: Mapping[str, Signature], text: str, to
         for node in graph.nodes
         if node.takes_message and (node.arity is not Arity.handler or node.name == to or (to is None and node.entry))
     ]
-    strangers = []
-    for node in takers:
-        signature = signatures.get(node.name)
-        if signature is not None and signature.message is not None:
-            strangers.append(_strangers(node, signature.message, text))
-        elif node.job is not None:
-            strangers.append(known.unplaced(node.name, node.job, codec.decode(text)))
-        else:
-            return  # its function is elsewhere, and may know whatever there is
-    known.refuse(known.common(strangers))
+    described = {node.name: message for node in takers if (message := _message(signatures.get(node.name))) is not None}
+    strangers = [_strangers(graph[name], parameter, text) for name, parameter in described.items()]
+    jobs = [(node.name, node.job) for node in takers if node.job is not None and node.name not in described]
+    if jobs:
+        text = _with_defaults(described.values(), text)
+        strangers += [known.unplaced(name, job, codec.decode(text)) for name, job in jobs]
+    if len(strangers) == len(takers):  # else some function is elsewhere, and may know whatever there is
+        known.refuse(known.common(strangers))
+    return text
+
+
+def _message(signature: Signature | None) -> Parameter | None:
+    return None if signature is None else signature.message
 
 
 def check_sent(node: Node, signature: Signature | None, text: str) -> None:
@@ -206,30 +214,20 @@ def _strangers(node: Node, parameter: Parameter, text: str) -> known.Strangers:
     return {field: names for field, names in found.items() if field != (parameter.name, node.serial)}
 
 
-def with_defaults(graph: Graph, signatures: Mapping[str, Signature], text: str) -> str:
-    """A message as jobs want to read it: with the defaults that its class has for what it leaves out.
-
-    Functions get the class itself, but jobs get what is kept. So where one takes the message, and the functions
-    describe it by exactly one class (a dataclass, a Pydantic model), the class's defaults are kept with it. Nothing
-    that was given is changed.
-    """
-    if not any(node.job is not None and node.takes_message for node in graph.nodes):
-        return text
-    takers = [signature.message for signature in signatures.values() if signature.message is not None]
-    described = {taker.annotation: taker for taker in takers if _fields(taker.annotation)}
+def _with_defaults(parameters: Iterable[Parameter], text: str) -> str:
+    """A message with what its one class has by default; as it is, where no class describes it or several do."""
+    models = {parameter.annotation: parameter for parameter in parameters if _fields(parameter.annotation)}
     given = codec.decode(text)
-    if len(described) != 1 or not isinstance(given, dict):
+    if len(models) != 1 or not isinstance(given, dict | None):
         return text
-    [taker] = described.values()
-    try:
-        fitted = taker.fit(revive(text, _unbrought if taker.wants_path else None))
-    except BadInput:
-        return text  # whoever is to take it says what is wrong
-    for name in _fields(taker.annotation):
-        if name not in given:
+    [parameter] = models.values()
+    fitted = parameter.fit_message(revive(text, _unbrought if parameter.wants_path else None))
+    filled = dict(given or {})
+    for name in _fields(parameter.annotation):
+        if name not in filled:
             with contextlib.suppress(BadInput):  # a default that is no data, such as a Path
-                given[name] = codec.decode(codec.encode(getattr(fitted, name), name))
-    return codec.encode(given, "message")
+                filled[name] = codec.decode(codec.encode(getattr(fitted, name), name))
+    return codec.encode(filled, "message")
 
 
 def _fields(annotation: Any) -> tuple[str, ...]:

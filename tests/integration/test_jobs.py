@@ -112,6 +112,38 @@ def test_a_job_sees_the_defaults_of_the_message(engine: Engine) -> None:
         assert run.result(said) == {"message": {"name": "pisa", "days": 3}}
 
 
+@dataclass
+class Week:
+    """A message that need not be given."""
+
+    days: int = 7
+
+
+def test_a_job_sees_the_defaults_of_a_message_that_was_not_given(engine: Engine) -> None:
+    """It is no message at all that has them, as for a function."""
+    flow = Workflow("flow")
+
+    @flow.node
+    def reads(message: Week) -> int:
+        return message.days
+
+    said = flow.job("said", "echo {message.days} > {output}")
+    run = engine.run(flow)
+    assert run.result(said) == run.result(reads) == 7
+
+
+def test_only_those_who_take_the_message_describe_it(engine: Engine) -> None:
+    """A handler that is sent others later does not."""
+    flow = Workflow("flow")
+    said = flow.job("said", "cp {input} {output}")
+
+    @flow.handler
+    def hears(message: Region) -> None: ...
+
+    run = engine.run(flow, {"days": 4})
+    assert run.result(said) == {"message": {"days": 4}}
+
+
 def test_a_message_that_two_classes_describe_reaches_the_job_as_it_was_given(engine: Engine) -> None:
     """Whose defaults should it be?"""
     flow = Workflow("flow")
