@@ -186,8 +186,9 @@ class Worker:
     @property
     def idle(self) -> bool:
         """Whether its last look found nothing, it holds nothing, and nothing that it knows of waits for a time."""
-        nothing_due = all(loop.next_due is None for loop in self.loops if isinstance(loop, Timed))
-        return self._found_nothing and not self._works and nothing_due
+        if self._works or not self._found_nothing:
+            return False  # asked at every turn, so what is at hand decides before the duties are looked through
+        return all(loop.next_due is None for loop in self.loops if isinstance(loop, Timed))
 
     def holds(self, run: int) -> bool:
         """Whether it holds attempts of a run."""

@@ -87,3 +87,29 @@ def test_what_goes_wrong_in_a_turn_is_raised_where_the_worker_serves(engine: Eng
     worker.tick = failing  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="a mistake in a loop"):
         often()
+
+
+def test_a_worker_that_holds_something_asks_no_duty_whether_it_is_idle(engine: Engine) -> None:
+    """Whoever serves wants to know at every turn; what is at hand decides first."""
+    asked: list[str] = []
+
+    class Duty:
+        """Looks at times."""
+
+        def tick(self, now: float) -> float:
+            return now
+
+        def expect(self, due: float) -> None:
+            pass
+
+        @property
+        def next_due(self) -> None:
+            asked.append("next_due")
+
+    worker = engine.worker()
+    worker.loops = [Duty()]
+    assert not worker.idle
+    assert asked == []
+    worker._found_nothing = True
+    assert worker.idle
+    assert asked
