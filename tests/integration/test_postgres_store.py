@@ -433,3 +433,52 @@ def test_the_stream_of_all_runs_never_passes_what_is_still_being_written(
         assert [entry.actor for entry in store.journal(RUN + 1)][-1] == "caller"
     assert [entry.actor for entry in store.journal(after=place)] == ["slow", "caller"]
     slow.close()
+
+
+# much at once
+
+LARGE = 60_000_000  #: characters: more than a connection takes before somebody reads at its other end
+
+
+def within_a_minute(act: Callable[[], object]) -> object:
+    """What ``act`` answers; fails if it does not come back."""
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(act()), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert answers, "it waits for an answer to what it has not sent"
+    return answers[0]
+
+
+def test_a_commit_that_is_large_is_sent_whole_before_its_answer_is_waited_for(store: PostgresStore) -> None:
+    """As many messages as one call may bring, each as long as a message may be."""
+    [run] = begin(store)
+    many = [Command(Send("hear", f'"{"x" * (LARGE // 40)}"'), run) for _ in range(40)]
+    within_a_minute(lambda: store.accept(many, 2.0))
+    assert states(store)[TaskState.ready] == 41
+
+
+def test_a_statement_that_is_large_is_sent_whole_before_its_answer_is_waited_for(store: PostgresStore) -> None:
+    """Such as the definition of a workflow of very many edges."""
+
+    def insert() -> int:
+        with store.transaction() as rows:
+            return rows.run("graph_insert", id=7, name="wide", version=None, definition="x" * LARGE, now=1.0)
+
+    assert within_a_minute(insert) == 1
+
+
+def test_a_large_transaction_that_fails_is_given_up_at_once(store: PostgresStore) -> None:
+    """What was not sent yet need not be; the next transaction finds nothing of it."""
+    [run] = begin(store)
+
+    def fail() -> str:
+        try:
+            with store.transaction() as rows:
+                rows.later("record_put", rows=f'[{{"run":{run},"node":"hear","number":1,"value":"{"x" * LARGE}"}}]')
+                raise RuntimeError("on purpose")
+        except RuntimeError as error:
+            return str(error)
+
+    assert within_a_minute(fail) == "on purpose"
+    assert store.records(run) == []

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STATEMENTS = Statements("postgres", "$")
 TAG = 26740  #: marks this schema's advisory locks: 16 bits above 48
+MUCH = 50_000  #: characters that a connection surely takes while nobody reads at its other end
 COPIED = 50  #: from so many new tasks on, leaving the pipeline for COPY is worth it
 
 # Statements that lock or write rows and answer at once: with their answer comes the transaction's number.
@@ -53,6 +54,7 @@ class PostgresRows(SqlRows):
         self._journals = False
         self._expected: list[tuple[int, psycopg.Cursor[Row]]] = []
         self._foreseen: dict[tuple[str, str], psycopg.Cursor[Row]] = {}
+        self._unsent = 0  # characters given to statements since the last answer, at most
         self.transaction: str | None = None  # its number, by which its outcome can be asked for
 
     # the transaction
@@ -66,8 +68,8 @@ class PostgresRows(SqlRows):
         """All that can fail before COMMIT: whatever was sent has been carried out, and the number is known."""
         if self._writes and self.transaction is None:
             self.transaction = self.fetch("transaction_id")[0][0]
-        if self._pipeline is not None and any(cursor.rowcount < 0 for _, cursor in self._expected):
-            self._pipeline.sync()
+        if self._unsent > MUCH or any(cursor.rowcount < 0 for _, cursor in self._expected):
+            self._wait()
         if self.stale:
             raise Stale
 
@@ -83,6 +85,8 @@ class PostgresRows(SqlRows):
 
     def abandon(self) -> None:
         """Leave nothing behind."""
+        if self._unsent > MUCH:
+            self._connection.close()  # to send it all only to have it undone could take for ever
         with suppress(psycopg.Error):  # what went wrong is known already
             self._leave()
         if not self._connection.closed:
@@ -101,14 +105,26 @@ class PostgresRows(SqlRows):
 
     def _execute(self, name: str, values: Mapping[str, object]) -> psycopg.Cursor[Row]:
         statement = STATEMENTS[name]
-        cursor = self._connection.cursor(binary=True)
-        return cursor.execute(statement.text, [values[n] for n in statement.names])
+        cursor, given = self._connection.cursor(binary=True), [values[n] for n in statement.names]
+        self._unsent += sum([len(value) for value in given if type(value) is str])
+        return cursor.execute(statement.text, given)
+
+    def _wait(self) -> None:
+        """Have all that was sent carried out.
+
+        A pipeline's own ``sync`` waits for answers also to what it has not sent, where that is more than the connection
+        takes at once: for ever. Asking something sends and reads by turns.
+        """
+        if self._pipeline is not None and self._unsent <= MUCH:
+            self._pipeline.sync()
+        elif self._pipeline is not None:
+            self._connection.cursor(binary=True).execute("SELECT 1").fetchall()
+        self._unsent = 0
 
     def run(self, name: str, /, **values: object) -> int:
         self._writes = True
         cursor = self._execute(name, values)
-        if self._pipeline is not None:
-            self._pipeline.sync()
+        self._wait()
         return cursor.rowcount
 
     def fetch(self, name: str, /, **values: object) -> list[Row]:
@@ -117,7 +133,10 @@ class PostgresRows(SqlRows):
         if name in _WRITING and self.transaction is None:
             number = self._execute("transaction_id", {})
             self.transaction = number.fetchall()[0][0]
-        return cursor.fetchall()
+        found = cursor.fetchall()
+        if known is None:  # else it was answered before what was asked since was sent
+            self._unsent = 0
+        return found
 
     def expect(self, n: int, name: str, fields: Sequence[str], rows: Sequence[Row]) -> None:
         self._writes = True
@@ -144,6 +163,8 @@ class PostgresRows(SqlRows):
             super().task_insert(tasks)
             return
         self._writes = True
+        if self._unsent > MUCH:
+            self._wait()
         self._leave()
         with self._connection.cursor().copy(STATEMENTS["task_copy"].text) as copy:
             for task in tasks:
