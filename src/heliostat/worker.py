@@ -140,7 +140,7 @@ class Worker:
         return max(now, min(dues))
 
     def serve(self, until: Callable[[], bool]) -> None:
-        """Tick until a condition holds, waiting for the bell or the next due time in between."""
+        """Tick or wait for the bell or the next due time, until a condition holds: it is asked after either."""
         self._serving, self._due = True, 0.0
         try:
             while not until():
@@ -149,8 +149,8 @@ class Worker:
                 if rang or now >= self._due:
                     with self._cycle:
                         self._due = self._tried(now)
-                self._wakes_at = self._due
-                if self._wakes_at > now:
+                else:
+                    self._wakes_at = self._due
                     self.clock.wait(self.bell, self._wakes_at - now)
         finally:
             self._serving = False

@@ -113,3 +113,19 @@ def test_a_worker_that_holds_something_asks_no_duty_whether_it_is_idle(engine: E
     worker._found_nothing = True
     assert worker.idle
     assert asked
+
+
+def test_what_a_turn_has_brought_about_is_not_waited_for(engine: Engine) -> None:
+    """Whoever works until something is so hears of it at once, not at the next look for work."""
+    worker = engine.worker()
+    looked: list[float] = []
+    tick = worker.tick
+
+    def looking(now: float) -> float:
+        looked.append(now)
+        return tick(now)
+
+    worker.tick = looking  # type: ignore[method-assign]
+    worker.clock.wait = lambda bell, seconds: pytest.fail(f"waited for {seconds} seconds")  # type: ignore[method-assign]
+    worker.serve(lambda: bool(looked))
+    assert len(looked) == 1
