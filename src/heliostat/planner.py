@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from heliostat.effects import Effect
     from heliostat.task import Attempt
 
-SUCCEEDED = TaskState.succeeded  # looked up once: members of an enumeration are slow to reach
+SUCCEEDED, ONCE = TaskState.succeeded, Arity.once  # looked up once: members of an enumeration are slow to reach
 
 
 @dataclass(slots=True)
@@ -143,10 +143,11 @@ def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState
         node = graph[attempt.node]
     except NotFound:
         return TaskState.failed, [End(RunState.failed, reason=f"{attempt.node}: {graph.label} has no such node")]
+    if type(outcome) is Succeeded:  # the routine: without what a pattern costs
+        _, effects, choice, width = outcome
+        changes = after(graph, node, SUCCEEDED, attempt.item, choice, width)
+        return SUCCEEDED, [*_effects(graph, attempt, effects), *changes] if effects else changes
     match outcome:
-        case Succeeded(_, effects, choice, width):
-            changes = after(graph, node, SUCCEEDED, attempt.item, choice, width)
-            return SUCCEEDED, [*_effects(graph, attempt, effects), *changes] if effects else changes
         case Skipped(effects=effects):
             changes = after(graph, node, TaskState.skipped, attempt.item)
             return TaskState.skipped, [*_effects(graph, attempt, effects), *changes]
@@ -156,7 +157,7 @@ def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState
             return TaskState.ready, []
         case Failed(retry_at=None):
             return TaskState.failed, _failure(graph, node, attempt, outcome)
-        case Failed():
+        case _:
             return TaskState.waiting, []
 
 
@@ -179,14 +180,21 @@ def after(
     own = width if item is None else None  # what an item's task returns is no list to go over
     known = graph.plans.get((node.name, state, item is None)) if choice is None and own is None else None
     if known is None:
-        first = node.name if node.arity is Arity.handler else None
         known = tuple(
-            Arrive(target, 1, 0 if _met(node, edge, state, item, choice) else 1, own if edge.each else None, first)
+            _brought(graph, node, target, edge, own, met=_met(node, edge, state, item, choice))
             for target, edge in graph.downstream(node.name)
         )
         if choice is None and own is None:
             graph.plans[node.name, state, item is None] = known
     return known
+
+
+def _brought(graph: Graph, node: Node, target: Node, edge: Edge, width: int | None, *, met: bool) -> Create | Arrive:
+    """What a settled task is to one node behind it: one arrival, or its birth where it waits for nothing else."""
+    if met and target.arity is node.arity is ONCE and target.waits == 1:
+        return Create(target, number=graph.number(target.name))
+    first = node.name if node.arity is Arity.handler else None
+    return Arrive(target, 1, 0 if met else 1, width if edge.each else None, first)
 
 
 def expanded(graph: Graph, node: Node, width: int) -> Sequence[Change]:

@@ -173,10 +173,10 @@ def test_a_message_is_the_birth_of_a_task() -> None:
 # once
 
 
-def test_a_settled_node_arrives_at_each_node_that_waits_for_it() -> None:
+def test_a_settled_node_begins_those_that_waited_for_it_alone_and_arrives_at_the_others() -> None:
     """The planner says by how much; only the store knows what is still missing."""
     graph = graph_of(node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
-    assert settled(graph, "a", Succeeded()) == ["arrive b", "arrive c"]
+    assert settled(graph, "a", Succeeded()) == ["create b #2", "create c #3"]
     assert settled(graph, "b", Succeeded()) == ["arrive d"]
     assert settled(graph, "d", Succeeded()) == []
 
@@ -222,16 +222,16 @@ def test_a_skip_arrives_unmet() -> None:
 def test_a_parameter_with_a_default_can_do_without() -> None:
     """An optional edge is met by a skip too, and by a failure that may be."""
     graph = graph_of(node("a", may_fail=True), optional("b", "a"))
-    assert settled(graph, "a", Skipped("nothing there")) == ["arrive b"]
-    assert settled(graph, "a", Failed("no")) == ["arrive b"]
+    assert settled(graph, "a", Skipped("nothing there")) == ["create b #2"]
+    assert settled(graph, "a", Failed("no")) == ["create b #2"]
 
 
 def test_a_branch_is_taken_when_the_choice_is_its_own() -> None:
     """The string that a node returns decides; any other string leaves the branch unmet."""
     graph = graph_of(node("a"), branch("east", "a", "east"), branch("west", "a", "west"), node("both", "a"))
     told_east = settled(graph, "a", Succeeded('"east"', choice="east"))
-    assert told_east == ["arrive east", "arrive west unmet", "arrive both"]
-    assert settled(graph, "a", Succeeded("1")) == ["arrive east unmet", "arrive west unmet", "arrive both"]
+    assert told_east == ["create east #2", "arrive west unmet", "create both #4"]
+    assert settled(graph, "a", Succeeded("1")) == ["arrive east unmet", "arrive west unmet", "create both #4"]
 
 
 def test_a_skipped_node_passes_on_what_its_own_end_means() -> None:
@@ -240,7 +240,7 @@ def test_a_skipped_node_passes_on_what_its_own_end_means() -> None:
     assert told(planner.after(graph, graph["a"], TaskState.skipped)) == [
         "arrive b unmet",
         "arrive oops unmet",
-        "arrive last",
+        "create last #4",
     ]
 
 
@@ -264,14 +264,14 @@ def test_a_failed_item_is_named_by_its_place() -> None:
 def test_a_failure_that_is_caught_lets_the_run_go_on() -> None:
     """on="failed" runs, on="ended" runs, the ordinary edge is skipped."""
     graph = graph_of(node("a"), node("b", "a"), node("oops", "a", on="failed"), node("last", "a", on="ended"))
-    assert settled(graph, "a", Failed("no")) == ["arrive b unmet", "arrive oops", "arrive last"]
-    assert settled(graph, "a", Succeeded()) == ["arrive b", "arrive oops unmet", "arrive last"]
+    assert settled(graph, "a", Failed("no")) == ["arrive b unmet", "create oops #3", "create last #4"]
+    assert settled(graph, "a", Succeeded()) == ["create b #2", "arrive oops unmet", "create last #4"]
 
 
 def test_a_finally_alone_catches_too() -> None:
     """on="ended" says that somebody looks after the end, whatever it was."""
     graph = graph_of(node("a"), node("last", "a", on="ended"))
-    assert settled(graph, "a", Failed("no")) == ["arrive last"]
+    assert settled(graph, "a", Failed("no")) == ["create last #2"]
 
 
 def test_a_node_that_may_fail_counts_as_skipped() -> None:
@@ -308,7 +308,7 @@ def test_a_failure_after_the_end_changes_nothing() -> None:
 def test_a_list_arrives_with_its_length() -> None:
     """Only where it is gone over; who reads the whole list need not know."""
     graph = graph_of(node("a"), each("tile", "a"), node("b", "a"))
-    assert settled(graph, "a", Succeeded("[1,2,3]", width=3)) == ["arrive tile width 3", "arrive b"]
+    assert settled(graph, "a", Succeeded("[1,2,3]", width=3)) == ["arrive tile width 3", "create b #3"]
 
 
 def test_a_fan_out_of_n_adds_n_minus_one_to_what_waits_for_it() -> None:

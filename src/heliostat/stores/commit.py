@@ -19,7 +19,7 @@ from heliostat.planner import Arrive, Change, Create, Launch
 from heliostat.run import RunState, public_id
 from heliostat.store import SEVERAL
 from heliostat.stores.rows import Arrival, Arrived, Expand, Finish, NewRun, NewTask, RunChange, RunRow
-from heliostat.task import TaskState
+from heliostat.task import FINAL, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,14 +43,14 @@ CANCEL_AT_ONCE = 1000  #: open tasks that the end of a run cancels in its own co
 class OpenRun:
     """A locked run while a commit works on it."""
 
-    __slots__ = (*(name for name in RunRow._fields if name != "graph"), "facts", "graph", "others", "succeeded", "was")
+    __slots__ = (*RunChange._fields, "facts", "graph", "noted", "row", "was")
 
     def __init__(self, row: RunRow, graph: Graph, *, new: bool = False) -> None:
-        self.id, _, self.priority, self.parent, self.parent_task, self.created_at = row[:6]
-        self.graph, self.was = graph, None if new else row[6:]
-        self.state, self.paused, self.closing, self.open, self.last, self.result, self.reason, self.ended_at = row[6:]
-        self.succeeded: list[int] = []
-        self.others: dict[str, list[int]] = {}
+        self.row, self.graph, self.id = row, graph, row[0]
+        was = row[6:]
+        self.state, self.paused, self.closing, self.open, self.last, self.result, self.reason, self.ended_at = was
+        self.was = None if new else was
+        self.noted: dict[str, list[int]] = {}
         self.facts: dict[str, object] = {}
 
     @property
@@ -66,14 +66,14 @@ class OpenRun:
 
     def note(self, state: TaskState, number: int) -> None:
         """Remember for the journal that a task reached a state."""
-        if state is SUCCEEDED:
-            self.succeeded.append(number)
+        if (noted := self.noted.get(state)) is None:
+            self.noted[state] = [number]
         else:
-            self.others.setdefault(state, []).append(number)
+            noted.append(number)
 
     @property
     def change(self) -> tuple[RunState, bool, bool, int, int, str | None, str | None, float | None]:
-        """What of it can change, as ``RunChange`` begins."""
+        """What of it can change, as ``RunChange`` begins and its row ends."""
         return (self.state, self.paused, self.closing, self.open, self.last, self.result, self.reason, self.ended_at)
 
 
@@ -137,12 +137,12 @@ class Commit:
         leader = number = None
         for change in changes:
             kind = type(change)
-            if kind is Arrive:
-                self._arrive(run, change, cause)  # type: ignore[arg-type]
-            elif kind is Create:
+            if kind is Create:
                 number = self.create(run, change, cause, leader)  # type: ignore[arg-type]
                 if change.leads:  # type: ignore[union-attr]
                     leader = number
+            elif kind is Arrive:
+                self._arrive(run, change, cause)  # type: ignore[arg-type]
             elif kind is Launch:
                 self.launch(change.start, run, change.told, cause)  # type: ignore[union-attr]
             else:
@@ -153,7 +153,7 @@ class Commit:
         """What an attempt asks for that a failing run let finish: inside the run nothing begins, but all is kept."""
         for change in changes:
             match change:
-                case Create():
+                case Create(number=None):
                     self.late(run, change, run.why_late, cause)
                 case Launch(start, told):
                     self.launch(start, run)
@@ -161,7 +161,7 @@ class Commit:
                         self.late(run, told, run.why_late, cause)
                 case End():
                     self.ends.append((run, change))
-                case Arrive():
+                case _:  # nodes of the graph are not born any more
                     pass
 
     def _arrive(self, run: OpenRun, change: Arrive, cause: int | None) -> None:
@@ -191,15 +191,16 @@ class Commit:
 
     def create(self, run: OpenRun, change: Create, cause: int | None, leader: int | None = None) -> int:
         """Give birth to a task; answers its number."""
-        node = change.node
+        node, number = change.node, change.number
+        if number is not None:  # a node of the graph, with nothing to look up
+            self._insert(run, change, number, change.state, cause)
+            return number
         if change.idempotency_key is not None:
             known = self._known(run.id, node.name, change.idempotency_key, change.message)
             if known is not None:
                 return known
-        number = change.number
-        if number is None:
-            run.last += 1
-            number = run.last
+        run.last += 1
+        number = run.last
         if change.idempotency_key is not None:
             self.keys[run.id, node.name, change.idempotency_key] = (number, change.message)
         missing, unmet, state = change.missing, 0, change.state
@@ -211,12 +212,12 @@ class Commit:
                 state = PENDING
         join = leader if change.join == -1 else change.join
         if unmet and not missing:
-            self._insert(run, node, number, SKIPPED, change, cause, 0, unmet, join, reason=UNMET)
+            self._insert(run, change, number, SKIPPED, cause, 0, unmet, join, reason=UNMET)
             self._skip(run, node, number, join)
             return number
         if change.key is not None and state is PENDING and not missing:
             self.turns[run.id, change.key] = None
-        self._insert(run, node, number, state, change, cause, missing, unmet, join)
+        self._insert(run, change, number, state, cause, missing, unmet, join)
         return number
 
     def _gate_state(self, run: int, node: str) -> tuple[int, int] | None:
@@ -227,17 +228,16 @@ class Commit:
 
     def _skip(self, run: OpenRun, node: Node, number: int, join: int | None) -> None:
         """A message will not be handled: whoever waits for its handler or for its place in a join hears of it."""
-        self._follow(run, planner.after(run.graph, node, SKIPPED), number)
+        self.apply(run, planner.after(run.graph, node, SKIPPED), number)
         if join is not None:
             self.joined(run.id, join)
 
     def _insert(
         self,
         run: OpenRun,
-        node: Node,
+        change: Create,
         number: int,
         state: TaskState,
-        change: Create,
         cause: int | None,
         missing: int = 0,
         unmet: int = 0,
@@ -246,11 +246,11 @@ class Commit:
         block: int | None = None,
         reason: str | None = None,
     ) -> None:
-        final = state.final
-        run.open += not final
-        priority = run.priority + (node.priority if change.priority is None else change.priority)
+        node, final = change.node, state in FINAL
         if final:
             run.note(state, number)
+        else:
+            run.open += 1
         self.inserts.append(
             NewTask(
                 run.id,
@@ -260,7 +260,7 @@ class Commit:
                 change.item,
                 state,
                 run.paused,
-                priority,
+                run.row.priority + (node.priority if change.priority is None else change.priority),
                 change.key,
                 missing,
                 unmet,
@@ -298,7 +298,7 @@ class Commit:
         if change.idempotency_key is not None:
             self.keys[run.id, change.node.name, change.idempotency_key] = (run.last, change.message)
         change.key = change.due_at = change.place = None
-        self._insert(run, change.node, run.last, TaskState.cancelled, change, cause, reason=reason)
+        self._insert(run, change, run.last, TaskState.cancelled, cause, reason=reason)
         return run.last
 
     def launch(
@@ -320,7 +320,7 @@ class Commit:
                 return known[0], False
             self.started[named] = (start.run, start.message)
         if (taken := self.runs.get(start.run)) is not None:
-            if (taken.created_at, taken.graph.id) != (self.now, graph.id):
+            if (taken.row.created_at, taken.graph.id) != (self.now, graph.id):
                 raise Taken(f"the run id {public_id(start.run)} is taken; draw another")
             return start.run, False  # the same call again, after a commit whose answer was lost
         self.known.need(self.rows, graph, self.now)
@@ -351,8 +351,8 @@ class Commit:
                 start.priority,
                 start.message,
                 start.idempotency_key,
-                run.parent,
-                run.parent_task,
+                row.parent,
+                row.parent_task,
                 self.now,
             )
         )
@@ -444,18 +444,8 @@ class Commit:
         if missing == 0:
             self._complete(run, node, arrive.unmet, arrive.width, born=False)
             return
-        birth = Create(node, PENDING, number)
-        self._insert(
-            run,
-            node,
-            number,
-            PENDING,
-            birth,
-            self.causes.get((run.id, node.name)),
-            missing,
-            arrive.unmet,
-            width=arrive.width,
-        )
+        cause = self.causes.get((run.id, node.name))
+        self._insert(run, Create(node), number, PENDING, cause, missing, arrive.unmet, width=arrive.width)
 
     def _complete(self, run: OpenRun, node: Node, unmet: int, width: int | None, *, born: bool) -> None:
         """All that a node waits for has settled: it runs, is skipped, or becomes as many tasks as its list is long."""
@@ -467,17 +457,13 @@ class Commit:
                 unmet = sum(not self.rows.task_failed(run.id, graph.number(source)) for source in failed)
         if unmet:
             self._finish(run, node, number, SKIPPED, None, UNMET, born=born)
-            self._follow(run, planner.after(graph, node, SKIPPED), number)
+            self.apply(run, planner.after(graph, node, SKIPPED), number)
         elif node.arity is Arity.each:
             self._expand(run, node, number, width or 0, born=born)
         elif not born:
-            self._insert(run, node, number, READY, Create(node, number=number), self.causes.get((run.id, node.name)))
+            self._insert(run, Create(node), number, READY, self.causes.get((run.id, node.name)))
         elif _decides(graph, node):
             self.expansions.append(Expand(None, None, run.id, number))
-
-    def _follow(self, run: OpenRun, changes: Sequence[Change], cause: int) -> None:
-        for change in changes:
-            self._arrive(run, change, cause)  # type: ignore[arg-type]
 
     def _finish(
         self, run: OpenRun, node: Node, number: int, state: TaskState, width: int | None, reason: str, *, born: bool
@@ -487,10 +473,8 @@ class Commit:
             run.note(state, number)
             self.finishes.append(Finish(state, reason, width, self.now, run.id, number))
         else:
-            birth = Create(node, state, number)
-            self._insert(
-                run, node, number, state, birth, self.causes.get((run.id, node.name)), width=width, reason=reason
-            )
+            cause = self.causes.get((run.id, node.name))
+            self._insert(run, Create(node), number, state, cause, width=width, reason=reason)
 
     def _expand(self, run: OpenRun, node: Node, number: int, width: int, *, born: bool) -> None:
         if width == 0:
@@ -501,16 +485,15 @@ class Commit:
             if born:
                 self.expansions.append(Expand(width, block, run.id, number))
             else:
-                first = Create(node, number=number, item=0)
-                self._insert(run, node, number, READY, first, cause, width=width, block=block)
+                self._insert(run, Create(node, item=0), number, READY, cause, width=width, block=block)
             if width > 1:  # those after the first differ by their number and item alone
-                self._insert(run, node, block, READY, Create(node, item=1), cause)
+                self._insert(run, Create(node, item=1), block, READY, cause)
                 like = self.inserts[-1]
                 for item in range(2, width):
                     values = (like.run, block + item - 1, like.lane, like.node, item, *like[5:])
                     self.inserts.append(NewTask._make(values))
                 run.open += width - 2
-        self._follow(run, planner.expanded(run.graph, node, width), number)
+        self.apply(run, planner.expanded(run.graph, node, width), number)
 
     def _gate(self, run: OpenRun, node: Node, arrive: Arrive) -> None:
         """Something that a handler waits for, besides its messages, has settled."""
@@ -561,11 +544,12 @@ class Commit:
             run.facts["reason"] = end.reason
         for change in planner.epilogue(run.graph, end.state):
             self.create(run, change, None)  # type: ignore[arg-type]
-        if run.parent is not None and run.parent_task is not None:
-            if run.parent not in self.asked and run.parent not in self.runs:
-                raise Unlocked(run.parent)
-            if run.parent in self.runs:
-                self.joined(run.parent, run.parent_task)
+        parent, task = run.row.parent, run.row.parent_task
+        if parent is not None and task is not None:
+            if parent not in self.asked and parent not in self.runs:
+                raise Unlocked(parent)
+            if parent in self.runs:
+                self.joined(parent, task)
 
     # writing
 
@@ -604,11 +588,11 @@ class Commit:
         for run in self.runs.values():
             if (change := run.change) != run.was:
                 changes.append(RunChange(*change, run.id))
-            if run.others or run.facts:
-                event = run.others | run.facts | ({SUCCEEDED: run.succeeded} if run.succeeded else {})
-                journal.append((run.id, self.now, self.actor, to_json(event).decode()))
-            elif run.succeeded:
-                routine[str(run.id)] = run.succeeded
+            succeeded = run.noted.get(SUCCEEDED)
+            if run.facts or len(run.noted) > (succeeded is not None):
+                journal.append((run.id, self.now, self.actor, to_json(run.noted | run.facts).decode()))
+            elif succeeded is not None:
+                routine[str(run.id)] = succeeded
         if routine:
             journal.append((SEVERAL, self.now, self.actor, to_json({SUCCEEDED: routine}).decode()))
         if changes:

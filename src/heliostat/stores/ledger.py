@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import TypeVar
 
+    from heliostat.graph import Graph
     from heliostat.queue import WorkerInfo
     from heliostat.store import Reference
     from heliostat.stores.commit import OpenRun
@@ -165,37 +166,32 @@ class Ledger(ABC):
         self, commit: Commit, worker: str, outcomes: Sequence[tuple[Attempt, Outcome]], *, own: bool = True
     ) -> None:
         """Fence first, then apply what follows. ``own``: the attempts say so themselves."""
-        rows, now = commit.rows, commit.now
-        successes, others, past, planned = [], [], [], []
+        rows, runs, now = commit.rows, commit.runs, commit.now
+        successes = [
+            Success(outcome.result, now, attempt.run, attempt.number, attempt.count, worker)
+            for attempt, outcome in outcomes
+            if type(outcome) is Succeeded
+        ]
+        others = [pair for pair in outcomes if type(pair[1]) is not Succeeded]
+        rows.task_settle(successes, [_fence(runs[a.run].graph, a, o, worker, now, own=own) for a, o in others])
         for attempt, outcome in outcomes:
-            run = commit.runs[attempt.run]
+            run, number = runs[attempt.run], attempt.number
             state, changes = planner.settled(run.graph, attempt, outcome)
-            planned.append((run, attempt, outcome, state, changes))
-            if type(outcome) is Succeeded:
-                successes.append(Success(outcome.result, now, *attempt[:3], worker))
-            else:
-                others.append(_fence(attempt, outcome, state, worker, now, own=own))
-        rows.task_settle(successes, others)
-        for run, attempt, outcome, state, changes in planned:
-            run.note(state, attempt.number)
             final = state in FINAL
+            run.note(state, number)
             run.open -= final
             if attempt.key is not None and (final or type(outcome) is Snoozed):
                 commit.turns[run.id, attempt.key] = None
             if run.takes or attempt.epilogue:
                 if changes:
-                    commit.apply(run, changes, attempt.number)
+                    commit.apply(run, changes, number)
                 if final and attempt.join is not None and not planner.passes_on(outcome):
                     commit.joined(run.id, attempt.join)
             else:
-                commit.apply_late(run, changes, attempt.number)
+                commit.apply_late(run, changes, number)
             if effects := getattr(outcome, "effects", ()):
-                commit.keep(run, attempt.node, attempt.number, effects)
-            if (how := _HOW.get(type(outcome))) is not None:
-                how = outcome.how if isinstance(outcome, Failed) else how
-                reason = getattr(outcome, "error", None) or getattr(outcome, "reason", None)
-                past.append(PastAttempt(*attempt.task, attempt.count, how, worker, attempt.started_at, now, reason))
-        if past:
+                commit.keep(run, attempt.node, number, effects)
+        if past := [_past(*pair, worker, now) for pair in others if type(pair[1]) in _HOW]:
             rows.attempt_insert(past)
         commit.write()
 
@@ -523,7 +519,8 @@ def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
     return ids
 
 
-def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, now: float, *, own: bool) -> Fence:
+def _fence(graph: Graph, attempt: Attempt, outcome: Outcome, worker: str, now: float, *, own: bool) -> Fence:
+    state, _ = planner.settled(graph, attempt, outcome)
     reason = due_at = None
     failures, rescues = attempt.failures, attempt.rescues
     holds = False
@@ -547,6 +544,12 @@ _HOW: dict[type, str] = {
     Snoozed: AttemptState.snoozed,
     Rescued: AttemptState.rescued,
 }
+
+
+def _past(attempt: Attempt, outcome: Outcome, worker: str, now: float) -> PastAttempt:
+    how = outcome.how if isinstance(outcome, Failed) else _HOW[type(outcome)]
+    reason = getattr(outcome, "error", None) or getattr(outcome, "reason", None)
+    return PastAttempt(*attempt.task, attempt.count, how, worker, attempt.started_at, now, reason)
 
 
 def _passed_on(jobs: Sequence[Attempt], adopted: Sequence[Attempt], worker: str, now: float) -> list[PastAttempt]:
