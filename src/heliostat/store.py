@@ -149,7 +149,8 @@ class AttemptRecord:
 class Entry:
     """A line of the journal: what a commit changed in a run, when, and who did it. ``event`` is JSON.
 
-    Tasks that simply succeeded are in one line for all runs of a commit, whose ``run`` is SEVERAL.
+    Tasks that simply succeeded are in one line for all runs of a commit, whose ``run`` is SEVERAL. A number stands for
+    one line for ever: the newest line stays when its run is forgotten, though it says nothing more.
     """
 
     seq: int

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from heliostat.errors import SchemaMismatch
-from heliostat.store import Ask
+from heliostat.store import Ask, Command, SetQueue
 from heliostat.stores.postgres import PostgresStore
 from heliostat.stores.postgresrows import STATEMENTS as POSTGRES
 from heliostat.stores.sqlite import SqliteStore
@@ -85,3 +85,17 @@ def test_migrations_are_carried_out_together_or_not_at_all(
     assert released.upgrade()[-1] == "9999_birds"
     assert released.upgrade() == []
     assert len(released.runs()) == 1
+
+
+def test_numbers_of_the_journal_that_were_taken_stay_taken(tmp_path: Path) -> None:
+    """An older version kept them beside the lines, so the lines that had them may be gone."""
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.executescript((RELEASED / "sqlite-0004.sql").read_text(encoding="utf-8"))
+        connection.execute("DELETE FROM journal WHERE seq > 1")
+    connection.close()
+    store = SqliteStore(tmp_path / "x.db")
+    store.upgrade()
+    assert [(entry.seq, entry.event) for entry in store.journal()][1:] == [(3, "{}")]
+    store.accept([Command(SetQueue("default", 5))], 8.0)
+    assert [entry.seq for entry in store.journal(after=3)] == [4]
+    store.close()

@@ -713,7 +713,7 @@ class MemoryStore(Ledger):
             for run in old:
                 self._forget(run)
             done += len(old)
-        t.journal = [e for e in t.journal if e.run in t.runs or (e.run == SEVERAL and e.at >= before)]
+        t.journal = self._remembered(before)
         for gates in (t.gates, t.firsts):
             for place in [place for place in gates if place[0] not in t.runs]:
                 del gates[place]
@@ -723,6 +723,15 @@ class MemoryStore(Ledger):
             if worker.state in ("lost", "stopped") and worker.beat_at < until and worker.id not in holding:
                 del t.workers[worker.id]
         return done
+
+    def _remembered(self, before: float) -> list[Entry]:
+        """The journal without what is forgotten; its newest line stays, though it may say nothing more."""
+        t = self.tables
+        lines = [e for e in t.journal if e.run in t.runs or (e.run == SEVERAL and e.at >= before)]
+        for newest in t.journal[-1:]:
+            if newest not in lines[-1:]:
+                lines.append(newest if newest.run == SEVERAL else Entry(newest.seq, SEVERAL, newest.at, "", "{}"))
+        return lines
 
     def _old(self, before: float) -> list[int]:
         """Runs that ended before a time, oldest first, without those whose end was told to a run that is there."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heliostat.store import SEVERAL
 from heliostat.stores.sqlrows import listed
 
 if TYPE_CHECKING:
@@ -14,10 +13,10 @@ if TYPE_CHECKING:
     from heliostat.stores.sqlrows import SqlRows
 
 TASKS_AT_ONCE = 5000  #: about as many tasks as one transaction forgets
-LINES_AT_ONCE = 1000  #: of the journal, where they tell of several runs
+LINES_AT_ONCE = 1000  #: numbers of the journal among which lines that tell of several runs are looked for
 LITTLE_SECONDS = 86_400.0  #: more than from a heartbeat to the next, or from the drawing of a run's key to its begin
 NOTED = ("discarded_runs", "discarded_artifacts")
-TABLES = ("tasks", "gates", "records", "artifacts", "attempts", "journal", "runs")
+TABLES = ("tasks", "gates", "records", "artifacts", "attempts", "newest", "journal", "runs")
 
 
 def prune(
@@ -27,37 +26,52 @@ def prune(
     limit: int,
 ) -> int:
     """Forget at most ``limit`` runs that ended before a time; answers how many."""
-    done = 0
 
-    def work() -> int:
-        with transaction() as rows:
-            chosen: list[int] = []
-            tasks = 0
-            for run, last in rows.fetch("prune_find", before=before, most=limit - done):
-                if chosen and tasks + last > TASKS_AT_ONCE:
-                    break
-                chosen.append(run)
-                tasks += last
-            chosen = [run.id for run in rows.run_lock(sorted(chosen)) if run.state.final and run.open <= 0]
-            for table in (*NOTED, *TABLES) if chosen else ():
-                rows.later(f"prune_{table}", ids=listed(chosen))
-            return len(chosen)
+    def alone(work: Callable[[SqlRows, float, int], int], given: int) -> int:
+        def once() -> int:
+            with transaction() as rows:
+                return work(rows, before, given)
 
-    def lines() -> int:
-        with transaction() as rows:
-            return rows.run("prune_several", several=SEVERAL, most=LINES_AT_ONCE, before=before)
+        return again(once)
 
-    while done < limit and (more := again(work)):
+    done, first = 0, 1
+    while done < limit and (more := alone(_runs, limit - done)):
         done += more
-
-    def workers() -> int:
-        with transaction() as rows:
-            return rows.run("prune_workers", before=unneeded(before, *(row[0] for row in rows.fetch("run_oldest"))))
-
-    while again(lines) == LINES_AT_ONCE:
+    while first := alone(_lines, first):
         pass
-    again(workers)
+    alone(_workers, 0)
     return done
+
+
+def _runs(rows: SqlRows, before: float, most: int) -> int:
+    """Forget runs whole; answers how many."""
+    chosen: list[int] = []
+    tasks = 0
+    for run, last in rows.fetch("prune_find", before=before, most=most):
+        if chosen and tasks + last > TASKS_AT_ONCE:
+            break
+        chosen.append(run)
+        tasks += last
+    chosen = [run.id for run in rows.run_lock(sorted(chosen)) if run.state.final and run.open <= 0]
+    for table in (*NOTED, *TABLES) if chosen else ():
+        rows.later(f"prune_{table}", ids=listed(chosen))
+    return len(chosen)
+
+
+def _lines(rows: SqlRows, before: float, first: int) -> int:
+    """Forget lines of some numbers; answers the first of the next ones, or 0 where the young ones begin."""
+    found = rows.fetch("journal_oldest", first=first)
+    if not found or found[0][1] >= before:
+        return 0
+    beyond: int = found[0][0] + LINES_AT_ONCE
+    rows.later("prune_several", first=first, beyond=beyond, before=before)
+    return beyond
+
+
+def _workers(rows: SqlRows, before: float, _: int) -> int:
+    """Forget workers long gone; answers how many."""
+    oldest = [row[0] for row in rows.fetch("run_oldest")]
+    return rows.run("prune_workers", before=unneeded(before, *oldest))
 
 
 def unneeded(before: float, *oldest: float) -> float:

@@ -338,7 +338,6 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = 1",
     "PRAGMA cache_size = -16000",
-    "PRAGMA wal_autocheckpoint = 4000",  # 16 MiB: pages that many commits change reach the file once
 )
 _ELSEWHERE = "put the file on a local disk or use PostgreSQL"
 _REASONS = {

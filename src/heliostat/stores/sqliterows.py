@@ -83,6 +83,9 @@ class SqliteRows(SqlRows):
     def _many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
         if name.startswith(("lane_", "queue_")):
             self._still.lanes.clear()
+        if len(rows) == 1:
+            text, places = _spelled(name, tuple(fields), ())
+            return self._execute(text, [rows[0][place] for place in places]).rowcount
         columns = list(zip(*rows, strict=True))
         words, varied = [], []
         for place, column in enumerate(columns):
@@ -172,7 +175,8 @@ def _counted(row: Arrived, arrival: Arrival) -> Arrived:
 
 
 # Python's sqlite3 binds None, booleans and states through its adapters, at five times the cost of a number. Rows of
-# one commit are alike in them, so they are written into the statement: one statement for each kind of row.
+# one commit are alike in them, so they are written into the statement: one statement for each kind of row. For a row
+# alone that costs more than it saves.
 
 _FAST = frozenset({int, float, str})
 

@@ -1,2 +1,2 @@
 -- Forget runs: their journal.
-DELETE FROM journal WHERE run_id {among}
+DELETE FROM journal WHERE run_id {among} AND run_id <> 0

@@ -1,4 +1,3 @@
--- Forget old lines of the journal that tell of several runs, of the oldest thousand.
-DELETE FROM journal WHERE seq IN (
-    SELECT oldest.seq FROM (SELECT seq, at FROM journal WHERE run_id = :several ORDER BY seq LIMIT :most) AS oldest
-    WHERE oldest.at < :before)
+-- Forget old lines of the journal that tell of several runs, among so many numbers; never the newest line of all.
+DELETE FROM journal
+WHERE seq >= :first AND seq < :beyond AND run_id = 0 AND at < :before AND seq < (SELECT max(seq) FROM journal)

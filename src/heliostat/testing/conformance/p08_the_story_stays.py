@@ -10,7 +10,7 @@ from heliostat.graph import Arity, Edge, Graph, Kind, Node, On
 from heliostat.outcome import Failed, Snoozed
 from heliostat.queue import WorkerInfo
 from heliostat.run import RunState
-from heliostat.store import Pause
+from heliostat.store import SEVERAL, Pause, SetQueue
 from heliostat.task import AttemptState
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
@@ -217,6 +217,36 @@ def test_p08_what_is_pruned_is_gone_whole_and_nothing_else(hand: Hand) -> None:
     for run in old:
         assert hand.store.run(run) is None
         assert (hand.store.tasks(run), hand.store.records(run), hand.store.journal(run)) == ([], [], [])
+
+
+def test_p08_a_number_of_the_journal_is_never_given_again(hand: Hand) -> None:
+    """Not even when all is forgotten that it told of: who follows the journal would miss what comes next."""
+    hand.start(TALK)
+    hand.work()
+    for _ in range(2):
+        newest = hand.store.journal()[-1]
+        hand.now += WEEK
+        hand.store.prune(hand.now)
+        [left] = hand.store.journal()
+        assert (left.seq, left.run) == (newest.seq, SEVERAL)
+        assert left.event == (newest.event if newest.run == SEVERAL else "{}")
+        hand.do(SetQueue("default", limit=5))
+        assert [entry.seq > newest.seq for entry in hand.store.journal(after=newest.seq)] == [True]
+
+
+def test_p08_old_lines_about_several_runs_are_forgotten_wherever_they_stand(hand: Hand) -> None:
+    """Between many lines of a run that goes on, too."""
+    stays = hand.start(Graph("still", (Node("x", Arity.handler),), stays_open=True))
+    for _ in range(600):
+        hand.do(Pause(True), stays)
+        hand.do(SetQueue("default", limit=5))
+        hand.do(Pause(False), stays)
+    hand.now += WEEK
+    hand.do(SetQueue("default", limit=5))
+    hand.store.prune(hand.now)
+    left = hand.store.journal(limit=10_000)
+    assert [entry.run for entry in left].count(SEVERAL) == 1
+    assert len(left) == 1202
 
 
 def test_p08_a_worker_that_ended_long_ago_is_forgotten_if_it_holds_nothing(hand: Hand) -> None:
