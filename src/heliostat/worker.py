@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("heliostat.worker")
 
-BATCH = 100  #: outcomes and leases per commit, at most
+BATCH = 250  #: outcomes and leases per commit, at most
 AHEAD_SECONDS = 0.01  #: how much work may wait in line beyond the free slots
 STUCK_SECONDS = 1.0  #: works that wait behind long ones for so long are handed back
 LINE_SECONDS = 0.02  #: the pause between looks at a line that does not become empty, whether it needs more threads
@@ -99,7 +99,8 @@ class Worker:
         self._code: list[tuple[int, str, float]] = []
         self._dues: dict[int, float] = {}
         self._beat_at = self._poll_at = self._progress_at = 0.0
-        self._idle, self._mean, self._turn = IDLE_SECONDS[0], 1.0, 0
+        self._idle, self._turn = IDLE_SECONDS[0], 0
+        self._mean: float | None = None  # seconds a work takes, lately
         self._found_nothing = self._unheard = self._rung = self._over = False
         self._cycle = threading.Lock()  # who holds it ticks
         self._serving, self._due, self._wakes_at = False, 0.0, 0.0
@@ -275,7 +276,8 @@ class Worker:
         if collected:
             self._progress_at = now
             begun_at = min(work.begun_at or now for work, _ in collected)
-            self._mean += 0.5 * (max(0.0, now - begun_at) / len(collected) - self._mean)
+            mean = max(0.0, now - begun_at) / len(collected)
+            self._mean = mean if self._mean is None else (self._mean + mean) / 2
         for work, answer in collected:
             if self._works.get(work.attempt[:2]) is not work:
                 continue  # not ours any more
@@ -323,7 +325,7 @@ class Worker:
 
     def _ask(self) -> Ask | None:
         free = self._free()
-        ahead = min(BATCH, int(AHEAD_SECONDS / max(self._mean, 1e-6))) - max(0, -free)
+        ahead = 0 if self._mean is None else min(BATCH, int(AHEAD_SECONDS / max(self._mean, 1e-6))) - max(0, -free)
         if free <= 0 and ahead < BATCH // 2:
             return None
         self._turn += 1
