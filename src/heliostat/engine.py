@@ -311,7 +311,7 @@ class RunHandle:
         text = engine._encode(message, "message")  # noqa: SLF001 - its own kind
         name = named(to, "to")
         node = self.graph[name]
-        check_sent(node, engine.registry.signature(self.graph.id, node.name), text)
+        check_sent(node, engine.registry.signatures(self.graph.id).get(node.name), text)
         now = engine.around.clock.now()
         due_at = None if delay is None else now + codec.seconds(delay, "delay")
         return self._accept(Send(name, text, due_at, idempotency_key, priority))

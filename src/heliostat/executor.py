@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from heliostat.graph import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from heliostat.graph import Graph, Node
@@ -23,19 +23,20 @@ class Work:
     """An attempt with its node and the inputs that were read for it, on its way through an executor.
 
     ``settled`` holds how each upstream node came out, ``lists`` those of each nodes; ``message`` is the JSON text of
-    what the run was started with or the handler was sent. ``begun_at`` is set when a thread takes it (clock time),
-    ``stop`` when it should end; ``job`` is the directory of its job when that is to be collected.
+    what the run was started with or the handler was sent. ``task`` is the key of the attempt's task. ``begun_at`` is
+    set when a thread takes it (clock time), ``stop`` when it should end; ``job`` is the directory of its job when that
+    is to be collected.
     """
 
     begun_at: float | None = None
     stop: str | None = None
     job: Path | None = None
+    lists: Mapping[str, list[Settled]] = {}
 
     def __init__(self, attempt: Attempt, graph: Graph, node: Node) -> None:
-        self.attempt, self.graph, self.node = attempt, graph, node
+        self.attempt, self.graph, self.node, self.task = attempt, graph, node, attempt[:2]
         self.message, self.inputs = attempt.message, graph.inputs(node.name)
         self.settled: dict[str, Settled] = {}
-        self.lists: dict[str, list[Settled]] = {}
 
     @property
     def timeout(self) -> float | None:

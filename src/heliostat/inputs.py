@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from heliostat.task import Attempt
 
 
-ONCE = Arity.once  # looked up once: members of an enumeration are slow to reach
+# Looked up once: members of an enumeration are slow to reach.
+ONCE, EACH, SUCCEEDED = Arity.once, Arity.each, TaskState.succeeded
 REMEMBERED = 8  #: lists that each nodes go over, kept between batches: a long one lasts for many
 RECENT = 10_000  #: results that this worker has just settled, for the steps that come next
 SHORT = 4096  #: characters of a result worth remembering
@@ -41,7 +42,7 @@ class Inputs:
     def remember(self, work: Work, outcome: Succeeded) -> None:
         """Keep a result that was just committed: it never changes, and the next step may well run here."""
         if len(outcome.result) <= SHORT and work.node.name in work.graph.sources:
-            self._recent[work.attempt[:2]] = Settled(TaskState.succeeded, outcome.result)
+            self._recent[work.task] = Settled(SUCCEEDED, outcome.result)
 
     def read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works with all that their functions are called with, in the order of the attempts."""
@@ -106,7 +107,7 @@ class _Found:
                 reference = (run, number)
                 if reference not in recent and not (each and reference in wholes):
                     wanted[reference] = None
-                if item and each and arity is Arity.each:  # the first item's task is the node's first
+                if item and each and arity is EACH:  # the first item's task is the node's first
                     items.append((reference, item))
         self.messages = store.messages(started) if started else {}
         self._settled = store.results(wanted) if wanted else {}
@@ -132,7 +133,7 @@ class _Found:
             else:
                 found = self._settled.get(reference) or self._recent.get(reference)
                 if arity is Arity.each and found is not None:
-                    work.lists[source] = self._list(reference)
+                    work.lists = {**work.lists, source: self._list(reference)}
             if found is not None:
                 work.settled[source] = found
 
@@ -150,7 +151,7 @@ class _Found:
             values = self._wholes[reference] = codec.decode(whole.result or "[]")
         if not isinstance(values, list) or item >= len(values):
             return None
-        return Settled(TaskState.succeeded, to_json(values[item]).decode())
+        return Settled(SUCCEEDED, to_json(values[item]).decode())
 
     def _list(self, reference: Reference) -> list[Settled]:
         """The tasks of an each node, in item order."""

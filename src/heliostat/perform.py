@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 
 _ANSWERS = frozenset({Fail, Skip, Snooze})
+# Looked up once: members of an enumeration are slow to reach.
+JOB, EACH, SUCCEEDED = Kind.job, Arity.each, TaskState.succeeded
 
 
 class Performer:
@@ -50,17 +52,17 @@ class Performer:
         """Run the attempt, unless it was asked to stop before it began; what a job left is looked at all the same."""
         if work.stop is not None and work.job is None:
             return Released(work.stop)
-        context = Context(work, self._around, self._registry.signatures(work.attempt.graph))
+        signatures = self._registry.signatures(work.attempt.graph)
+        context = Context(work, self._around, signatures)
         try:
-            return self._performed(work, context)
+            return self._performed(work, signatures.get(work.node.name), context)
         finally:
             context.clear()
 
-    def _performed(self, work: Work, context: Context) -> Answered:
+    def _performed(self, work: Work, signature: Signature | None, context: Context) -> Answered:
         node = work.node
         try:
-            signature = self._registry.signature(work.attempt.graph, node.name)
-            if node.kind is Kind.job:
+            if node.kind is JOB:
                 return self._job(work, signature, context)
             if signature is None:
                 return Failed(f"this worker has no function for node {node.name}", final=True)
@@ -124,9 +126,9 @@ def arguments(signature: Signature, work: Work, context: Context) -> dict[str, A
             continue
         bring = context.bring if parameter.wants_path else None
         value = _value(each, work, settled, bring)
-        if value is None and parameter.optional and (settled is None or settled.state is not TaskState.succeeded):
+        if value is None and parameter.optional and (settled is None or settled.state is not SUCCEEDED):
             value = parameter.default
-        elif value is not None or settled is None or settled.state is TaskState.succeeded:
+        elif value is not None or settled is None or settled.state is SUCCEEDED:
             value = parameter.fit(value)
         given[each.parameter] = value
     return given
@@ -134,7 +136,7 @@ def arguments(signature: Signature, work: Work, context: Context) -> dict[str, A
 
 def _value(given: Input, work: Work, settled: Settled | None, bring: Callable[[Artifact], Path] | None) -> object:
     """What one upstream node gives: its result, the list of an each node's, or one item of that."""
-    if given.arity is Arity.each and not given.each:
+    if given.arity is EACH and not given.each:
         items = work.lists.get(given.source)
         if settled is None or settled.state is TaskState.skipped:
             return None

@@ -57,10 +57,6 @@ class Registry:
             known = self._graphs[graph] = self._fetch(graph)
         return known
 
-    def signature(self, graph: int, node: str) -> Signature | None:
-        """How to call a node's function, if it is here."""
-        return self._signatures.get(graph, {}).get(node)
-
     def signatures(self, graph: int) -> dict[str, Signature]:
         """How to call the functions of a graph's nodes."""
         return self._signatures.get(graph, {})

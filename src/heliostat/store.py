@@ -85,8 +85,7 @@ class Answer:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What a worker would lease: up to ``n`` tasks of the definitions it offers.
 
     ``queues`` restricts to those named (None: all). ``turn`` rotates which queue comes first. ``ahead`` is how many
@@ -103,8 +102,7 @@ class Ask:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """What one commit answered: a verdict for each outcome, and the attempts leased in the same transaction."""
 
     verdicts: tuple[Verdict, ...] = ()

@@ -58,7 +58,7 @@ class Watch:
 
     def begin(self, work: Work, directory: Path, now: float) -> None:
         """Watch a job that was just submitted, or found."""
-        self.jobs[work.attempt.task] = Watched(work, directory, Observation(JobState.submitted))
+        self.jobs[work.task] = Watched(work, directory, Observation(JobState.submitted))
         self._pause, self.due = POLL_SECONDS[0], now
 
     def tick(self, now: float) -> list[tuple[Work, bool]]:
@@ -116,9 +116,7 @@ class Jobs:
             command = command if isinstance(command, str) else tuple(command)
         else:
             command = jobs.render(node.job, values)
-        request = JobRequest(
-            task_id(*work.attempt.task), str(directory), command, node.job.env, node.resources, node.timeout
-        )
+        request = JobRequest(task_id(*work.task), str(directory), command, node.job.env, node.resources, node.timeout)
         self._batch.submit(request)
         return Submitted(directory)
 

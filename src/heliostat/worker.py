@@ -45,6 +45,7 @@ STUCK_SECONDS = 1.0  #: works that wait behind long ones for so long are handed 
 LINE_SECONDS = 0.02  #: the pause between looks at a line that does not become empty, whether it needs more threads
 WRITTEN_OFF = 16  #: a worker with so many threads that do not end exits, to be started afresh
 AWAY_SECONDS = 1.0  #: the pause after the database could not be reached
+FOREVER = float("inf")
 IDLE_SECONDS = (0.005, 0.25)  #: the pause between looks for work, growing while there is none
 
 UNSAID = Failed("its error could not be kept", final=True)  #: for a failure that the store would not take
@@ -98,6 +99,7 @@ class Worker:
         self._suspects = Suspects()
         self._code: list[tuple[int, str, float]] = []
         self._dues: dict[int, float] = {}
+        self._duty_at = 0.0  # the earliest of them
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._turn = IDLE_SECONDS[0], 0
         self._mean: float | None = None  # seconds a work takes, lately
@@ -118,9 +120,8 @@ class Worker:
         if now >= self._beat_at or self._over or len(self._code) < len(self.registry.codes):
             self._over = False
             self._beat(now)
-        for position, loop in enumerate(self.loops):
-            if now >= self._dues.get(position, 0.0):
-                self._dues[position] = loop.tick(now)
+        if now >= self._duty_at:
+            self._do_duties(now)
         self._outcomes += self._ended(now)
         closed_until = self._suspects.closed_until(now, self.executor.begun()) if self._suspects else 0.0
         ask = None if self.stopping or now < closed_until else self._ask()
@@ -129,7 +130,7 @@ class Worker:
         if self._suspects:
             self._see_suspects(now)
             closed_until = self._suspects.closed_until(now, self.executor.begun())
-        dues = [now if self._over else self._beat_at, *self._dues.values(), *self._time_outs()]
+        dues = [now if self._over else self._beat_at, self._duty_at, *self._time_outs()]
         if self.watch is not None and self.watch.jobs:
             dues.append(self.watch.due)
         if not self.stopping and self._free() > 0:
@@ -139,6 +140,12 @@ class Worker:
         if self.executor.waiting():
             dues.append(now + LINE_SECONDS)
         return max(now, min(dues))
+
+    def _do_duties(self, now: float) -> None:
+        for position, loop in enumerate(self.loops):
+            if now >= self._dues.get(position, 0.0):
+                self._dues[position] = loop.tick(now)
+        self._duty_at = min(self._dues.values(), default=FOREVER)
 
     def serve(self, until: Callable[[], bool]) -> None:
         """Tick or wait for the bell or the next due time, until a condition holds: it is asked after either."""
@@ -275,11 +282,10 @@ class Worker:
         collected = self.executor.collect()
         if collected:
             self._progress_at = now
-            begun_at = min(work.begun_at or now for work, _ in collected)
-            mean = max(0.0, now - begun_at) / len(collected)
+            mean = max(0.0, now - (collected[0][0].begun_at or now)) / len(collected)
             self._mean = mean if self._mean is None else (self._mean + mean) / 2
         for work, answer in collected:
-            if self._works.get(work.attempt[:2]) is not work:
+            if self._works.get(work.task) is not work:
                 continue  # not ours any more
             if isinstance(answer, Submitted):
                 assert self.watch is not None
@@ -348,10 +354,11 @@ class Worker:
             else:
                 self._works.pop(attempt[:2], None)
         special = [outcome for _, outcome in outcomes if type(outcome) is not Succeeded or outcome.effects]
-        if later := [due for outcome in special for due in times(outcome)]:
-            self._expect(min(later))
-        if special and any(ends(outcome) and self.holds(attempt.run) for attempt, outcome in outcomes):
-            self._over = True
+        if special:
+            if later := [due for outcome in special for due in times(outcome)]:
+                self._expect(min(later))
+            if any(ends(outcome) and self.holds(attempt.run) for attempt, outcome in outcomes):
+                self._over = True
         self._take(batch.leased, now)
         if ask is not None:
             self._unheard = False
@@ -365,6 +372,7 @@ class Worker:
             if isinstance(loop, Timed):
                 loop.expect(due)
                 self._dues[position] = min(due, self._dues.get(position, due))
+                self._duty_at = min(due, self._duty_at)
 
     def offer(self) -> Ask:
         """What it could take over, as an asking for nothing."""
@@ -378,11 +386,12 @@ class Worker:
 
     def _take(self, leased: Sequence[Attempt], now: float) -> None:
         held = self._works  # a call that was repeated answers what it has already
-        attempts = [a for a in leased if (work := held.get(a[:2])) is None or work.attempt.count != a.count]
-        if not attempts:
+        if held:
+            leased = [a for a in leased if (work := held.get(a[:2])) is None or work.attempt.count != a.count]
+        if not leased:
             return
-        works = self._read(attempts)
-        held.update([(work.attempt[:2], work) for work in works])
+        works = self._read(leased)
+        held.update([(work.task, work) for work in works])
         self._progress_at = now
         self.executor.submit(self._suspects.take(works, now))
 
@@ -400,7 +409,7 @@ class Worker:
 
     def _see_suspects(self, now: float) -> None:
         """Begin one if nothing else runs here, or leave them to others if that does not come about."""
-        self._suspects.forget(lambda work: self._works.get(work.attempt.task) is work, now)
+        self._suspects.forget(lambda work: self._works.get(work.task) is work, now)
         if self._suspects.waiting and len(self._functions()) == len(self._suspects.waiting):
             self.executor.submit([self._suspects.begin(now)])
         if given_up := self._suspects.give_up(now):

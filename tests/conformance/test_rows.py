@@ -190,7 +190,7 @@ class History:
 
     def lease(self) -> None:
         worker, ask, now = self._worker(), self._ask(), self.now
-        leased = self.all("lease", lambda store: store.lease(replace(ask, worker=worker), now), worker, ask)
+        leased = self.all("lease", lambda store: store.lease(ask._replace(worker=worker), now), worker, ask)
         self.held += [(worker, attempt) for attempt in leased]
 
     def _ask(self) -> Ask:
@@ -207,7 +207,7 @@ class History:
         mine = [attempt for holder, attempt in self.held if holder == worker]
         chosen = self.random.sample(mine, self.random.randint(0, len(mine)))
         outcomes = [(attempt, self._outcome(attempt)) for attempt in chosen]
-        ask = replace(self._ask(), worker=worker) if self.random.random() < 0.7 else None
+        ask = self._ask()._replace(worker=worker) if self.random.random() < 0.7 else None
         batch = self.all("settle", lambda store: store.settle(worker, outcomes, now, ask), worker, outcomes, ask)
         if isinstance(batch, tuple):
             return

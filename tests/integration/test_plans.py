@@ -149,14 +149,14 @@ def test_two_hundred_thousand_blocked_tasks_cost_nothing(
     if kind == "sqlite":
         store = SqliteStore(tmp_path / "x.db")
         begin(store)
-        with store._writing() as connection:
-            connection.execute(_FILL_SQLITE)
+        with store.transaction() as rows:
+            rows._execute(_FILL_SQLITE)
     else:
         store = PostgresStore(request.getfixturevalue("postgres_database"))
         store.upgrade()
         begin(store)
-        with store.transaction() as rows:
-            rows._connection.execute(_FILL)
+        with store.transaction() as many:
+            many._connection.execute(_FILL)
     assert min(_seconds(store) for _ in range(5)) < 0.1
     store.close()
 

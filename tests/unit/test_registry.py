@@ -36,10 +36,10 @@ def test_what_was_added_is_offered_with_its_functions() -> None:
     assert registry.offers == frozenset({graph.id})
     assert registry.graph(graph.id) is graph
     assert registry.graphs == [graph]
-    signature = registry.signature(graph.id, "x")
+    signature = registry.signatures(graph.id)["x"]
     assert signature is not None
     assert signature.function is work
-    assert registry.signature(graph.id, "y") is None
+    assert "y" not in registry.signatures(graph.id)
 
 
 def test_a_workflow_that_grew_is_another_definition() -> None:
@@ -49,7 +49,7 @@ def test_a_workflow_that_grew_is_another_definition() -> None:
     workflow.node(work, name="y")
     new = registry.add(workflow)
     assert registry.offers == frozenset({old.id, new.id})
-    assert registry.signature(old.id, "y") is None
+    assert "y" not in registry.signatures(old.id)
 
 
 def test_a_definition_without_functions_is_fetched_when_it_is_met() -> None:

@@ -64,6 +64,8 @@ class ThreadExecutor:
     def _call(self, wanted: int) -> None:
         """Wake or start so many threads, as far as there are slots; the lock is held."""
         wanted -= threading.current_thread() in self._threads  # it has a turn, and will come for work itself
+        if wanted <= 0:
+            return
         self._work_there.notify(min(wanted, self._idle))
         free = self.slots - (len(self._threads) - len(self._written_off))
         for _ in range(min(wanted - self._idle, free)):
@@ -76,11 +78,14 @@ class ThreadExecutor:
 
     def _serve(self) -> None:
         me = threading.current_thread()
-        mine, now = threading.get_ident(), self._clock.now
+        mine, now, perform = threading.get_ident(), self._clock.now, self._perform
         while (work := self._next()) is not None:
             self._begun[mine] = work
             work.begun_at = begun_at = now()
-            outcome = self._outcome(work)
+            try:
+                outcome = perform(work)
+            except BaseException as error:  # noqa: BLE001 - no thread dies of its work, and takes a slot with it
+                outcome = Failed(f"{type(error).__name__}: {said(error)}".removesuffix(": "), final=True)
             ended_at = now()
             if self._begun.pop(mine, None) is not work:
                 break  # written off meanwhile; another thread has this one's place
@@ -95,12 +100,6 @@ class ThreadExecutor:
         with self._work_there:
             self._threads.discard(me)
             self._written_off.discard(mine)
-
-    def _outcome(self, work: Work) -> Answered:
-        try:
-            return self._perform(work)
-        except BaseException as error:  # noqa: BLE001 - no thread dies of its work, and takes a slot with it
-            return Failed(f"{type(error).__name__}: {said(error)}".removesuffix(": "), final=True)
 
     def _next(self) -> Work | None:
         try:

@@ -18,7 +18,7 @@ from heliostat.graph import Arity, Graph, Node
 from heliostat.planner import Arrive, Change, Create, Launch
 from heliostat.run import RunState, public_id
 from heliostat.store import SEVERAL
-from heliostat.stores.rows import Arrival, Arrived, Expand, Finish, NewRun, NewTask, RunChange, RunRow
+from heliostat.stores.rows import Arrival, Arrived, Expand, Finish, NewRun, NewTask, RunChange, RunRow, lean
 from heliostat.task import FINAL, TaskState
 
 if TYPE_CHECKING:
@@ -252,30 +252,33 @@ class Commit:
         else:
             run.open += 1
         self.inserts.append(
-            NewTask(
-                run.id,
-                number,
-                self.known.lane(self.rows, run.graph, node.name),
-                node.name,
-                change.item,
-                state,
-                run.paused,
-                run.row.priority + (node.priority if change.priority is None else change.priority),
-                change.key,
-                missing,
-                unmet,
-                width,
-                block,
-                join,
-                change.place,
-                cause,
-                change.message,
-                change.idempotency_key,
-                change.due_at,
-                node.epilogue is not None,
-                reason,
-                self.now,
-                self.now if final else None,
+            lean(
+                NewTask,
+                (
+                    run.id,
+                    number,
+                    self.known.lane(self.rows, run.graph, node.name),
+                    node.name,
+                    change.item,
+                    state,
+                    run.paused,
+                    run.row.priority + (node.priority if change.priority is None else change.priority),
+                    change.key,
+                    missing,
+                    unmet,
+                    width,
+                    block,
+                    join,
+                    change.place,
+                    cause,
+                    change.message,
+                    change.idempotency_key,
+                    change.due_at,
+                    node.epilogue is not None,
+                    reason,
+                    self.now,
+                    self.now if final else None,
+                ),
             )
         )
 
@@ -491,7 +494,7 @@ class Commit:
                 like = self.inserts[-1]
                 for item in range(2, width):
                     values = (like.run, block + item - 1, like.lane, like.node, item, *like[5:])
-                    self.inserts.append(NewTask._make(values))
+                    self.inserts.append(lean(NewTask, values))
                 run.open += width - 2
         self.apply(run, planner.expanded(run.graph, node, width), number)
 

@@ -33,11 +33,11 @@ from heliostat.run import RunState, public_id
 from heliostat.store import KEEP, Answer, Ask, Batch, Command, Pause, Register, SetNode, SetQueue
 from heliostat.stores.commit import CANCEL_AT_ONCE, Commit, Unlocked
 from heliostat.stores.known import Known
-from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
+from heliostat.stores.rows import Fence, PastAttempt, Stale, Success, lean
 from heliostat.task import FINAL, AttemptState, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import TypeVar
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from heliostat.queue import WorkerInfo
     from heliostat.store import Reference
     from heliostat.stores.commit import OpenRun
-    from heliostat.stores.rows import Rows, Strays
+    from heliostat.stores.rows import Rows
     from heliostat.task import Attempt
 
     T = TypeVar("T")
@@ -62,6 +62,7 @@ class Ledger(ABC):
 
     def __init__(self) -> None:
         self.known = Known()
+        self._lanes = _Lanes()
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Rows]:
@@ -168,7 +169,7 @@ class Ledger(ABC):
         """Fence first, then apply what follows. ``own``: the attempts say so themselves."""
         rows, runs, now = commit.rows, commit.runs, commit.now
         successes = [
-            Success(outcome.result, now, attempt.run, attempt.number, attempt.count, worker)
+            lean(Success, (outcome.result, now, attempt.run, attempt.number, attempt.count, worker))
             for attempt, outcome in outcomes
             if type(outcome) is Succeeded
         ]
@@ -216,30 +217,27 @@ class Ledger(ABC):
             return ()
         if ask.again and (held := rows.task_of_worker(ask.worker)):
             return tuple(held)
-        lanes = rows.lane_list(ask.offers)
-        self.known.refresh(lane for lane, _ in lanes)
-        by_queue: dict[str, tuple[Queue, list[Lane]]] = {}
-        for lane, queue in lanes:
-            if not (lane.paused or queue.paused) and (ask.queues is None or queue.name in ask.queues):
-                by_queue.setdefault(queue.name, (queue, []))[1].append(lane)
-        strays = _strays(lane for lane, _ in lanes)
+        found = rows.lane_list(ask.offers)
+        lanes = self._lanes
+        if found is not lanes.found or ask.queues != lanes.queues:
+            self.known.refresh(lane for lane, _ in found)
+            lanes = self._lanes = _Lanes(found, ask.queues)
         taken: list[Attempt] = []
-        while self._take(rows, ask, by_queue, strays, taken, now):
-            rows.task_move(strays, MOVE_AT_ONCE)
+        while self._take(rows, ask, lanes, taken, now):
+            rows.task_move(lanes.strays, MOVE_AT_ONCE)
         return tuple(taken)
 
     def _take(
         self,
         rows: Rows,
         ask: Ask,
-        by_queue: Mapping[str, tuple[Queue, Sequence[Lane]]],
-        strays: Strays,
+        lanes: _Lanes,
         taken: list[Attempt],
         now: float,
     ) -> int:
         """Lease from each queue in its turn; answers how many strays were met and moved, so that more may be there."""
-        names = sorted(by_queue)
-        running = _running(rows, by_queue.values())
+        by_queue, names = lanes.by_queue, lanes.names
+        running = rows.lane_running(*lanes.limited) if any(lanes.limited) else ({}, {})
         moved = 0
         for position in range(len(names)):
             queue, found = by_queue[names[(position + ask.turn) % len(names)]]
@@ -247,7 +245,7 @@ class Ledger(ABC):
             free = max(0, ask.n - len(taken))
             wanted, room = _within_limits(queue, found, running, share, free)
             if wanted and room > 0:
-                attempts, aside = rows.task_lease(ask.worker, wanted, room, now, strays)
+                attempts, aside = rows.task_lease(ask.worker, wanted, room, now, lanes.strays)
                 taken += attempts
                 moved += aside
         return moved
@@ -471,16 +469,30 @@ def _limit(limit: object, what: str, name: str) -> int | None:
     return None if limit is None else codec.whole(limit, f"{what} {name}: limit", 1, MOST)
 
 
-def _running(rows: Rows, found: Iterable[tuple[Queue, Sequence[Lane]]]) -> tuple[dict[str, int], dict[int, int]]:
-    """What runs in limited queues and lanes. All are locked here, in order, before any task is."""
-    queues = [queue.name for queue, _ in found if queue.limit is not None]
-    limited = [lane.id for _, lanes in found for lane in lanes if lane.limit is not None]
-    return rows.lane_running(sorted(queues), sorted(limited)) if queues or limited else ({}, {})
+class _Lanes:
+    """What a lease needs to know of lanes and queues; worked out again when they are read again.
+
+    ``limited`` names the queues and lanes of which it has to be known what runs in them: they are locked in this order
+    before any task is.
+    """
+
+    def __init__(self, found: Sequence[tuple[Lane, Queue]] = (), queues: frozenset[str] | None = None) -> None:
+        self.found, self.queues = found, queues
+        self.by_queue: dict[str, tuple[Queue, list[Lane]]] = {}
+        for lane, queue in found:
+            if not (lane.paused or queue.paused) and (queues is None or queue.name in queues):
+                self.by_queue.setdefault(queue.name, (queue, []))[1].append(lane)
+        self.names = sorted(self.by_queue)
+        self.strays = _strays([lane for lane, _ in found])
+        opened = [lane for _, lanes in self.by_queue.values() for lane in lanes]
+        self.limited = (
+            sorted(queue.name for queue, _ in self.by_queue.values() if queue.limit is not None),
+            sorted(lane.id for lane in opened if lane.limit is not None),
+        )
 
 
-def _strays(lanes: Iterable[Lane]) -> dict[tuple[int, str], int]:
+def _strays(found: Sequence[Lane]) -> dict[tuple[int, str], int]:
     """Where tasks that are found in another lane than their node's own belong."""
-    found = list(lanes)
     own = {(lane.graph, lane.node): lane.id for lane in found if lane.node is not None}
     if not own:
         return {}

@@ -97,23 +97,16 @@ class SqliteStore(Reading, Ledger):
     @contextmanager
     def transaction(self) -> Iterator[SqliteRows]:
         """One transaction, alone in the database; waits its turn."""
-        with self._writing() as connection:
-            still = self._mine().still
-            still.see(connection.execute("PRAGMA data_version").fetchone()[0])
-            yield SqliteRows(connection, still)
-
-    @contextmanager
-    def _writing(self, *, checked: bool = True) -> Iterator[sqlite3.Connection]:
         mine, deadline = self._mine(), time.monotonic() + self.patience
         if not mine.lock.acquire(timeout=self.patience):
             raise StoreUnavailable(self._busy())
         try:
-            if checked:
-                self._check(mine, deadline)
+            self._check(mine, deadline)
             writer = self._writer(mine, deadline)
             self._patiently(lambda: writer.execute("BEGIN IMMEDIATE"), deadline)
             try:
-                yield writer
+                mine.still.see(writer.execute("PRAGMA data_version").fetchone()[0])
+                yield SqliteRows(writer, mine.still)
                 self._patiently(lambda: writer.execute("COMMIT"), deadline)
             except BaseException as error:
                 self._undo(mine, writer)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from enum import Enum
 from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 from heliostat.run import RunState
-from heliostat.stores.rows import Arrival, Arrived, RunRow, Strays
+from heliostat.stores.rows import Arrival, Arrived, RunRow, Strays, lean
 from heliostat.stores.sqlrows import Row, SqlRows, listed
 from heliostat.stores.statements import Statements, fill
 from heliostat.task import Attempt
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from heliostat.queue import Lane, Queue
     from heliostat.stores.rows import RunChange
@@ -78,14 +79,14 @@ class SqliteRows(SqlRows):
         return self._execute(statement.text, [values[n] for n in statement.names]).fetchall()
 
     def many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
-        return sum(self._many(name, fields, rows[place : place + AT_ONCE]) for place in range(0, len(rows), AT_ONCE))
-
-    def _many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
         if name.startswith(("lane_", "queue_")):
             self._still.lanes.clear()
         if len(rows) == 1:
-            text, places = _spelled(name, tuple(fields), ())
-            return self._execute(text, [rows[0][place] for place in places]).rowcount
+            text, pick = _spelled(name, tuple(fields), ())
+            return self._execute(text, pick(rows[0])).rowcount
+        return sum(self._many(name, fields, rows[place : place + AT_ONCE]) for place in range(0, len(rows), AT_ONCE))
+
+    def _many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
         columns = list(zip(*rows, strict=True))
         words, varied = [], []
         for place, column in enumerate(columns):
@@ -98,8 +99,8 @@ class SqliteRows(SqlRows):
         if varied:  # rows that differ in what is slow to bind: those that are alike go together
             alike = groupby(rows, key=lambda row: [(type(row[place]), _slow(row[place])) for place in varied])
             return sum(self._many(name, fields, list(same)) for _, same in alike)
-        text, places = _spelled(name, tuple(fields), tuple(words))
-        return self._executemany(text, zip(*[columns[place] for place in places], strict=True)).rowcount
+        text, pick = _spelled(name, tuple(fields), tuple(words))
+        return self._executemany(text, zip(*pick(columns), strict=True)).rowcount
 
     # what is still true
 
@@ -153,7 +154,7 @@ class SqliteRows(SqlRows):
             self.run("task_take", ids=listed([row[1] for row in begun]), worker=worker, now=now)
         if len(begun) < len(heads):
             self.run("task_drop", ids=listed([row[1] for row in heads if not row[2]]), now=now)
-        return [Attempt._make(row[4:]) for row in begun], moved
+        return [lean(Attempt, row[4:]) for row in begun], moved
 
     def _heads(self, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Row]:
         """The best tasks over all lanes: each lane's own best, merged. One UPDATE … RETURNING takes a fifth longer."""
@@ -192,7 +193,10 @@ def _literal(value: object) -> str:
 
 
 @cache
-def _spelled(name: str, fields: tuple[str, ...], words: tuple[tuple[int, str], ...]) -> tuple[str, list[int]]:
-    """A statement with these words written into it, and the places in a row of its parameters."""
+def _spelled(
+    name: str, fields: tuple[str, ...], words: tuple[tuple[int, str], ...]
+) -> tuple[str, Callable[[Sequence[Any]], Sequence[Any]]]:
+    """A statement with these words written into it, and what picks its parameters from a row."""
     statement = fill(STATEMENTS.source(name), "?", {fields[place]: word for place, word in words})
-    return statement.text, [fields.index(name) for name in statement.names]
+    places = [fields.index(name) for name in statement.names]
+    return statement.text, itemgetter(*places) if len(places) > 1 else lambda row: [row[place] for place in places]
