@@ -37,12 +37,12 @@ class Inputs:
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store, self._registry = store, registry
         self._wholes: dict[Reference, Json] = {}
-        self._recent: dict[Reference, Settled] = {}
+        self._recent: dict[Reference, str] = {}  # texts, which the garbage collector need not look through
 
     def remember(self, work: Work, outcome: Succeeded) -> None:
         """Keep a result that was just committed: it never changes, and the next step may well run here."""
         if len(outcome.result) <= SHORT and work.node.name in work.graph.sources:
-            self._recent[work.task] = Settled(SUCCEEDED, outcome.result)
+            self._recent[work.task] = outcome.result
 
     def read(self, attempts: Sequence[Attempt]) -> list[Work]:
         """Works with all that their functions are called with, in the order of the attempts."""
@@ -68,7 +68,7 @@ class Inputs:
         for _, source, number, _, _ in work.inputs:
             if (found := recent.get((run, number))) is None:
                 return False
-            work.settled[source] = found
+            work.settled[source] = Settled(SUCCEEDED, found)
         return True
 
     def _forget(self) -> None:
@@ -92,12 +92,13 @@ class _Found:
     """What was read for a batch of works, each thing once."""
 
     def __init__(
-        self, store: Store, works: Sequence[Work], wholes: dict[Reference, Json], recent: Mapping[Reference, Settled]
+        self, store: Store, works: Sequence[Work], wholes: dict[Reference, Json], recent: Mapping[Reference, str]
     ) -> None:
-        self._store, self._wholes, self._recent = store, wholes, recent
+        self._store, self._wholes = store, wholes
         self._lists: dict[Reference, list[Settled]] = {}
         started: set[int] = set()
         wanted: dict[Reference, None] = {}
+        near: dict[Reference, Settled] = {}
         items: list[tuple[Reference, int]] = []
         for work in works:
             run, item = work.attempt.run, work.attempt.item
@@ -105,14 +106,17 @@ class _Found:
                 started.add(run)
             for _, _, number, arity, each in work.inputs:
                 reference = (run, number)
-                if reference not in recent and not (each and reference in wholes):
+                if (result := recent.get(reference)) is not None:
+                    near[reference] = Settled(SUCCEEDED, result)
+                elif not (each and reference in wholes):
                     wanted[reference] = None
                 if item and each and arity is EACH:  # the first item's task is the node's first
                     items.append((reference, item))
         self.messages = store.messages(started) if started else {}
-        self._settled = store.results(wanted) if wanted else {}
+        self._settled: dict[Reference, Settled] = dict(store.results(wanted)) if wanted else {}
         if items:
             self._settled |= store.results(self._tasks(items))
+        self._settled |= near
 
     def _tasks(self, items: Sequence[tuple[Reference, int]]) -> Iterator[Reference]:
         """The tasks that gave single items of each nodes, whose first tasks are named."""
@@ -131,7 +135,7 @@ class _Found:
             elif arity is Arity.handler:
                 found = self._store.first(run, source)
             else:
-                found = self._settled.get(reference) or self._recent.get(reference)
+                found = self._settled.get(reference)
                 if arity is Arity.each and found is not None:
                     work.lists = {**work.lists, source: self._list(reference)}
             if found is not None:
@@ -140,10 +144,7 @@ class _Found:
     def _item(self, reference: Reference, item: int, arity: Arity, source: str) -> Settled | None:
         """One item of a node's list: of an each node a task of its own, else a part of its (first) result."""
         if (values := self._wholes.get(reference)) is None:
-            if arity is Arity.handler:
-                whole = self._store.first(reference[0], source)
-            else:
-                whole = self._settled.get(reference) or self._recent.get(reference)
+            whole = self._store.first(reference[0], source) if arity is Arity.handler else self._settled.get(reference)
             if whole is None or arity is Arity.each:
                 if whole is None or item == 0 or whole.block is None:
                     return whole

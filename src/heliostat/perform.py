@@ -21,13 +21,12 @@ from heliostat.signature import revive, unfit
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from heliostat.artifact import Artifact
     from heliostat.context import Surroundings
     from heliostat.executor import Answered, Work
-    from heliostat.graph import Input
     from heliostat.registry import Registry
     from heliostat.signature import Parameter, Signature
     from heliostat.store import Settled
@@ -67,7 +66,9 @@ class Performer:
             if signature is None:
                 return Failed(f"this worker has no function for node {node.name}", final=True)
             answer = _call(signature, arguments(signature, work, context), work.attempt.count)
-            return self._outcome(answer, work, context)
+            if type(answer) in _ANSWERS:
+                return self._answered(answer, context)
+            return succeeded(work, context.encode(answer, "result"), answer, context)
         except StoreUnavailable as error:  # nothing that the function did: it will be called again
             return Released(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
@@ -83,11 +84,6 @@ class Performer:
         context.bring_to(self._jobs.directory(work) / FILES)
         given = arguments(signature, work, context) if signature is not None else {}
         return self._jobs.submit(work, signature, given)
-
-    def _outcome(self, answer: object, work: Work, context: Context) -> Outcome:
-        if type(answer) in _ANSWERS:
-            return self._answered(answer, context)
-        return succeeded(work, context.encode(answer, "result"), answer, context)
 
     def _answered(self, answer: object, context: Context) -> Outcome:
         match answer:
@@ -117,31 +113,32 @@ def arguments(signature: Signature, work: Work, context: Context) -> dict[str, A
         given[signature.context] = context
     if signature.message is not None:
         given["message"] = _fitted(signature.message, _message(work), context)
-    for each in work.inputs:
-        settled = work.settled.get(each.source)
-        parameter = signature.inputs.get(each.parameter)
+    for name, source, _, arity, one in work.inputs:
+        settled = work.settled.get(source)
+        parameter = signature.inputs.get(name)
+        bring = context.bring if parameter is not None and parameter.wants_path else None
+        value: object
+        if arity is EACH and not one:
+            value = _listed(settled, work.lists.get(source, ()), bring)
+        else:
+            value = None if settled is None else revive(settled.result, bring)
         if parameter is None:
             if signature.rest is not None:
-                given[each.parameter] = _value(each, work, settled, None)
+                given[name] = value
             continue
-        bring = context.bring if parameter.wants_path else None
-        value = _value(each, work, settled, bring)
         if value is None and parameter.optional and (settled is None or settled.state is not SUCCEEDED):
             value = parameter.default
         elif value is not None or settled is None or settled.state is SUCCEEDED:
             value = parameter.fit(value)
-        given[each.parameter] = value
+        given[name] = value
     return given
 
 
-def _value(given: Input, work: Work, settled: Settled | None, bring: Callable[[Artifact], Path] | None) -> object:
-    """What one upstream node gives: its result, the list of an each node's, or one item of that."""
-    if given.arity is EACH and not given.each:
-        items = work.lists.get(given.source)
-        if settled is None or settled.state is TaskState.skipped:
-            return None
-        return [revive(item.result, bring) for item in items or ()]
-    return None if settled is None or settled.result is None else revive(settled.result, bring)
+def _listed(settled: Settled | None, items: Iterable[Settled], bring: Callable[[Artifact], Path] | None) -> object:
+    """What an each node gives as a whole: the list of its results."""
+    if settled is None or settled.state is TaskState.skipped:
+        return None
+    return [revive(item.result, bring) for item in items]
 
 
 def _message(work: Work) -> str:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("heliostat.worker")
 
-BATCH = 250  #: outcomes and leases per commit, at most
+BATCH = 400  #: outcomes and leases per commit, at most
 AHEAD_SECONDS = 0.01  #: how much work may wait in line beyond the free slots
 STUCK_SECONDS = 1.0  #: works that wait behind long ones for so long are handed back
 LINE_SECONDS = 0.02  #: the pause between looks at a line that does not become empty, whether it needs more threads
