@@ -29,7 +29,7 @@ def explain(why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None
         case TaskState.waiting:
             return _paused(why) or _waiting(why, now)
         case TaskState.ready:
-            return _ready(why)
+            return _ready(why, now)
         case TaskState.running:
             return _running(why, now)
         case _:
@@ -112,7 +112,7 @@ def _waiting(why: Why, now: float) -> str:
     return f"{word}, due in {due}"
 
 
-def _ready(why: Why) -> str:
+def _ready(why: Why, now: float) -> str:
     task, queue = why.task, why.queue
     if why.run.state is not RunState.active and why.graph[task.node].epilogue is None:
         return f"run {public_id(why.run.id)} {why.run.state.over}; it will be cancelled"
@@ -126,6 +126,8 @@ def _ready(why: Why) -> str:
         return f"node {task.node} is full: {why.running} of {why.lane_limit} running"
     if queue is not None and queue.limit is not None and why.in_queue >= queue.limit:
         return f"queue {queue.name} is full: {why.in_queue} of {queue.limit} running"
+    if queue is not None and queue.rate is not None and why.free_at > now:
+        return f"queue {queue.name} lets {queue.rate} begin, the next one in {_ago(why.free_at - now)}"
     offering = [w for w in why.workers if w.state == "active" and why.graph.label in w.offers.split(", ")]
     if not offering:
         return f"no worker offers {why.graph.label}"

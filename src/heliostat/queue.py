@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from reprlib import repr as shortened
+from typing import TYPE_CHECKING, NamedTuple
 
+from heliostat.errors import BadInput
 from heliostat.graph import Graph, Node, stable_id
 
 if TYPE_CHECKING:
@@ -14,11 +17,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A named lane with a limit on how many tasks run at once (None: none), and a mark that stops it."""
+    """A named lane with a limit on how many tasks run at once (None: none), and a mark that stops it.
+
+    ``rate`` is how many attempts may begin in a second, a minute, an hour or a day, over all workers: ``"600/m"``.
+    """
 
     name: str
     limit: int | None = None
     paused: bool = False
+    rate: str | None = None
+
+
+class Pace(NamedTuple):
+    """A rate as it is kept: so many seconds from one begin to the next, and so many at once after a pause.
+
+    A queue remembers one time, from which on the next attempt may begin. What a pause has saved up is worth a second,
+    or one attempt where fewer than one are allowed in a second.
+    """
+
+    gap: float
+    burst: int
+
+    def allowed(self, free_at: float, now: float) -> int:
+        """How many attempts may begin now."""
+        since = self._since(free_at, now)
+        return 0 if now < since else min(self.burst, int((now - since) / self.gap + 1e-6) + 1)
+
+    def after(self, free_at: float, now: float, begun: int) -> float:
+        """From when on the next one may begin, when so many have begun now."""
+        return self._since(free_at, now) + begun * self.gap
+
+    def _since(self, free_at: float, now: float) -> float:
+        if free_at > now + 2 * self.gap + 1.0:  # no attempt has said so: a clock was put back
+            return now
+        return max(free_at, now - (self.burst - 1) * self.gap)
+
+
+_RATE = re.compile(r"([1-9][0-9]{0,5})/([smhd])")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def pace(rate: object, where: str = "rate") -> Pace:
+    """A rate such as ``"5/s"``, ``"600/m"``, ``"100/h"`` or ``"20/d"``; raises BadInput."""
+    match = _RATE.fullmatch(rate) if isinstance(rate, str) else None
+    if match is None:
+        raise BadInput(f'{where}: {shortened(rate)} is no rate; write "5/s", "600/m", "100/h" or "20/d"')
+    gap = _UNITS[match[2]] / int(match[1])
+    return Pace(gap, max(1, int(1.0 / gap)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +110,7 @@ class Why:
     waits_for: tuple[str, ...] = ()  # upstream nodes that have not settled
     ahead: int = 0  # tasks of the same serial key that come first
     queue: Queue | None = None
+    free_at: float = 0.0  # from when on the queue's rate lets the next one begin
     running: int = 0  # in the same lane
     in_queue: int = 0  # running in all lanes of the queue
     lane_limit: int | None = None

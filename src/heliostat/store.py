@@ -44,15 +44,17 @@ class Pause:
 
 SEVERAL = 0  #: the run of a journal line that tells of several runs
 KEEP = -1  #: a limit that is to stay as it is
+KEEP_RATE = ""  #: a rate that is to stay as it is
 
 
 @dataclass(frozen=True, slots=True)
 class SetQueue:
-    """Set a queue's limit (None: no limit) and whether it is paused; what is not given stays."""
+    """Set a queue's limit and rate (None: none) and whether it is paused; what is not given stays."""
 
     name: str
     limit: int | None = KEEP
     paused: bool | None = None
+    rate: str | None = KEEP_RATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from heliostat.outcome import Failed, Outcome, Released, Skipped, Snoozed, Succe
 from heliostat.planner import counts_failures
 from heliostat.queue import WorkerInfo
 from heliostat.run import RunState
-from heliostat.store import KEEP, Ask, Command, Pause, Register, SetNode, SetQueue, Store
+from heliostat.store import KEEP, KEEP_RATE, Ask, Command, Pause, Register, SetNode, SetQueue, Store
 from heliostat.stores.known import Known
 from heliostat.stores.memory import MemoryStore
 from heliostat.stores.postgres import PostgresStore
@@ -178,7 +178,8 @@ class History:
         r = self.random
         limit, paused = r.choice((None, 1, 2, KEEP, 0)), r.choice((None, None, False, True))
         if r.random() < 0.5:
-            verb: Any = SetQueue(r.choice(("default", "slow", "fast", "none")), limit, paused)
+            rate = r.choice((KEEP_RATE, KEEP_RATE, None, "2/s", "30/m", "2/x"))
+            verb: Any = SetQueue(r.choice(("default", "slow", "fast", "none")), limit, paused, rate)
         else:
             graph = r.choice((FLOW, TALK))
             verb = SetNode(graph.id, r.choice(graph.nodes).name, limit, paused)

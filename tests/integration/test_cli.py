@@ -362,10 +362,16 @@ def test_queues_are_limited_and_paused(shell: Shell) -> None:
     shell.start("hello", "name=Ada")
     shell("queue", "set", "default", "--limit", "3")
     shell("queue", "pause", "default")
-    assert shell.json("queue", "list") == [{"name": "default", "limit": 3, "paused": True, "ready": 1, "running": 0}]
+    assert shell.json("queue", "list") == [
+        {"name": "default", "limit": 3, "rate": None, "paused": True, "ready": 1, "running": 0}
+    ]
     shell("queue", "resume", "default")
-    shell("queue", "set", "default", "--no-limit")
-    assert shell.json("queue", "list")[0]["limit"] is None
+    said = shell("queue", "set", "default", "--no-limit", "--rate", "600/m").stderr
+    assert said == "queue default: no limit, 600/m begin\n"
+    assert [shell.json("queue", "list")[0][name] for name in ("limit", "rate")] == [None, "600/m"]
+    shell("queue", "set", "default", "--no-rate")
+    assert shell.json("queue", "list")[0]["rate"] is None
+    assert 'write "5/s"' in shell.says("queue", "set", "default", "--rate", "fast", code=4)
     assert "defalt" in shell.says("queue", "pause", "defalt", code=4)
     shell.says("queue", "set", "default", code=4)
 

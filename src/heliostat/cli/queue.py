@@ -25,11 +25,14 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
         if as_json:
             output.document([shapes.queue_shape(*entry) for entry in queues])
             return
-        found = output.table("queue", "running", "limit", "ready", "", right=["running", "limit", "ready"])
+        found = output.table(
+            "queue", "running", "limit", "rate", "ready", "", right=["running", "limit", "rate", "ready"]
+        )
         for queue, ready, running in queues:
             limit = "none" if queue.limit is None else f"{queue.limit:,}"
+            rate = queue.rate or "none"
             mark = output.text("paused", "yellow") if queue.paused else ""
-            output.row(found, queue.name, f"{running:,}", limit, f"{ready:,}", mark)
+            output.row(found, queue.name, f"{running:,}", limit, rate, f"{ready:,}", mark)
         output.show(found if queues else "no queues; they come with the workflows that use them")
 
 
@@ -39,12 +42,21 @@ def set_(
     name: Name,
     limit: Annotated[int | None, typer.Option(min=1, help="How many tasks may run at once.")] = None,
     no_limit: Annotated[bool, typer.Option("--no-limit", help="As many as can.")] = False,
+    rate: Annotated[str | None, typer.Option(metavar="N/s|m|h|d", help="How many may begin in a time: 600/m.")] = None,
+    no_rate: Annotated[bool, typer.Option("--no-rate", help="As fast as they can.")] = False,
 ) -> None:
-    """Limit how many tasks of a queue run at once, over all workers."""
-    if (limit is None) == (not no_limit):
-        raise BadInput("say either --limit N or --no-limit")
-    _set(context, name, limit=limit)
-    output.say(f"queue {name}: {'no limit' if limit is None else f'at most {limit:,} at once'}")
+    """Limit how many tasks of a queue run at once, and how many begin in a time, over all workers."""
+    change: dict[str, int | str | None] = {}
+    if limit is not None or no_limit:
+        change["limit"] = limit
+    if rate is not None or no_rate:
+        change["rate"] = rate
+    if not change or (limit is not None and no_limit) or (rate is not None and no_rate):
+        raise BadInput("say --limit N or --no-limit, --rate N/s or --no-rate")
+    _set(context, name, **change)
+    words = [f"at most {limit:,} at once" if limit else "no limit"] if "limit" in change else []
+    words += [f"{rate} begin" if rate else "no rate"] if "rate" in change else []
+    output.say(f"queue {name}: {', '.join(words)}")
 
 
 @app.command()
@@ -61,7 +73,7 @@ def resume(context: typer.Context, name: Name) -> None:
     output.say(f"queue {name} goes on")
 
 
-def _set(context: typer.Context, name: str, **change: int | bool | None) -> None:
+def _set(context: typer.Context, name: str, **change: int | bool | str | None) -> None:
     from heliostat.store import Command, SetQueue
 
     with session(context).engine() as engine:

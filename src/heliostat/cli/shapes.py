@@ -159,6 +159,7 @@ class QueueShape(TypedDict):
 
     name: str
     limit: int | None
+    rate: str | None
     paused: bool
     ready: int
     running: int
@@ -373,7 +374,14 @@ def worker_shape(worker: WorkerInfo) -> WorkerShape:
 
 def queue_shape(queue: Queue, ready: int, running: int) -> QueueShape:
     """A queue and how full it is."""
-    return {"name": queue.name, "limit": queue.limit, "paused": queue.paused, "ready": ready, "running": running}
+    return {
+        "name": queue.name,
+        "limit": queue.limit,
+        "rate": queue.rate,
+        "paused": queue.paused,
+        "ready": ready,
+        "running": running,
+    }
 
 
 def workflow_shape(graph: Graph) -> WorkflowShape:

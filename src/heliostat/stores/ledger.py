@@ -28,9 +28,9 @@ from heliostat.outcome import (
     Succeeded,
     Verdict,
 )
-from heliostat.queue import Lane, Queue, own_lane
+from heliostat.queue import Lane, Queue, own_lane, pace
 from heliostat.run import RunState, public_id
-from heliostat.store import KEEP, Answer, Ask, Batch, Command, Pause, Register, SetNode, SetQueue
+from heliostat.store import KEEP, KEEP_RATE, Answer, Ask, Batch, Command, Pause, Register, SetNode, SetQueue
 from heliostat.stores.commit import CANCEL_AT_ONCE, Commit, Unlocked
 from heliostat.stores.known import Known
 from heliostat.stores.rows import Fence, PastAttempt, Stale, Success, lean
@@ -238,16 +238,22 @@ class Ledger(ABC):
         """Lease from each queue in its turn; answers how many strays were met and moved, so that more may be there."""
         by_queue, names = lanes.by_queue, lanes.names
         running = rows.lane_running(*lanes.limited) if any(lanes.limited) else ({}, {})
+        free_at = rows.queue_free(sorted(lanes.paces)) if lanes.paces else {}
         moved = 0
         for position in range(len(names)):
             queue, found = by_queue[names[(position + ask.turn) % len(names)]]
             share = -(-(ask.n + ask.ahead - len(taken)) // (len(names) - position))
             free = max(0, ask.n - len(taken))
+            kept = lanes.paces.get(queue.name)
+            if kept is not None:
+                share = min(share, free, kept.allowed(free_at[queue.name], now))
             wanted, room = _within_limits(queue, found, running, share, free)
             if wanted and room > 0:
                 attempts, aside = rows.task_lease(ask.worker, wanted, room, now, lanes.strays)
                 taken += attempts
                 moved += aside
+                if kept is not None and attempts:
+                    rows.queue_taken(queue.name, kept.after(free_at[queue.name], now, len(attempts)))
         return moved
 
     # commands
@@ -342,8 +348,13 @@ class Ledger(ABC):
             raise NotFound(f"there is no queue {change.name!r}{nearest(change.name, sorted(queues))}")
         limit = queue.limit if change.limit == KEEP else _limit(change.limit, "queue", queue.name)
         paused = queue.paused if change.paused is None else change.paused
-        rows.queue_set(Queue(queue.name, limit, paused))
-        commit.told({"queue": queue.name, "limit": limit, "paused": paused, "reason": command.reason})
+        rate = queue.rate if change.rate == KEEP_RATE else change.rate
+        if rate is not None:
+            pace(rate, f"queue {queue.name}: rate")
+        rows.queue_set(Queue(queue.name, limit, paused, rate))
+        commit.told(
+            {"queue": queue.name, "limit": limit, "rate": rate, "paused": paused, "reason": command.reason},
+        )
         return Answer()
 
     def _set_node(self, commit: Commit, change: SetNode, command: Command) -> Answer:
@@ -472,8 +483,8 @@ def _limit(limit: object, what: str, name: str) -> int | None:
 class _Lanes:
     """What a lease needs to know of lanes and queues; worked out again when they are read again.
 
-    ``limited`` names the queues and lanes of which it has to be known what runs in them: they are locked in this order
-    before any task is.
+    ``limited`` names the queues and lanes of which it has to be known what runs in them or may begin: they are locked
+    in this order before any task is.
     """
 
     def __init__(self, found: Sequence[tuple[Lane, Queue]] = (), queues: frozenset[str] | None = None) -> None:
@@ -484,9 +495,10 @@ class _Lanes:
                 self.by_queue.setdefault(queue.name, (queue, []))[1].append(lane)
         self.names = sorted(self.by_queue)
         self.strays = _strays([lane for lane, _ in found])
+        self.paces = {queue.name: pace(queue.rate) for queue, _ in self.by_queue.values() if queue.rate is not None}
         opened = [lane for _, lanes in self.by_queue.values() for lane in lanes]
         self.limited = (
-            sorted(queue.name for queue, _ in self.by_queue.values() if queue.limit is not None),
+            sorted(queue.name for queue, _ in self.by_queue.values() if queue.limit or queue.rate),
             sorted(lane.id for lane in opened if lane.limit is not None),
         )
 

@@ -95,6 +95,7 @@ class Tables:
     graphs: dict[int, Graph] = field(default_factory=dict)
     lanes: dict[int, Lane] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
+    free_at: dict[str, float] = field(default_factory=dict)
     gates: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
     firsts: dict[tuple[int, str], int] = field(default_factory=dict)
     records: dict[int, dict[Any, Record]] = field(default_factory=lambda: defaultdict(dict))
@@ -412,6 +413,12 @@ class MemoryRows:
     def queue_set(self, queue: Queue) -> None:
         self.put(self.t.queues, queue.name, queue)
 
+    def queue_free(self, queues: Sequence[str]) -> dict[str, float]:
+        return {queue: self.t.free_at.get(queue, 0.0) for queue in queues}
+
+    def queue_taken(self, queue: str, free_at: float) -> None:
+        self.put(self.t.free_at, queue, free_at)
+
     def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
         by_queue = dict.fromkeys(queues, 0)
         for lane_id, tasks in self.t.running.items():
@@ -657,6 +664,7 @@ class MemoryStore(Ledger):
             waits_for=self._waits_for(run, graph, row),
             ahead=sum(1 for t in same if t is not row and (t.holds or t.number < row.number)),
             queue=self.tables.queues[lane.queue],
+            free_at=self.tables.free_at.get(lane.queue, 0.0),
             running=len(in_lane),
             in_queue=len(in_queue),
             lane_limit=lane.limit,

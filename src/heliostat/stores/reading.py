@@ -150,7 +150,7 @@ class Reading(ABC):
         def work(fetch: Fetch) -> list[tuple[Queue, int, int]]:
             ready = {row[0]: row[1] for row in fetch("queue_ready")}
             busy = {row[0]: row[1] for row in fetch("queue_busy")}
-            queues = [Queue(row[0], row[1], bool(row[2])) for row in fetch("queues")]
+            queues = [Queue(row[0], row[1], bool(row[2]), row[3]) for row in fetch("queues")]
             return [(queue, ready.get(queue.name, 0), busy.get(queue.name, 0)) for queue in queues]
 
         return sorted(self.look(work, together=True), key=lambda row: row[0].name)
@@ -184,6 +184,7 @@ class Reading(ABC):
             waits_for=_waits_for(fetch, graph, task),
             ahead=_ahead(fetch, task),
             queue=queue,
+            free_at=fetch("rate_free", names=listed([queue.name]))[0][1],
             running=_count(fetch("lane_running", ids=listed([lane.id]))),
             in_queue=_count(fetch("queue_running", names=listed([lane.queue]))),
             lane_limit=lane.limit,

@@ -350,6 +350,12 @@ class Rows(Protocol):
     def queue_set(self, queue: Queue) -> None:
         """Write a queue."""
 
+    def queue_free(self, queues: Sequence[str]) -> dict[str, float]:
+        """From when on the rates of locked queues let the next attempt begin."""
+
+    def queue_taken(self, queue: str, free_at: float) -> None:
+        """Remember from when on a locked queue's rate lets the next attempt begin."""
+
     def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
         """Lock limited queues and lanes, and count what runs in each: by queue, by lane."""
 

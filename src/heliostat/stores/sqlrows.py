@@ -237,7 +237,13 @@ class SqlRows(ABC):
         self.later("lane_adopt_running", id=lane.id, graph=lane.graph, node=lane.node)
 
     def queue_set(self, queue: Queue) -> None:
-        self.later("queue_set", name=queue.name, most=queue.limit, paused=queue.paused)
+        self.later("queue_set", name=queue.name, most=queue.limit, paused=queue.paused, rate=queue.rate)
+
+    def queue_free(self, queues: Sequence[str]) -> dict[str, float]:
+        return dict(self.fetch("rate_free", names=listed(queues)))
+
+    def queue_taken(self, queue: str, free_at: float) -> None:
+        self.later("rate_taken", name=queue, free_at=free_at)
 
     def lane_running(self, queues: Sequence[str], lanes: Sequence[int]) -> tuple[dict[str, int], dict[int, int]]:
         by_queue, by_lane = dict.fromkeys(queues, 0), dict.fromkeys(lanes, 0)
@@ -296,7 +302,7 @@ def _text(graph: Graph) -> str:
 def lane_queue(row: Row) -> tuple[Lane, Queue]:
     """A lane and its queue from the columns of ``_lane.sql``."""
     lane = (*row[:5], bool(row[5]))
-    return Lane(*lane), Queue(row[1], row[6], bool(row[7]))
+    return Lane(*lane), Queue(row[1], row[6], bool(row[7]), row[8])
 
 
 def _lane_row(lane: Lane) -> Row:

@@ -191,6 +191,51 @@ def test_p05_a_queue_that_is_full_or_paused_gives_nothing(hand: Hand) -> None:
     assert messages(hand) == ["3"]
 
 
+def test_p05_a_queue_with_a_rate_lets_no_more_begin_whoever_asks(hand: Hand) -> None:
+    """Evenly spaced; what a pause has saved up is worth a second."""
+    run = hand.start(TALK)
+    hand.do(SetQueue("slow", rate="4/s"))
+    for number in range(20):
+        hand.send(run, "slow", number)
+    assert messages(hand, 10) == ["0", "1", "2", "3"]
+    assert hand.lease(10, worker="v") == []
+    hand.now += 0.25
+    assert [len(hand.lease(10, worker=worker)) for worker in ("v", "w")] == [1, 0]
+    hand.now += 0.5
+    assert [len(hand.lease(1, worker=worker)) for worker in ("v", "w", "u")] == [1, 1, 0]
+    hand.now += 3600.0
+    assert len(hand.lease(10)) == 4
+
+
+def test_p05_a_slow_rate_spaces_what_begins(hand: Hand) -> None:
+    """Ten in a minute are one in six seconds; another try begins like any other; the rate is changed live."""
+    run = hand.start(TALK)
+    hand.do(SetQueue("slow", rate="10/m"))
+    for number in range(5):
+        hand.send(run, "slow", number)
+    [first] = hand.lease(10)
+    hand.settle(first, Released())
+    hand.now += 5.9
+    assert hand.lease(10) == []
+    assert "queue slow lets 10/m begin, the next one in 0.1 s" in hand.explain(run, first.number)
+    hand.now += 0.1
+    assert messages(hand, 10) == ["0"]
+    hand.do(SetQueue("slow", rate=None))
+    assert messages(hand, 10) == ["1", "2", "3", "4"]
+
+
+def test_p05_a_clock_that_was_put_back_stops_no_queue(hand: Hand) -> None:
+    """What a rate remembers is no later than the next begin."""
+    run = hand.start(TALK)
+    hand.do(SetQueue("slow", rate="10/m"))
+    for number in range(3):
+        hand.send(run, "slow", number)
+    assert messages(hand, 10) == ["0"]
+    hand.now -= 3600.0
+    assert messages(hand, 10) == ["1"]
+    assert messages(hand, 10) == []
+
+
 def test_p05_a_node_with_a_limit_runs_so_many_over_all_runs(hand: Hand) -> None:
     """And an operator changes it while they run."""
     for _ in range(2):

@@ -62,6 +62,11 @@ REFUSED: list[tuple[Any, type[Refused], str]] = [
         BadInput,
         "queue default: limit: a whole number from 1 to 2,147,483,647 is wanted, not 1180591620717411303424",
     ),
+    (
+        SetQueue("default", rate="10/x"),
+        BadInput,
+        'queue default: rate: \'10/x\' is no rate; write "5/s", "600/m", "100/h" or "20/d"',
+    ),
     (SetNode(TALK.id, "tle", 5), NotFound, "workflow talk has no node 'tle'; did you mean 'tile'?"),
     (SetNode(TALK.id, "tile", 0), BadInput, "node tile: the limit must be at least 1; pause the node to stop it"),
 ]
