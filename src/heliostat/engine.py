@@ -13,7 +13,7 @@ from heliostat import checks, codec
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
 from heliostat.effects import End, Send, Start
-from heliostat.errors import BadInput, NotEnded, NotFound, RunFailed, Taken
+from heliostat.errors import BadInput, Drained, NotEnded, NotFound, RunFailed, Taken
 from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
 from heliostat.prune import Pruned, prune
@@ -209,9 +209,13 @@ class Engine:
             def over() -> bool:
                 if on_tick is not None:
                     on_tick()
-                return done()
+                return done() or worker.drained
 
             worker.serve(over)
+            if worker.drained:
+                self._worker = None
+                worker.stop(grace=0.0)
+                raise Drained(f"worker {worker.id} was told to end; what is left goes on with another")
 
     def worker(self, **options: Any) -> Worker:
         """A worker of this engine's workflows, for whoever wants to drive it."""

@@ -13,6 +13,7 @@ HeliostatError
 ├── TaskError              the author of a function: misuse of its context
 │   └── Stopped            the attempt was asked to stop
 └── OperatorError          the operator: something outside needs care
+    ├── Drained            the worker was told to end
     ├── StoreUnavailable   the database cannot be reached or is busy (transient)
     ├── SchemaMismatch     the database has another schema than this version
     └── ArtifactError      a file is missing or is not what it was
@@ -97,6 +98,10 @@ class OperatorError(HeliostatError):
 
     exit_code = 6
     transient = False
+
+
+class Drained(OperatorError):
+    """An operator had the worker end; what it was working on goes on with another."""
 
 
 class StoreUnavailable(OperatorError):

@@ -96,7 +96,7 @@ class WorkerInfo:
     beat: int = 0
     beat_at: float = 0.0
     started_at: float = 0.0
-    state: str = "active"  # active, stopped, lost
+    state: str = "active"  # active, draining (takes nothing more), stopped, lost
     code: str = ""  # JSON: graph, digest of the code behind it, since when, for each that it offers or has offered
 
 

@@ -68,10 +68,17 @@ class SetNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """Have a worker take nothing more, finish what it has begun, and end; it hears of it with its next heartbeat."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """What somebody outside asks for: the verb, the run it is about, who asks and why."""
 
-    verb: Start | Send | End | Pause | Register | SetQueue | SetNode
+    verb: Start | Send | End | Pause | Register | SetQueue | SetNode | Drain
     run: int | None = None
     actor: str = "caller"
     reason: str = ""
@@ -102,6 +109,13 @@ class Ask(NamedTuple):
     turn: int = 0
     ahead: int = 0
     again: bool = False
+
+
+class Orders(NamedTuple):
+    """What a heartbeat is answered: the attempts whose run is over, and whether the worker is to drain."""
+
+    stop: frozenset[Reference] = frozenset()
+    drain: bool = False
 
 
 class Batch(NamedTuple):
@@ -199,8 +213,8 @@ class Store(Protocol):
     def lease(self, ask: Ask, now: float) -> tuple[Attempt, ...]:
         """Take ready tasks: by queue in turn, priority, then order of acceptance; within every limit."""
 
-    def beat(self, worker: WorkerInfo, now: float) -> frozenset[Reference] | None:
-        """Show life; answers the worker's attempts that should stop, or None if the worker was declared lost."""
+    def beat(self, worker: WorkerInfo, now: float) -> Orders | None:
+        """Show life; answers what the worker is to do, or None if it was declared lost."""
 
     def rescue(
         self, lost: Sequence[tuple[str, int]], now: float, adopter: Ask | None = None

@@ -91,7 +91,7 @@ class Worker:
         self.queues = None if queues is None else frozenset(queues)
         self.lease_seconds = lease_seconds
         self.settled, self.started_at = 0, clock.now()
-        self.stopping = False
+        self.stopping = self.draining = False
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.id = self._new_id()
         self._works: dict[tuple[int, int], Work] = {}
@@ -124,7 +124,7 @@ class Worker:
             self._do_duties(now)
         self._outcomes += self._ended(now)
         closed_until = self._suspects.closed_until(now, self.executor.begun()) if self._suspects else 0.0
-        ask = None if self.stopping or now < closed_until else self._ask()
+        ask = None if self.stopping or self.draining or now < closed_until else self._ask()
         if self._outcomes or (ask is not None and now >= self._poll_at):
             self._settle(ask, now)
         if self._suspects:
@@ -133,7 +133,7 @@ class Worker:
         dues = [now if self._over else self._beat_at, self._duty_at, *self._time_outs()]
         if self.watch is not None and self.watch.jobs:
             dues.append(self.watch.due)
-        if not self.stopping and self._free() > 0:
+        if not (self.stopping or self.draining) and self._free() > 0:
             dues.append(max(self._poll_at, closed_until))
         if self._suspects.due is not None:
             dues.append(self._suspects.due)
@@ -212,6 +212,11 @@ class Worker:
         """Whether so many of its threads do not end that the process should be started afresh."""
         return self.executor.written_off >= WRITTEN_OFF
 
+    @property
+    def drained(self) -> bool:
+        """Whether an operator has told it to end, and nothing is left that it has taken, but jobs."""
+        return self.draining and not self._functions()
+
     def stop(self, grace: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """Lease nothing more; finish what has begun within ``grace`` seconds or until ``hurry``; hand the rest back."""
         self.stopping = True
@@ -258,9 +263,9 @@ class Worker:
 
     def _beat(self, now: float) -> None:
         self._code += [(graph, code, now) for graph, code in self.registry.codes[len(self._code) :]]
-        stops = self.store.beat(self._info(), now)
+        orders = self.store.beat(self._info(), now)
         self._beat_at = now + self.lease_seconds / 3
-        if stops is None:  # presumed dead: nothing that it holds is its own any more
+        if orders is None:  # presumed dead: nothing that it holds is its own any more
             for work in self._works.values():
                 work.stop = "its lease was lost"
             self._works.clear()
@@ -271,7 +276,8 @@ class Worker:
             self.id = self._new_id()
             self.store.beat(self._info(), now)  # nothing is leased under a name that nobody watches
             return
-        for task in stops:
+        self.draining = self.draining or orders.drain
+        for task in orders.stop:
             if (held := self._works.get(task)) is not None:
                 held.stop = "its run is over"
 

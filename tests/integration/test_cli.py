@@ -809,6 +809,20 @@ def test_a_first_signal_lets_what_runs_finish(worker: Callable[..., Worker]) -> 
     assert started.shown()["result"] == "done"
 
 
+def test_a_worker_that_is_drained_finishes_what_runs_and_ends(worker: Callable[..., Worker]) -> None:
+    """What it has not begun is left to others; it is named by its id or how that begins."""
+    started = worker("--slots", "1")
+    started.began()
+    waits = started.call("run", "start", "busy.py").stdout.strip()
+    (there,) = json.loads(started.call("worker", "list", "--json").stdout)
+    assert "drains with its next heartbeat" in started.call("worker", "drain", there["id"][:-3]).stderr
+    started.hears("drains: it takes nothing more")
+    started.go()
+    assert started.process.wait(30) == 0
+    assert started.shown()["result"] == "done"
+    assert json.loads(started.call("run", "show", waits, "--json").stdout)["nodes"][0]["tasks"] == {"ready": 1}
+
+
 def test_a_second_signal_hands_back_at_once(worker: Callable[..., Worker]) -> None:
     """The task is ready for another worker, and the process ends although its function does not."""
     started = worker()

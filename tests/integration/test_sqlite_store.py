@@ -18,7 +18,7 @@ from heliostat.errors import BadInput, SchemaMismatch, StoreUnavailable
 from heliostat.outcome import RUN_ENDED, Succeeded
 from heliostat.queue import WorkerInfo
 from heliostat.run import RunState
-from heliostat.store import Ask, Command, SetQueue
+from heliostat.store import Ask, Command, Orders, SetQueue
 from heliostat.stores import sqlite
 from heliostat.stores.filesystem import network_file_system
 from heliostat.stores.rows import RunChange
@@ -98,7 +98,7 @@ def test_a_file_that_was_removed_in_use_takes_nothing_more(store: SqliteStore, p
         send(store)
     aside.rename(path)
     send(store)
-    assert store.beat(WorkerInfo("w"), 4.0) == frozenset()
+    assert store.beat(WorkerInfo("w"), 4.0) == Orders()
 
 
 def test_a_file_of_another_kind_is_refused(path: Path) -> None:

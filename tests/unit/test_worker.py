@@ -10,6 +10,8 @@ import pytest
 import heliostat
 from heliostat import Workflow
 from heliostat.engine import Engine
+from heliostat.errors import Drained
+from heliostat.store import Command, Drain
 
 OFTEN = 500  #: runs in which a thread surely has a turn, though whoever serves may come first in some
 steps = Workflow("steps")
@@ -129,3 +131,16 @@ def test_what_a_turn_has_brought_about_is_not_waited_for(engine: Engine) -> None
     worker.clock.wait = lambda bell, seconds: pytest.fail(f"waited for {seconds} seconds")  # type: ignore[method-assign]
     worker.serve(lambda: bool(looked))
     assert len(looked) == 1
+
+
+def test_a_program_whose_worker_is_drained_hears_of_it(engine: Engine) -> None:
+    """Its run goes on with another worker, and so does the program if it works again."""
+    run = engine.start(steps)
+    worker = engine._worker = engine.worker()
+    worker.tick(engine.around.clock.now())
+    engine.store.accept([Command(Drain(worker.id))], engine.around.clock.now())
+    worker._beat_at = 0.0
+    with pytest.raises(Drained, match="was told to end"):
+        engine.work(until=lambda: False)
+    engine.work(until=run)
+    assert run.result() == 2

@@ -31,10 +31,11 @@ COLOURS = {
     "failed": "red",
     "cancelled": "magenta",
     "skipped": "bright_black",
+    "draining": "yellow",
     "stopped": "bright_black",
     "lost": "red",
 }
-MARKS = GLYPHS | {"active": "▶", "stopped": "◷", "lost": "✕"}
+MARKS = GLYPHS | {"active": "▶", "draining": "◌", "stopped": "◷", "lost": "✕"}
 
 
 def console(*, talk: bool = False) -> Console:

@@ -9,8 +9,8 @@ import typer
 
 from heliostat.cli import output, shapes
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import Session, duration, session, workflows
-from heliostat.errors import BadInput, nearest
+from heliostat.cli.session import Session, duration, session, whoever, workflows
+from heliostat.errors import BadInput, NotFound, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,14 +110,46 @@ def _serve(engine: Engine, worker: Worker, grace: float, until: str | None, pare
 
 
 def _over(engine: Engine, worker: Worker, stops: Stops, until: str | None, parent: int | None) -> Callable[[], bool]:
+    heard = False
+
     def over() -> bool:
-        if stops.asked or worker.exhausted:
+        nonlocal heard
+        if worker.draining and not heard:
+            heard = True
+            output.say(f"worker {worker.id} drains: it takes nothing more, and ends when what runs has ended")
+        if stops.asked or worker.exhausted or worker.drained:
             return True
         if parent is not None and os.getppid() != parent:
             return True
         return until == "idle" and worker.idle and not any(running for *_, running in engine.store.queues())
 
     return over
+
+
+@app.command()
+def drain(
+    context: typer.Context,
+    workers: Annotated[list[str], typer.Argument(metavar="WORKER", help="A worker's id, or how it begins.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "",
+) -> None:
+    """Have workers take nothing more, finish what they have begun, and end."""
+    from heliostat.store import Command, Drain
+
+    with session(context).engine() as engine:
+        there = [worker.id for worker in engine.store.workers() if worker.state != "stopped"]
+        meant = [_meant(word, there) for word in workers]
+        commands = [Command(Drain(worker), actor=whoever(), reason=reason) for worker in meant]
+        for worker, answer in zip(meant, engine.store.accept(commands, engine.around.clock.now()), strict=True):
+            output.say(answer.note or f"worker {worker} drains with its next heartbeat")
+
+
+def _meant(word: str, there: list[str]) -> str:
+    found = [worker for worker in there if worker == word] or [w for w in there if word and w.startswith(word)]
+    if len(found) > 1:
+        raise BadInput(f"{word} begins {len(found)} workers: {', '.join(found)}; say more of it")
+    if not found:
+        raise NotFound(f"there is no worker {word!r}{nearest(word, there)}")
+    return found[0]
 
 
 @app.command("list")

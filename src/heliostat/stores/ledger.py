@@ -30,7 +30,20 @@ from heliostat.outcome import (
 )
 from heliostat.queue import Lane, Queue, own_lane, pace
 from heliostat.run import RunState, public_id
-from heliostat.store import KEEP, KEEP_RATE, Answer, Ask, Batch, Command, Pause, Register, SetNode, SetQueue
+from heliostat.store import (
+    KEEP,
+    KEEP_RATE,
+    Answer,
+    Ask,
+    Batch,
+    Command,
+    Drain,
+    Orders,
+    Pause,
+    Register,
+    SetNode,
+    SetQueue,
+)
 from heliostat.stores.commit import CANCEL_AT_ONCE, Commit, Unlocked
 from heliostat.stores.known import Known
 from heliostat.stores.rows import Fence, PastAttempt, Stale, Success, lean
@@ -43,7 +56,6 @@ if TYPE_CHECKING:
 
     from heliostat.graph import Graph
     from heliostat.queue import WorkerInfo
-    from heliostat.store import Reference
     from heliostat.stores.commit import OpenRun
     from heliostat.stores.rows import Rows
     from heliostat.task import Attempt
@@ -292,6 +304,8 @@ class Ledger(ABC):
                 return self._set_queue(commit, change, command)
             case SetNode() as change:
                 return self._set_node(commit, change, command)
+            case Drain(worker):
+                return self._drain(commit, worker, command)
             case _:
                 return self._run_command(commit, command)
 
@@ -372,16 +386,25 @@ class Ledger(ABC):
         self.known.changed(graph.id)
         return Answer()
 
+    def _drain(self, commit: Commit, worker: str, command: Command) -> Answer:
+        state = commit.rows.worker_state(worker)
+        if state is None:
+            raise NotFound(f"there is no worker {worker!r}")
+        if not commit.rows.worker_drain(worker):
+            return Answer(done=False, note=f"nothing to do: worker {worker} is {state} already")
+        commit.told({"worker": worker, "drain": True, "reason": command.reason})
+        return Answer()
+
     # duties
 
-    def beat(self, worker: WorkerInfo, now: float) -> frozenset[Reference] | None:
+    def beat(self, worker: WorkerInfo, now: float) -> Orders | None:
         """Show life; see ``store.Store``."""
 
-        def work() -> frozenset[Reference] | None:
+        def work() -> Orders | None:
             with self.transaction() as rows:
                 if not rows.worker_beat(worker, now):
                     return None
-                return frozenset(rows.worker_stops(worker.id))
+                return Orders(frozenset(rows.worker_stops(worker.id)), rows.worker_state(worker.id) == "draining")
 
         return self.again(work)
 

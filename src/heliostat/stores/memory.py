@@ -479,8 +479,21 @@ class MemoryRows:
         if known is not None and known.state == "lost":
             return False
         beat = known.beat + 1 if known else 1
-        self.put(self.t.workers, worker.id, replace(worker, beat=beat, beat_at=now))
+        draining = known is not None and known.state == "draining" and worker.state == "active"
+        state = "draining" if draining else worker.state
+        self.put(self.t.workers, worker.id, replace(worker, beat=beat, beat_at=now, state=state))
         return True
+
+    def worker_drain(self, worker: str) -> bool:
+        known = self.t.workers.get(worker)
+        if known is None or known.state != "active":
+            return False
+        self.put(self.t.workers, worker, replace(known, state="draining"))
+        return True
+
+    def worker_state(self, worker: str) -> str | None:
+        known = self.t.workers.get(worker)
+        return None if known is None else known.state
 
     def worker_stops(self, worker: str) -> list[Reference]:
         held = [task for lane in self.t.running.values() for task in lane if task.worker == worker]

@@ -372,7 +372,13 @@ class Rows(Protocol):
 
     # workers
     def worker_beat(self, worker: WorkerInfo, now: float) -> bool:
-        """Write a heartbeat; answers False if the worker was declared lost."""
+        """Write a heartbeat; answers False if the worker was declared lost. One that drains goes on draining."""
+
+    def worker_drain(self, worker: str) -> bool:
+        """Have an active worker drain; answers whether it was active."""
+
+    def worker_state(self, worker: str) -> str | None:
+        """What a worker is: active, draining, stopped, lost; None if there is none."""
 
     def worker_stops(self, worker: str) -> list[Reference]:
         """The worker's attempts whose run is over."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from heliostat.queue import WorkerInfo
-    from heliostat.store import Answer, Command, Reference
+    from heliostat.store import Answer, Command, Orders
     from heliostat.stores.reading import Fetch
     from heliostat.stores.sqlrows import Row
 
@@ -81,7 +81,7 @@ class SqliteStore(Reading, Ledger):
         self._see_file()
         return super().accept(commands, now)
 
-    def beat(self, worker: WorkerInfo, now: float) -> frozenset[Reference] | None:
+    def beat(self, worker: WorkerInfo, now: float) -> Orders | None:
         self._see_file()
         return super().beat(worker, now)
 

@@ -269,6 +269,13 @@ class SqlRows(ABC):
         names = ("id", "host", "pid", "process", "queues", "offers", "started_at", "state", "code")
         return self.run("worker_beat", now=now, **{name: getattr(worker, name) for name in names}) == 1
 
+    def worker_drain(self, worker: str) -> bool:
+        return self.run("worker_drain", worker=worker) == 1
+
+    def worker_state(self, worker: str) -> str | None:
+        found = self.fetch("worker_state", worker=worker)
+        return found[0][0] if found else None
+
     def worker_stops(self, worker: str) -> list[Reference]:
         return [(row[0], row[1]) for row in self.fetch("worker_stops", worker=worker)]
 

@@ -117,7 +117,8 @@ class Hand:
 
     def beat(self, worker: str = "") -> frozenset[Reference] | None:
         """Show life."""
-        return self.store.beat(WorkerInfo(worker or self.worker, state="active"), self.now)
+        orders = self.store.beat(WorkerInfo(worker or self.worker, state="active"), self.now)
+        return None if orders is None else orders.stop
 
     def lose(self, worker: str = "", adopter: str | None = None) -> tuple[int, tuple[Attempt, ...]]:
         """Declare a worker lost, and rescue what it held; one that never showed life does so first."""

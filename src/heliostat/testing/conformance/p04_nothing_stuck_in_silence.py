@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from heliostat.effects import Map, Start
 from heliostat.graph import Arity, Edge, Graph, Node, On
 from heliostat.outcome import Failed, Skipped, Snoozed
 from heliostat.queue import WorkerInfo
-from heliostat.store import SetNode, SetQueue
+from heliostat.store import Drain, Orders, SetNode, SetQueue
 from heliostat.testing.conformance.hand import Hand, gives
 
 if TYPE_CHECKING:
@@ -140,6 +141,32 @@ def test_p04_a_running_task_says_where_and_whether_that_worker_is_alive(hand: Ha
     hand.lose("w")
     hand.lease()
     assert hand.explain(run, 1).endswith("which shows no life; it will be rescued")
+
+
+def test_p04_a_worker_that_drains_hears_of_it_and_is_not_waited_for(hand: Hand) -> None:
+    """With its next heartbeat, and with every one until it stops; who asks why finds no worker that takes more."""
+    hand.store.beat(WorkerInfo("w", offers=JOIN.label), hand.now)
+    assert hand.do(Drain("w"), actor="ann", reason="new kernel").done
+    assert [hand.store.beat(WorkerInfo("w", offers=JOIN.label), hand.now) for _ in range(2)] == [Orders(drain=True)] * 2
+    assert hand.store.worker("w").state == "draining"  # type: ignore[union-attr]
+    run = hand.start(JOIN)
+    assert hand.explain(run, 1) == f"no worker offers {JOIN.label}"
+    assert hand.do(Drain("w")).note == "nothing to do: worker w is draining already"
+    assert [(e.actor, json.loads(e.event)) for e in hand.store.journal() if "drain" in e.event] == [
+        ("ann", {"worker": "w", "drain": True, "reason": "new kernel"})
+    ]
+    hand.store.beat(WorkerInfo("w", state="stopped"), hand.now)
+    assert hand.do(Drain("w")).note == "nothing to do: worker w is stopped already"
+
+
+def test_p04_a_draining_worker_that_is_lost_is_rescued(hand: Hand) -> None:
+    """Like any other."""
+    run = hand.start(CHILD)
+    hand.beat("w")
+    [attempt] = hand.lease(worker="w")
+    hand.do(Drain("w"))
+    hand.lose("w")
+    assert hand.task(run, attempt.number).state == "ready"
 
 
 def test_p04_a_task_that_may_be_poison_says_that_it_begins_alone(hand: Hand) -> None:

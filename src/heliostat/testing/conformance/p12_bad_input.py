@@ -12,7 +12,7 @@ from heliostat.errors import BadInput, Conflict, NotFound, Refused
 from heliostat.graph import Arity, Graph, Node
 from heliostat.outcome import Failed, Succeeded
 from heliostat.run import RunState, public_id
-from heliostat.store import Command, Pause, SetNode, SetQueue
+from heliostat.store import Command, Drain, Pause, SetNode, SetQueue
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ REFUSED: list[tuple[Any, type[Refused], str]] = [
         BadInput,
         'queue default: rate: \'10/x\' is no rate; write "5/s", "600/m", "100/h" or "20/d"',
     ),
+    (Drain("nobody"), NotFound, "there is no worker 'nobody'"),
     (SetNode(TALK.id, "tle", 5), NotFound, "workflow talk has no node 'tle'; did you mean 'tile'?"),
     (SetNode(TALK.id, "tile", 0), BadInput, "node tile: the limit must be at least 1; pause the node to stop it"),
 ]

@@ -1,0 +1,2 @@
+-- Have an active worker drain.
+UPDATE workers SET state = 'draining' WHERE id = :worker AND state = 'active'

@@ -1,0 +1,2 @@
+-- What a worker is.
+SELECT state FROM workers WHERE id = :worker
