@@ -152,9 +152,9 @@ class Worker:
         self._serving, self._due = True, 0.0
         try:
             while not until():
-                rang, now = self.bell.is_set(), self.clock.now()
-                self.bell.clear()
-                if rang or now >= self._due:
+                now = self.clock.now()
+                if self.bell.is_set() or now >= self._due:
+                    self.bell.clear()  # only before a look: what rings from here on ends the next wait
                     with self._cycle:
                         self._due = self._tried(now)
                 else:
@@ -178,10 +178,10 @@ class Worker:
 
     def turn(self) -> None:
         """Tick, in a thread that has nothing else to do, while another serves."""
-        if not self._serving:
-            return
         if self._cycle.acquire(blocking=False):
             try:
+                if not self._serving:  # asked under the lock: whoever has served goes on without it
+                    return
                 self._due = self.tick(self.clock.now())
             except BaseException as error:  # noqa: BLE001 - it is for whoever serves
                 self._trouble, self._due = error, 0.0

@@ -63,6 +63,45 @@ def test_a_turn_is_nothing_while_nobody_serves(engine: Engine) -> None:
     assert engine.runs()[0].info.open == 1
 
 
+def test_no_turn_begins_when_whoever_served_has_just_ended(engine: Engine) -> None:
+    """What comes after serving, as when a worker stops, is done by one thread alone."""
+    worker, ticked = engine.worker(), []
+
+    class Cycle:
+        """A lock that is free again because serving has ended."""
+
+        def acquire(self, *, blocking: bool) -> bool:
+            worker._serving = False
+            return not blocking
+
+        def release(self) -> None:
+            pass
+
+    worker.tick = lambda now: ticked.append(now) or now  # type: ignore[method-assign, func-returns-value]
+    worker._serving, worker._cycle = True, Cycle()  # type: ignore[assignment]
+    worker.turn()
+    assert ticked == []
+
+
+def test_a_ring_is_heard_at_whatever_moment_it_comes(engine: Engine) -> None:
+    """Even when whoever serves has just seen that the bell does not ring."""
+
+    class Late(threading.Event):
+        """Rings at that moment."""
+
+        def is_set(self) -> bool:
+            rang = super().is_set()
+            self.set()
+            return rang
+
+    worker, heard = engine.worker(), []
+    worker.tick = lambda now: now + 1000.0  # type: ignore[method-assign]
+    worker.clock.wait = lambda bell, seconds: heard.append(threading.Event.is_set(bell))  # type: ignore[method-assign]
+    worker.bell = Late()
+    worker.serve(lambda: bool(heard))
+    assert heard == [True]
+
+
 def test_a_turn_that_another_has_already_rings_for_whoever_serves(engine: Engine) -> None:
     """What ended meanwhile is not left lying."""
     worker = engine.worker()
