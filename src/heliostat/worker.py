@@ -306,6 +306,7 @@ class Worker:
             self.executor.submit([work for work, over in ended if not over])
             outcomes += [(work.attempt, Released()) for work, over in ended if over]
         if now - self._progress_at > STUCK_SECONDS and self.executor.waiting():
+            self._mean = None  # not what it was: else this commit would take again what it hands back
             outcomes += [(work.attempt, Released("waited behind long work")) for work in self.executor.take_back()]
         return outcomes
 

@@ -180,6 +180,22 @@ def states(run: RunHandle) -> list[str]:
     return [f"{task.node} {task.state}" for task in run.tasks()]
 
 
+# what waits in line
+
+
+def test_what_is_handed_back_is_not_taken_again_at_once(bench: Bench) -> None:
+    """Works were short, so many wait in line; behind long ones they are for other workers to take."""
+    worker, executor = bench.worker(slots=1)
+    bench.add("short", "a")
+    bench.turn(worker)
+    executor.end("a")
+    run = bench.add("long", "b", "c", "d")
+    bench.turn(worker)
+    assert states(run) == ["b running", "c running", "d running"]
+    bench.turn(worker, 5.0)
+    assert states(run) == ["b running", "c ready", "d ready"]
+
+
 # times
 
 
