@@ -316,7 +316,8 @@ class Store(Protocol):
         """Forget runs that ended before a time, whole, at most ``limit`` of them; answers how many.
 
         A run whose end was told to another one goes after that one. What they leave among the files is noted in the
-        same transaction.
+        same transaction. Old lines of the journal about several runs go with the last of the runs: when fewer than
+        ``limit`` were left.
         """
 
     def discarded(self, after: int = 0, limit: int = 1000) -> list[Discarded]:

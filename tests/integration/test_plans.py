@@ -45,7 +45,7 @@ WALKED = {
     "lane_adopt": {"tasks_ready"},  # an operator sets a node's limit
 }
 SMALL = {"graphs", "lanes", "queues", "workers", "l", "q", "json_each", "wanted", "oldest", "best", "schema_version"}
-NOT_PLANNED = ("schema_", "journal_l", "journal_o", "transaction_", "clock", "task_copy")
+NOT_PLANNED = ("schema_", "journal_l", "journal_open", "transaction_", "clock", "task_copy")
 
 
 def names(*folders: str) -> list[str]:

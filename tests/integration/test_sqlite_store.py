@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from heliostat.effects import End
+from heliostat.effects import End, Start
 from heliostat.errors import BadInput, SchemaMismatch, StoreUnavailable
 from heliostat.outcome import RUN_ENDED, Succeeded
 from heliostat.queue import WorkerInfo
 from heliostat.run import RunState
 from heliostat.store import Ask, Command, Orders, SetQueue
-from heliostat.stores import sqlite
+from heliostat.stores import pruning, sqlite
 from heliostat.stores.filesystem import network_file_system
 from heliostat.stores.rows import RunChange
 from heliostat.stores.sqlite import SqliteStore
@@ -335,3 +335,21 @@ def test_a_transaction_that_fails_leaves_nothing_to_remember(store: SqliteStore)
         fail()
     with store.transaction() as rows:
         assert rows.run_lock([run]) == [before]
+
+
+def test_old_lines_of_the_journal_are_looked_through_once_in_a_pruning(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not again with each page of the runs that are forgotten."""
+    begin(store)
+    for number in range(20):
+        store.accept([Command(Start(RUN + 100 + number, JOIN, "1")), Command(SetQueue("default", 5))], 2.0)
+        store.accept([Command(End(RunState.cancelled), RUN + 100 + number)], 3.0)
+    monkeypatch.setattr(pruning, "LINES_AT_ONCE", 1)
+    looks: list[str] = []
+    lines = pruning._lines
+    monkeypatch.setattr(pruning, "_lines", lambda *given: looks.append("") or lines(*given))
+    lines_before = len(store.journal(limit=1000))
+    while store.prune(10.0, 2):
+        pass
+    assert len(looks) <= lines_before + 1

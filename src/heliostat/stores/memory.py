@@ -734,7 +734,7 @@ class MemoryStore(Ledger):
             for run in old:
                 self._forget(run)
             done += len(old)
-        t.journal = self._remembered(before)
+        t.journal = self._remembered(before if done < limit else 0.0)
         for gates in (t.gates, t.firsts):
             for place in [place for place in gates if place[0] not in t.runs]:
                 del gates[place]

@@ -37,8 +37,8 @@ def prune(
     done, first = 0, 1
     while done < limit and (more := alone(_runs, limit - done)):
         done += more
-    while first := alone(_lines, first):
-        pass
+    while done < limit and (first := alone(_lines, first)):
+        pass  # where more runs may be left, the next call looks through what these leave
     alone(_workers, 0)
     return done
 
@@ -59,11 +59,11 @@ def _runs(rows: SqlRows, before: float, most: int) -> int:
 
 
 def _lines(rows: SqlRows, before: float, first: int) -> int:
-    """Forget lines of some numbers; answers the first of the next ones, or 0 where the young ones begin."""
-    found = rows.fetch("journal_oldest", first=first)
-    if not found or found[0][1] >= before:
+    """Forget lines of some numbers; answers the first of the next ones, or 0 where all are young."""
+    ((start, oldest),) = rows.fetch("journal_oldest", first=first, most=LINES_AT_ONCE)
+    if start is None or oldest >= before:
         return 0
-    beyond: int = found[0][0] + LINES_AT_ONCE
+    beyond: int = start + LINES_AT_ONCE
     rows.later("prune_several", first=first, beyond=beyond, before=before)
     return beyond
 

@@ -211,6 +211,7 @@ def test_p08_what_is_pruned_is_gone_whole_and_nothing_else(hand: Hand) -> None:
     young, still = hand.start(TALK), hand.start(Graph("still", (Node("x", Arity.handler),), stays_open=True))
     hand.work()
     assert hand.store.prune(hand.now - 50, 2) == 2
+    assert [hand.store.journal(run) for run in old[:2]] == [[], []]
     assert hand.store.prune(hand.now - 50, 2) == 1
     assert hand.store.prune(hand.now - 50, 2) == 0
     assert sorted(run.id for run in hand.store.runs()) == sorted([young, still])
@@ -247,6 +248,16 @@ def test_p08_old_lines_about_several_runs_are_forgotten_wherever_they_stand(hand
     left = hand.store.journal(limit=10_000)
     assert [entry.run for entry in left].count(SEVERAL) == 1
     assert len(left) == 1202
+
+
+def test_p08_a_clock_that_was_wrong_for_a_while_keeps_no_old_lines(hand: Hand) -> None:
+    """A line from the future stays until its time has come; those after it go with their own."""
+    hand.add(TALK)
+    for seconds in (10 * WEEK, -10 * WEEK, 0, WEEK):
+        hand.now += seconds
+        hand.do(SetQueue("default", limit=5))
+    hand.store.prune(hand.now - 1)
+    assert [entry.at - hand.now for entry in hand.store.journal()] == [9 * WEEK, 0]
 
 
 def test_p08_a_worker_that_ended_long_ago_is_forgotten_if_it_holds_nothing(hand: Hand) -> None:
