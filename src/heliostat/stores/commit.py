@@ -132,9 +132,15 @@ class Commit:
         if MARK in message:
             self.artifacts += [(run.id, number, found, self.now) for found in mentioned(codec.decode(message))]
 
-    def apply(self, run: OpenRun, changes: Sequence[Change], cause: int | None = None) -> int | None:
-        """Add changes of one event to the commit; answers the number of the last task that was born."""
-        leader = number = None
+    def hold(self, run: OpenRun, *, on: bool) -> None:
+        """Pause a run or let it go on, with all its open tasks: those born earlier in this commit too."""
+        self._flush_tasks()
+        run.paused = on
+        self.rows.task_hold(run.id, held=on)
+
+    def apply(self, run: OpenRun, changes: Sequence[Change], cause: int | None = None) -> None:
+        """Add changes of one event to the commit."""
+        leader = None
         for change in changes:
             kind = type(change)
             if kind is Create:
@@ -147,7 +153,6 @@ class Commit:
                 self.launch(change.start, run, change.told, cause)  # type: ignore[union-attr]
             else:
                 self.ends.append((run, change))  # type: ignore[arg-type]
-        return number
 
     def apply_late(self, run: OpenRun, changes: Sequence[Change], cause: int) -> None:
         """What an attempt asks for that a failing run let finish: inside the run nothing begins, but all is kept."""

@@ -349,9 +349,8 @@ class Ledger(ABC):
             raise Ended(f"run {public_id(run.id)} has {run.state}; there is nothing to {'pause' if on else 'resume'}")
         if run.paused == on:
             return Answer(run.id, done=False, note=f"the run was {'paused' if on else 'not paused'} already")
-        run.paused = on
         run.facts |= {"paused": on, "reason": command.reason}
-        commit.rows.task_hold(run.id, held=on)
+        commit.hold(run, on=on)
         return Answer(run.id)
 
     def _set_queue(self, commit: Commit, change: SetQueue, command: Command) -> Answer:

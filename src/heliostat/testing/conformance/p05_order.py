@@ -6,7 +6,7 @@ import pytest
 
 from heliostat.graph import Arity, Edge, Graph, Node
 from heliostat.outcome import Failed, Released, Skipped, Snoozed
-from heliostat.store import SetNode, SetQueue
+from heliostat.store import Command, Pause, SetNode, SetQueue
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
 TALK = Graph(
@@ -259,6 +259,16 @@ def test_p05_a_worker_takes_from_the_queues_that_it_serves(hand: Hand) -> None:
     assert [attempt.node for attempt in hand.lease(5, queues=frozenset({"slow"}))] == ["slow"]
     hand.offers = {LIMITED.id}
     assert hand.lease(5) == []
+
+
+def test_p05_what_is_sent_in_the_commit_that_pauses_is_held_too(hand: Hand) -> None:
+    """In whatever order the commands come, and until the run is resumed."""
+    run = hand.start(TALK)
+    hand.work()
+    hand.store.accept([Command(sends("hear"), run), Command(Pause(True), run), Command(sends("hear"), run)], hand.now)
+    assert hand.lease(5) == []
+    hand.store.accept([Command(sends("hear"), run), Command(Pause(False), run)], hand.now)
+    assert len(hand.lease(5)) == 3
 
 
 def test_p05_a_paused_run_is_passed_over_and_keeps_its_place(hand: Hand) -> None:
