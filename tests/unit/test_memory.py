@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from heliostat import planner
 from heliostat.errors import NotFound
 from heliostat.graph import Arity, Edge, Graph, Node
+from heliostat.outcome import Failed, Skipped, Snoozed
 from heliostat.store import SEVERAL, Store
 from heliostat.stores.memory import MemoryStore
-from heliostat.testing.conformance.hand import Hand
+from heliostat.testing.conformance.hand import Hand, gives
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since"), ()),
@@ -66,3 +68,20 @@ def test_a_run_that_is_pruned_leaves_nothing_in_any_table() -> None:
     left = (tables.runs, tables.tasks, tables.gates, tables.firsts, tables.leftover)
     assert [len(table) for table in left] == [0] * 5
     assert [(entry.run, entry.event) for entry in tables.journal] == [(SEVERAL, "{}")]
+
+
+def test_what_an_outcome_means_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the outcome: one that sends or maps thousands of messages is planned as often as any other."""
+    hand = Hand(MemoryStore())
+    run = hand.start(Graph("four", tuple(Node(name) for name in "abcd"), on_failure="finish"))
+    planned: list[str] = []
+    settled = planner.settled
+    monkeypatch.setattr(
+        planner,
+        "settled",
+        lambda graph, attempt, outcome: planned.append(attempt.node) or settled(graph, attempt, outcome),
+    )
+    outcomes = [gives(), Skipped("nothing there"), Failed("no light"), Snoozed(hand.now + 5)]
+    hand.settle_all(list(zip(hand.lease(4), outcomes, strict=True)))
+    assert planned == ["a", "b", "c", "d"]
+    assert hand.tasks(run) == ["a succeeded", "b skipped", "c failed", "d cancelled"]

@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import TypeVar
 
-    from heliostat.graph import Graph
     from heliostat.queue import WorkerInfo
     from heliostat.stores.commit import OpenRun
     from heliostat.stores.rows import Rows
@@ -185,11 +184,13 @@ class Ledger(ABC):
             for attempt, outcome in outcomes
             if type(outcome) is Succeeded
         ]
-        others = [pair for pair in outcomes if type(pair[1]) is not Succeeded]
-        rows.task_settle(successes, [_fence(runs[a.run].graph, a, o, worker, now, own=own) for a, o in others])
-        for attempt, outcome in outcomes:
+        planned = [planner.settled(runs[attempt.run].graph, attempt, outcome) for attempt, outcome in outcomes]
+        others = [
+            (*pair, state) for pair, (state, _) in zip(outcomes, planned, strict=True) if type(pair[1]) is not Succeeded
+        ]
+        rows.task_settle(successes, [_fence(*other, worker, now, own=own) for other in others])
+        for (attempt, outcome), (state, changes) in zip(outcomes, planned, strict=True):
             run, number = runs[attempt.run], attempt.number
-            state, changes = planner.settled(run.graph, attempt, outcome)
             final = state in FINAL
             run.note(state, number)
             run.open -= final
@@ -204,7 +205,7 @@ class Ledger(ABC):
                 commit.apply_late(run, changes, number)
             if effects := getattr(outcome, "effects", ()):
                 commit.keep(run, attempt.node, number, effects)
-        if past := [_past(*pair, worker, now) for pair in others if type(pair[1]) in _HOW]:
+        if past := [_past(attempt, outcome, worker, now) for attempt, outcome, _ in others if type(outcome) in _HOW]:
             rows.attempt_insert(past)
         commit.write()
 
@@ -565,8 +566,7 @@ def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
     return ids
 
 
-def _fence(graph: Graph, attempt: Attempt, outcome: Outcome, worker: str, now: float, *, own: bool) -> Fence:
-    state, _ = planner.settled(graph, attempt, outcome)
+def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, now: float, *, own: bool) -> Fence:
     reason = due_at = None
     failures, rescues = attempt.failures, attempt.rescues
     holds = False
