@@ -333,7 +333,7 @@ class Rows(Protocol):
         """A registered definition."""
 
     def lane_list(self, graphs: Iterable[int] | None = None) -> list[tuple[Lane, Queue]]:
-        """The lanes of definitions (None: all), with their queues."""
+        """The lanes of definitions (None: all), with their queues. The same list, answered again, says the same."""
 
     def lane_soon(self, graphs: Iterable[int]) -> None:
         """These lanes will be listed: a database that is far away may be asked now."""
