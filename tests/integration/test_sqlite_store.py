@@ -18,7 +18,7 @@ from heliostat.errors import BadInput, SchemaMismatch, StoreUnavailable
 from heliostat.outcome import RUN_ENDED, Succeeded
 from heliostat.queue import WorkerInfo
 from heliostat.run import RunState
-from heliostat.store import Ask, Command, Orders, SetQueue
+from heliostat.store import Ask, Command, Orders, SetNode, SetQueue
 from heliostat.stores import pruning, sqlite
 from heliostat.stores.filesystem import network_file_system
 from heliostat.stores.rows import RunChange
@@ -303,6 +303,20 @@ def test_what_another_process_changes_is_seen_at_once(store: SqliteStore, path: 
     batch = store.settle("w", [(second, Succeeded())], 6.0, ask)
     assert (batch.verdicts, batch.leased) == ((RUN_ENDED,), ())
     other.close()
+
+
+def test_a_lease_hears_where_the_tasks_of_a_node_belong(store: SqliteStore, path: Path) -> None:
+    """What is sent after it is born in the lane that another process gave the node, and need not be moved."""
+    begin(store)
+    ask = Ask("w", frozenset({TALK.id}), 1)
+    store.lease(ask, 3.0)
+    with closing(SqliteStore(path)) as other:
+        other.accept([Command(SetNode(TALK.id, "hear", limit=5))], 3.0)
+    store.lease(ask, 4.0)
+    send(store)
+    with closing(sqlite3.connect(path)) as connection:
+        lanes = connection.execute("SELECT l.node FROM tasks t JOIN lanes l ON l.id = t.lane_id ORDER BY t.seq DESC")
+        assert lanes.fetchone() == ("hear",)
 
 
 def test_a_process_alone_reads_its_runs_and_lanes_once(store: SqliteStore) -> None:
