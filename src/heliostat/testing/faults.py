@@ -82,7 +82,9 @@ def _line(verb: str, args: tuple[Any, ...], answer: Any) -> str:
     if verb == "rescue":
         return f"rescues {answer[0]} of {args[0][0][0]}" if answer[0] else ""
     if verb == "beat":
-        return "is taken for dead" if answer is None else f"is told to stop {sorted(answer.stop)}" if answer.stop else ""
+        return (
+            "is taken for dead" if answer is None else f"is told to stop {sorted(answer.stop)}" if answer.stop else ""
+        )
     return f"sweeps {answer}" if verb == "sweep" and answer else ""
 
 
