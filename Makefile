@@ -2,11 +2,11 @@
 # Each is made on first use and left alone until a lock, pyproject.toml or the interpreter changes.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help demo test bench lock format clean
+.PHONY: help demo test bench torture lock format clean
 
 # Choose an interpreter with: make test PYTHON=python3.13
 PYTHON ?=
-# Given to pytest (make test ARGS="tests/unit -k join") or to the benchmarks.
+# Given to pytest (make test ARGS="tests/unit -k join") to the benchmarks or to the fault campaign.
 ARGS ?=
 
 environment = python=$$(PYTHON="$(PYTHON)" sh tools/find-python.sh) && "$$python" tools/environment.py
@@ -29,6 +29,11 @@ bench:  ## measure: python -m benchmarks
 	$(development)
 	@.venv-dev/bin/python -m tools.ensure_postgres
 	@.venv-dev/bin/python -m benchmarks $(ARGS)
+
+torture:  ## break it: python -m torture, real workers and databases under real faults (minutes)
+	$(development)
+	@.venv-dev/bin/python -m tools.ensure_postgres
+	@.venv-dev/bin/python -m torture $(ARGS)
 
 lock:  ## take new requirements of pyproject.toml into the locks (ARGS=--upgrade: the newest of everything)
 	$(development)

@@ -1,0 +1,76 @@
+"""``python -m torture``: a line of JSON per campaign on stdout, a table for people on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torture.report import People
+
+
+def main() -> int:
+    """Carry out the campaigns that are asked for; 1 if one of them found something."""
+    from torture import report
+    from torture.campaign import Plan, carry_out
+    from torture.faults import FAULTS
+    from torture.grounds import GROUNDS
+    from torture.mutants import MUTANTS
+
+    parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
+    parser.add_argument("--grounds", nargs="+", metavar="GROUND", choices=GROUNDS, default=GROUNDS)
+    parser.add_argument("--faults", nargs="+", metavar="FAULT", help=f"of {', '.join(FAULTS)}; joined by + at once")
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long each fault lasts")
+    parser.add_argument("--calm", type=float, default=4.0, help="how long is measured before and after it")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="processes, where not what the fault says")
+    parser.add_argument("--mutants", nargs="*", metavar="NAME", help=f"see defects caught: {', '.join(MUTANTS)}")
+    asked = parser.parse_args()
+    people, sound = report.People(), True
+    people.place()
+    if asked.mutants is not None:
+        return see_mutants(people, asked.mutants or list(MUTANTS), asked.grounds, asked.seed)
+    for ground in asked.grounds:
+        for name in asked.faults or FAULTS:
+            faults = tuple(name.split("+"))
+            if any(ground not in FAULTS[fault].grounds for fault in faults):
+                continue
+            plan = Plan(ground, faults, asked.seed, asked.calm, asked.seconds, asked.workers)
+            with people.busy(f"{name} on {ground}"):
+                outcome = carry_out(plan)
+            print(json.dumps(outcome.line(), ensure_ascii=False), flush=True)
+            people.tell(outcome)
+            sound = sound and outcome.sound
+    people.close()
+    return 0 if sound else 1
+
+
+def see_mutants(people: People, names: Sequence[str], grounds: Sequence[str], seed: int) -> int:
+    """Carry out a short campaign with each defect; 1 if one is not caught by a rule that is to catch it."""
+    from torture.campaign import carry_out, with_mutant
+    from torture.mutants import MUTANTS
+
+    escaped = 0
+    for name in names:
+        mutant = MUTANTS[name]
+        for ground in grounds:
+            if ground not in mutant.grounds:
+                continue
+            with people.busy(f"{name} on {ground}"):
+                outcome = carry_out(with_mutant(name, ground, seed))
+            caught = [violation for violation in outcome.violations if violation.rule in mutant.caught]
+            by = str(caught[0]) if caught else ""
+            line = {"mutant": name, "about": mutant.about, "ground": ground, "fault": mutant.fault, "caught": by}
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+            people.tell_mutant(name, ground, mutant.fault, by)
+            escaped += not caught
+    people.close()
+    return 1 if escaped else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+"""One campaign: a ground, a load, faults; then what the checker found and how fast it went on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+
+from torture.checker import LOST, REPEATED, STUCK, Violation, check
+from torture.crew import Crew
+from torture.faults import FAULTS, Fault, Scene, strike_until_over
+from torture.feed import Feed
+from torture.grounds import Ground, SqliteGround, opened, small_disk
+from torture.mutants import MUTANTS
+from torture.worker import ZERO, Manner
+
+DISK_MEGABYTES = 192
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a campaign does; times are in seconds.
+
+    ``patience`` is how long it waits for quiet before it says stuck, ``warm`` how many tasks are over before anything
+    is measured.
+    """
+
+    ground: str
+    faults: tuple[str, ...]
+    seed: int = 1
+    calm: float = 4.0
+    trouble: float = 15.0
+    workers: int = 0
+    open_runs: int = 24
+    lease: float = 2.0
+    patience: float = 60.0
+    warm: int = 500
+    mutant: str = ""
+    flows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it. ``quiet_seconds``: from the end of the last fault until all that was open then had ended."""
+
+    ground: str
+    fault: str
+    seed: int
+    workers: int
+    runs: int = 0
+    tasks: int = 0
+    faults: int = 0
+    deaths: int = 0
+    rescues: int = 0
+    lost: int = 0
+    repeated: int = 0
+    stuck: int = 0
+    wrong: int = 0
+    quiet_seconds: float | None = None
+    before: float = 0.0
+    during: float = 0.0
+    after: float = 0.0
+    ratio: float | None = None
+    trouble: str = ""
+    violations: tuple[Violation, ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was found."""
+        return not (self.violations or self.trouble)
+
+    def line(self) -> dict[str, object]:
+        """As JSON: the violations as the sentences they are."""
+        return asdict(self) | {"violations": [str(violation) for violation in self.violations], "sound": self.sound}
+
+
+def carry_out(plan: Plan) -> Outcome:
+    """Carry a campaign out on a fresh ground."""
+    with contextlib.ExitStack() as stack:
+        ground = stack.enter_context(opened(plan.ground))
+        if "full" in plan.faults:
+            assert isinstance(ground, SqliteGround)
+            if not stack.enter_context(small_disk(ground, DISK_MEGABYTES)):
+                return Outcome(plan.ground, "+".join(plan.faults), plan.seed, 0, trouble="nobody may mount a disk here")
+        return _Campaign(plan, ground).run()
+
+
+def with_mutant(name: str, ground: str, seed: int) -> Plan:
+    """A short campaign under the fault at which a defect shows."""
+    mutant = MUTANTS[name]
+    plan = Plan(ground, (mutant.fault,), seed, calm=0.2, trouble=5.0, lease=1.0, patience=6.0, warm=0)
+    return replace(plan, mutant=name, flows=mutant.flows)
+
+
+class _Campaign:
+    def __init__(self, plan: Plan, ground: Ground) -> None:
+        self.plan, self.ground = plan, ground
+        self.faults = [FAULTS[name] for name in plan.faults]
+        files = ground.folder / "files"
+        files.mkdir()
+        self.notes, self.clock = ground.folder / "notes", ground.folder / "clock"
+        self.notes.touch()
+        self.clock.touch()
+        os.utime(self.clock, (ZERO, ZERO))
+        self.armed = False
+        self.chance = random.Random(f"crew {plan.seed}")
+        size = plan.workers or max(fault.workers for fault in self.faults)
+        self.crew = Crew(ground.url, files, self.notes, size, self._manner)
+        self.feed = Feed(ground.url, files, plan.seed, plan.open_runs, list(plan.flows))
+        self.frozen: list[int] = []
+        self.struck = 0
+
+    def _manner(self) -> Manner:
+        manner = Manner(self.plan.lease, clock=self.clock, mutant=self.plan.mutant)
+        for fault in self.faults:
+            if self.armed and fault.armed is not None:
+                manner = fault.armed(manner, self.chance)
+        return manner
+
+    def run(self) -> Outcome:
+        plan, crew = self.plan, self.crew
+        self.feed.begin()
+        with crew, _supervised(crew):
+            self._until(lambda: self._final() > plan.warm, 30.0)
+            before = self._rate(plan.calm)
+            begun, tasks = time.monotonic(), self._final()
+            last = self._trouble()
+            during = (self._final() - tasks) / (time.monotonic() - begun)
+            open_then = set(self.feed.accepted)
+            quiet = self._until(lambda: not self._open(open_then), plan.patience)
+            seconds = time.monotonic() - last if quiet else None
+            after = self._rate(plan.calm) if quiet else 0.0
+            self.feed.end()
+            if quiet:
+                self._until(lambda: not self._open(set(self.feed.accepted)), plan.patience)
+            self._thaw()
+        return self._outcome(before, during, after, seconds)
+
+    def _trouble(self) -> float:
+        """All faults at once, each in a thread; answers when the last one was over."""
+        scenes = []
+        ends: list[tuple[int, float]] = []
+        failed: list[BaseException] = []
+
+        def strike(fault: Fault, scene: Scene) -> None:
+            try:
+                ends.append(strike_until_over(fault, scene))
+            except BaseException as error:  # noqa: BLE001 - it is raised where all are waited for
+                failed.append(error)
+
+        over, frozen = threading.Event(), self.frozen
+        for name, fault in zip(self.plan.faults, self.faults, strict=True):
+            chance = random.Random(f"{name} {self.plan.seed}")
+            scene = Scene(self.ground, self.crew, chance, self.plan.lease, self.clock, over, frozen)
+            scenes.append(threading.Thread(target=strike, args=(fault, scene), daemon=True))
+        deaths = self.crew.deaths
+        if any(fault.armed for fault in self.faults):
+            self.armed = True
+            self._replace_all()
+        for thread in scenes:
+            thread.start()
+        over.wait(self.plan.trouble)
+        over.set()
+        for thread in scenes:
+            thread.join()
+        if failed:
+            raise failed[0]
+        os.utime(self.clock, (ZERO, ZERO))
+        last = max((end for count, end in ends if count), default=time.monotonic())
+        if self.armed:
+            self.armed = False
+            self._replace_all()
+            last = time.monotonic()
+        self.struck = sum(count for count, _ in ends)
+        self.struck += self.crew.deaths - deaths if not self.struck else 0
+        return last
+
+    def _replace_all(self) -> None:
+        """Kill the workers there are, for others that are made in another way."""
+        for pid in self.crew.alive():
+            self.crew.signal(pid, signal.SIGKILL)
+
+    def _thaw(self) -> None:
+        """Let frozen workers go on now that all is over, and wait until they have shown it."""
+        beats = "SELECT coalesce(sum(beat), 0) FROM workers WHERE pid = ?"
+        for pid in self.frozen:
+            shown = self.ground.ask(beats, pid)[0][0]
+            self.crew.signal(pid, signal.SIGCONT)
+            self._until(lambda pid=pid, shown=shown: self.ground.ask(beats, pid)[0][0] > shown, 10.0)  # type: ignore[misc]
+
+    # looking
+
+    def _final(self) -> int:
+        statement = "SELECT count(*) FROM tasks WHERE state IN ('succeeded', 'failed', 'cancelled', 'skipped')"
+        return int(self.ground.ask(statement)[0][0])
+
+    def _open(self, runs: set[int]) -> set[int]:
+        return runs & {row[0] for row in self.ground.ask("SELECT id FROM runs WHERE state = 'active' OR open > 0")}
+
+    def _rate(self, seconds: float) -> float:
+        begun, tasks = time.monotonic(), self._final()
+        time.sleep(seconds)
+        return (self._final() - tasks) / (time.monotonic() - begun)
+
+    def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def _outcome(self, before: float, during: float, after: float, quiet: float | None) -> Outcome:
+        violations = check(self.ground, self.notes, self.feed.accepted)
+        kinds = Counter(violation.rule for violation in violations)
+        tasks, rescues = self.ground.ask("SELECT count(*), sum(rescues) FROM tasks")[0]
+        return Outcome(
+            self.plan.ground,
+            "+".join(self.plan.faults),
+            self.plan.seed,
+            self.crew.size,
+            len(self.feed.accepted),
+            int(tasks),
+            self.struck,
+            self.crew.deaths,
+            int(rescues or 0),
+            kinds.pop(LOST, 0),
+            kinds.pop(REPEATED, 0),
+            kinds.pop(STUCK, 0),
+            sum(kinds.values()),
+            None if quiet is None else round(quiet, 2),
+            round(before, 1),
+            round(during, 1),
+            round(after, 1),
+            round(after / before, 3) if before and after else None,
+            self.feed.trouble,
+            tuple(violations),
+        )
+
+
+@contextmanager
+def _supervised(crew: Crew) -> Iterator[None]:
+    """Keep a crew at its size while the block lasts."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.is_set():
+            crew.keep()
+            over.wait(0.05)
+
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,138 @@
+"""Worker processes: begun, kept at their number, frozen, killed, and ended with the campaign however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from torture.worker import Manner, work
+
+NEEDED = (
+    "torture.worker",
+    "torture.__main__",
+    "heliostat.batches.local",
+    "heliostat.executors.thread",
+    "heliostat.loops.promote",
+    "heliostat.loops.rescue",
+    "heliostat.loops.sweep",
+    "heliostat.repositories.directory",
+    "heliostat.stores.postgres",
+    "heliostat.stores.sqlite",
+)
+
+
+@lru_cache(maxsize=1)
+def nursery() -> ForkServerContext:
+    """Where workers come from: a process that has imported what they need, so that one more costs little."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(NEEDED))
+    path, before = os.pathsep.join(sys.path), os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = path
+    try:
+        ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A worker process, and the line whose end ends it."""
+
+    process: BaseProcess
+    line: Connection
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+
+@dataclass
+class Crew:
+    """Workers on one database. ``keep`` begins one for each that has died, as a supervisor would."""
+
+    database: str
+    files: Path
+    notes: Path
+    size: int
+    manner: Callable[[], Manner]
+    members: list[Member] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    deaths: int = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop(grace=10.0 if kind is None else 0.0)
+
+    def begin(self, manner: Manner | None = None) -> Member:
+        """Start a worker."""
+        ours, theirs = nursery().Pipe()
+        given = (theirs, self.database, self.files, self.notes, manner or self.manner())
+        process = nursery().Process(target=work, args=given, daemon=True)
+        process.start()
+        theirs.close()
+        member = Member(process, ours)
+        with self.lock:
+            self.members.append(member)
+        return member
+
+    def keep(self) -> None:
+        """Bring the crew to its size."""
+        with self.lock:
+            dead = [member for member in self.members if not member.process.is_alive()]
+            for member in dead:
+                self.members.remove(member)
+                member.line.close()
+                member.process.close()
+            self.deaths += len(dead)
+            while len(self.members) < self.size:
+                self.begin()
+
+    def alive(self) -> list[int]:
+        """The process ids of the workers that live."""
+        with self.lock:
+            return [member.pid for member in self.members if member.process.is_alive()]
+
+    def signal(self, pid: int, number: signal.Signals) -> None:
+        """Send a signal to a worker, if it is still there."""
+        with self.lock, contextlib.suppress(ProcessLookupError):
+            if pid in self.alive():
+                os.kill(pid, number)
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Ask all to end, and kill those that do not in time."""
+        with self.lock:
+            for pid in self.alive():
+                self.signal(pid, signal.SIGTERM)
+                self.signal(pid, signal.SIGCONT)
+            until = time.monotonic() + grace
+            for member in self.members:
+                member.process.join(max(0.0, until - time.monotonic()))
+                member.process.kill()
+                member.process.join()
+                member.process.close()
+                member.line.close()
+            self.members.clear()

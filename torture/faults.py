@@ -1,0 +1,206 @@
+"""What is done to workers and databases. Each fault has a name, strikes again and again while it is on, and is seeded.
+
+``strike`` does it once and returns when it is over. Two are in the workers from their birth instead: ``armed`` says how
+such workers are made, and those that still live are killed when the fault ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import psycopg
+
+from torture.crew import Crew
+from torture.grounds import Ground, PostgresGround, SqliteGround
+from torture.worker import ZERO, Manner
+
+HOUR = 3600.0
+
+
+@dataclass
+class Scene:
+    """Where a fault strikes. ``over`` is set when it is to come to its end."""
+
+    ground: Ground
+    crew: Crew
+    chance: random.Random
+    lease: float
+    clock: Path
+    over: threading.Event = field(default_factory=threading.Event)
+    frozen: list[int] = field(default_factory=list)
+
+    def victim(self) -> int | None:
+        """One of the workers that are not frozen."""
+        alive = [pid for pid in self.crew.alive() if pid not in self.frozen]
+        return self.chance.choice(alive) if alive else None
+
+
+Strike: TypeAlias = Callable[[Scene], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``pause``: seconds between two strikes, at least and at most. ``grounds``: where it can be."""
+
+    about: str
+    strike: Strike | None = None
+    pause: tuple[float, float] = (0.3, 1.5)
+    grounds: tuple[str, ...] = (SqliteGround.name, PostgresGround.name)
+    workers: int = 4
+    armed: Callable[[Manner, random.Random], Manner] | None = None
+
+
+def kill(scene: Scene) -> int:
+    """Kill a worker."""
+    if (pid := scene.victim()) is None:
+        return 0
+    scene.crew.signal(pid, signal.SIGKILL)
+    return 1
+
+
+def freeze(scene: Scene) -> int:
+    """Stop a worker for longer than its lease, then let it go on; the last one stays so until all is quiet."""
+    if (pid := scene.victim()) is None:
+        return 0
+    scene.crew.signal(pid, signal.SIGSTOP)
+    scene.frozen.append(pid)
+    if not scene.over.wait(scene.lease * 1.6):
+        scene.frozen.remove(pid)
+        scene.crew.signal(pid, signal.SIGCONT)
+    return 1
+
+
+def restart(scene: Scene) -> int:
+    """Restart PostgreSQL, by turns at once (as after a crash) and fast."""
+    assert isinstance(scene.ground, PostgresGround)
+    scene.ground.restart(scene.chance.choice((signal.SIGQUIT, signal.SIGQUIT, signal.SIGINT)))
+    return 1
+
+
+def terminate(scene: Scene) -> int:
+    """End one of the engine's sessions."""
+    ended = scene.ground.ask(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'heliostat' AND datname = current_database() ORDER BY random() LIMIT 1"
+    )
+    return len(ended)
+
+
+def crowd(scene: Scene) -> int:
+    """Take every connection that the server gives, and end the engine's, so that it must ask for new ones."""
+    with contextlib.ExitStack() as held:
+        for _ in range(400):
+            try:
+                held.enter_context(psycopg.connect(scene.ground.url, application_name="torture", connect_timeout=5))
+            except psycopg.OperationalError:
+                break
+        for _ in range(3):
+            with contextlib.suppress(psycopg.OperationalError):
+                terminate_from_within(scene)
+        scene.over.wait(2.0)
+    return 1
+
+
+def terminate_from_within(scene: Scene) -> None:
+    """End sessions of the engine; where no connection is left, there is one for the owner of the server."""
+    with psycopg.connect(scene.ground.url, application_name="torture", connect_timeout=2) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'heliostat'"
+        )
+
+
+def idle(scene: Scene) -> int:
+    """Sit in a transaction that holds the rows of open runs and of a queue, and in one with an old snapshot."""
+    url = scene.ground.url
+    with (
+        psycopg.connect(url, application_name="torture") as old,
+        psycopg.connect(url, application_name="torture") as one,
+    ):
+        old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        old.execute("SELECT count(*) FROM tasks")
+        one.execute("SELECT id FROM runs WHERE state = 'active' ORDER BY id LIMIT 3 FOR UPDATE")
+        if scene.chance.random() < 0.5:
+            one.execute("SELECT name FROM queues FOR UPDATE")
+        scene.over.wait(scene.chance.uniform(1.0, 3.0))
+    return 1
+
+
+def lock(scene: Scene) -> int:
+    """Hold the write lock of the file for a second."""
+    assert isinstance(scene.ground, SqliteGround)
+    with closing(sqlite3.connect(scene.ground.file, timeout=30, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        scene.over.wait(scene.chance.uniform(0.5, 1.2))
+        other.execute("ROLLBACK")
+    return 1
+
+
+def fill(scene: Scene) -> int:
+    """Fill the disk to the last byte for a while."""
+    assert isinstance(scene.ground, SqliteGround)
+    ballast = scene.ground.file.parent / "ballast"
+    try:
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            for size in (1 << 20, 1 << 12, 1):
+                with contextlib.suppress(OSError):
+                    while file.write(bytes(size)):
+                        pass
+        scene.over.wait(scene.chance.uniform(0.5, 2.0))
+    finally:
+        ballast.unlink()
+    return 1
+
+
+def step(scene: Scene) -> int:
+    """Step the wall clock of all workers an hour ahead, back, or to where it was."""
+    off = scene.chance.choice((HOUR, -HOUR, 0.0))
+    os.utime(scene.clock, (ZERO + off, ZERO + off))
+    return 1
+
+
+def doomed(manner: Manner, chance: random.Random) -> Manner:
+    """A worker that dies at one of its first commits."""
+    return replace(manner, crash=(chance.choice(("before", "after")), chance.randint(3, 60)))
+
+
+def deaf(manner: Manner, chance: random.Random) -> Manner:
+    """A worker that does not hear the answer of one COMMIT in fifteen."""
+    return replace(manner, unanswered=15)
+
+
+_SQLITE, _POSTGRES = (SqliteGround.name,), (PostgresGround.name,)
+
+FAULTS: dict[str, Fault] = {
+    "none": Fault("nothing at all: what the campaign itself costs"),
+    "kill": Fault("kill -9 of a worker", kill),
+    "freeze": Fault("SIGSTOP past the lease, then SIGCONT", freeze, (0.1, 0.5)),
+    "crash": Fault("workers die at a commit, right before or right after it", armed=doomed),
+    "clock": Fault("the workers' wall clock steps by an hour", step, (0.2, 0.6)),
+    "lock": Fault("another process holds the write lock, with eight workers", lock, (0.2, 1.0), _SQLITE, 8),
+    "full": Fault("the disk is full, and there is room again", fill, (0.5, 1.5), _SQLITE),
+    "restart": Fault("PostgreSQL restarts, mostly with -m immediate", restart, (3.0, 8.0), _POSTGRES),
+    "terminate": Fault("pg_terminate_backend of the engine's sessions", terminate, (0.05, 0.3), _POSTGRES),
+    "crowd": Fault("no connection is left to be had", crowd, (0.5, 1.5), _POSTGRES),
+    "idle": Fault("others idle in transactions, with locks and old snapshots", idle, (0.2, 1.0), _POSTGRES),
+    "unanswered": Fault("COMMITs whose answer is lost", None, grounds=_POSTGRES, armed=deaf),
+}
+
+
+def strike_until_over(fault: Fault, scene: Scene) -> tuple[int, float]:
+    """Strike as the fault does; answers how often, and when the last one was over."""
+    count, last = 0, time.monotonic()
+    while fault.strike is not None and not scene.over.wait(scene.chance.uniform(*fault.pause)):
+        count += fault.strike(scene)
+        last = time.monotonic()
+    return count, last

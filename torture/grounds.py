@@ -1,0 +1,115 @@
+"""The grounds of the campaign: a database that workers share, and how it is looked at with plain SQL.
+
+A ground for another carrier is one more class here and one more name in GROUNDS: what it adds (a broker, say) it
+starts in ``opened``, and what can be done to it is one more fault in ``torture.faults`` that names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import psycopg
+
+from tests.postgres_server import fresh_database, postgres_server
+
+
+class Ground(Protocol):
+    """A database in a folder of the campaign's own."""
+
+    name: ClassVar[str]
+    url: str
+    folder: Path
+
+    def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a statement answers, by a connection of its own; ``?`` stands for a value. Waits for a lost server."""
+
+
+class SqliteGround:
+    """One file."""
+
+    name: ClassVar[str] = "sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file = folder, folder / "data" / "torture.db"
+        self.file.parent.mkdir()
+        self.url = f"sqlite:///{self.file}"
+
+    def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.file, timeout=60)) as connection:
+            connection.execute("PRAGMA query_only = 1")
+            return connection.execute(statement, values).fetchall()
+
+
+class PostgresGround:
+    """One server, which begins again whenever it ends."""
+
+    name: ClassVar[str] = "postgresql"
+
+    def __init__(self, folder: Path, server: str) -> None:
+        self.folder, self.server = folder, server
+        self.url = fresh_database(server)
+        self.data = Path(str(self.ask("SELECT current_setting('data_directory')")[0][0]))
+
+    def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with psycopg.connect(self.url, connect_timeout=5, application_name="torture") as connection:
+                    return connection.execute(statement.replace("?", "%s"), values).fetchall()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
+
+    def restart(self, how: signal.Signals) -> None:
+        """Stop the server (SIGINT: fast, SIGQUIT: immediate, as pg_ctl does it); it is back when this returns."""
+        before = self._postmaster()
+        if before is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(before, how)
+        deadline = time.monotonic() + 60
+        while self._postmaster() in (before, None) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.ask("SELECT 1")
+
+    def _postmaster(self) -> int | None:
+        try:
+            return int((self.data / "postmaster.pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+
+
+@contextmanager
+def opened(name: str) -> Iterator[Ground]:
+    """A ground, with a folder that goes when it is left."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heliostat-torture-", dir="/tmp")))
+        if name == SqliteGround.name:
+            yield SqliteGround(folder)
+        else:
+            yield PostgresGround(folder, stack.enter_context(postgres_server(durable=True, returns=True)))
+
+
+GROUNDS: Sequence[str] = (SqliteGround.name, PostgresGround.name)
+
+
+@contextmanager
+def small_disk(ground: SqliteGround, megabytes: int) -> Iterator[bool]:
+    """Put the ground's data on a small file system in memory; answers False where nobody may mount one."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "torture", str(ground.file.parent)]
+    mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(ground.file.parent)], check=False)
