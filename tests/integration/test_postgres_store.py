@@ -234,6 +234,39 @@ def test_connections_lost_at_any_moment_lose_and_repeat_nothing(store: PostgresS
     assert store.journal(after=0)
 
 
+def test_a_process_that_froze_inside_a_transaction_is_not_waited_for(
+    store: PostgresStore, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits in vain for its locks ends its session; when it goes on it finds so, and does its transaction again."""
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.2, raising=False)
+    monkeypatch.setattr(postgres, "SILENT_SECONDS", 0.3, raising=False)
+    begin(store)
+    frozen, other = PostgresStore(postgres_database), PostgresStore(postgres_database, patience=10.0)
+    tries = 0
+
+    def pause(store: PostgresStore, *, on: bool) -> None:
+        store.accept([Command(Pause(on), RUN)], 3.0)
+
+    prepare = PostgresRows.prepare
+
+    def freeze(rows: PostgresRows) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:  # the run's row is locked, and nothing more is said until others are through
+            pause(other, on=True)
+        prepare(rows)
+
+    monkeypatch.setattr(PostgresRows, "prepare", freeze)
+    send(frozen)
+    assert tries == 3
+    found = store.run(RUN)
+    assert found is not None
+    assert found.paused
+    assert len(store.tasks(RUN, node="hear")) == 2
+    frozen.close()
+    other.close()
+
+
 def test_patience_ends_in_a_sentence(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that stays away is waited for so long, and no longer."""
     begin(store)

@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 READERS = 4  #: connections for reading that a process may have
 FIRST_PATIENCE = 5.0  #: seconds to wait for a server that has never answered
+LOCK_SECONDS = 5.0  #: how long a lock is waited for before it is asked who holds locks and says nothing
+SILENT_SECONDS = 15.0  #: whose process says nothing for so long inside a transaction loses its session
 _PAUSE = 0.005
 
 # Every statement here is meant to walk by an index. A plan that is made while a table is still small must not read
@@ -162,6 +164,8 @@ class PostgresStore(Reading, Ledger):
             try:
                 return work()
             except _Repeat as repeat:
+                if isinstance(repeat.__cause__, errors.LockNotAvailable):
+                    self._end_silent()
                 if isinstance(repeat.__cause__, errors.UniqueViolation):
                     clashes += 1  # somebody else was first; the next try sees what they wrote
                     if clashes > 3:
@@ -171,6 +175,14 @@ class PostgresStore(Reading, Ledger):
                     raise StoreUnavailable(sentence) from repeat
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - nothing secret hangs on it
             pause = min(pause * 2, 0.5)
+
+    def _end_silent(self) -> None:
+        """End sessions whose process is frozen, or cut off, inside a transaction; should it come back, it repeats it.
+
+        The server's own time-outs do not count while it waits in the middle of a pipeline.
+        """
+        with suppress(psycopg.Error), self._open() as connection:
+            PostgresRows(connection).fetch("session_end", seconds=SILENT_SECONDS)
 
     # reading
 
@@ -285,7 +297,7 @@ class PostgresStore(Reading, Ledger):
         """Set a new connection up as the statements want it."""
         connection.prepared_max = 400
         connection.adapters.register_dumper(int, Int8Dumper)
-        settings = _SETTINGS | {"lock_timeout": f"{max(1, int(self.patience * 1000))}ms"}
+        settings = _SETTINGS | {"lock_timeout": f"{max(1, int(min(self.patience, LOCK_SECONDS) * 1000))}ms"}
         chosen = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
         connection.execute(f"SELECT {chosen}", prepare=False)
         connection.execute(
