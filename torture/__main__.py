@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torture.campaign import Outcome
     from torture.report import People
 
 
@@ -20,14 +21,16 @@ def main() -> int:
     from torture.faults import FAULTS
     from torture.grounds import GROUNDS
     from torture.mutants import MUTANTS
+    from torture.points import enumerate_points
 
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
     parser.add_argument("--grounds", nargs="+", metavar="GROUND", choices=GROUNDS, default=GROUNDS)
-    parser.add_argument("--faults", nargs="+", metavar="FAULT", help=f"of {', '.join(FAULTS)}; joined by + at once")
+    parser.add_argument("--faults", nargs="+", metavar="FAULT", help=f"of {', '.join(FAULTS)}, points; + joins some")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long each fault lasts")
     parser.add_argument("--calm", type=float, default=4.0, help="how long is measured before and after it")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="processes, where not what the fault says")
+    parser.add_argument("--every", type=int, default=1, help="points: die at each so manieth commit")
     parser.add_argument("--mutants", nargs="*", metavar="NAME", help=f"see defects caught: {', '.join(MUTANTS)}")
     asked = parser.parse_args()
     people, sound = report.People(), True
@@ -35,18 +38,29 @@ def main() -> int:
     if asked.mutants is not None:
         return see_mutants(people, asked.mutants or list(MUTANTS), asked.grounds, asked.seed)
     for ground in asked.grounds:
-        for name in asked.faults or FAULTS:
+        for name in asked.faults or [*FAULTS, "points"]:
+            if name == "points":
+                for when in ("before", "after"):
+                    with people.busy(f"every commit on {ground}"):
+                        outcome = enumerate_points(ground, when, asked.every)
+                    sound = tell(outcome, people) and sound
+                continue
             faults = tuple(name.split("+"))
             if any(ground not in FAULTS[fault].grounds for fault in faults):
                 continue
             plan = Plan(ground, faults, asked.seed, asked.calm, asked.seconds, asked.workers)
             with people.busy(f"{name} on {ground}"):
                 outcome = carry_out(plan)
-            print(json.dumps(outcome.line(), ensure_ascii=False), flush=True)
-            people.tell(outcome)
-            sound = sound and outcome.sound
+            sound = tell(outcome, people) and sound
     people.close()
     return 0 if sound else 1
+
+
+def tell(outcome: Outcome, people: People) -> bool:
+    """Report a campaign; answers whether all was well."""
+    print(json.dumps(outcome.line(), ensure_ascii=False), flush=True)
+    people.tell(outcome)
+    return outcome.sound
 
 
 def see_mutants(people: People, names: Sequence[str], grounds: Sequence[str], seed: int) -> int:

@@ -109,7 +109,9 @@ class _Campaign:
         self.notes.touch()
         self.clock.touch()
         os.utime(self.clock, (ZERO, ZERO))
-        self.armed = False
+        self.strikes = ground.folder / "strikes"
+        self.strikes.touch()
+        self.armed_until = 0.0
         self.chance = random.Random(f"crew {plan.seed}")
         size = plan.workers or max(fault.workers for fault in self.faults)
         self.crew = Crew(ground.url, files, self.notes, size, self._manner)
@@ -119,27 +121,28 @@ class _Campaign:
 
     def _manner(self) -> Manner:
         manner = Manner(self.plan.lease, clock=self.clock, mutant=self.plan.mutant)
-        for fault in self.faults:
-            if self.armed and fault.armed is not None:
-                manner = fault.armed(manner, self.chance)
+        if time.monotonic() < self.armed_until:
+            manner = replace(manner, until=self.armed_until, strikes=self.strikes)
+            for fault in self.faults:
+                manner = fault.armed(manner, self.chance) if fault.armed is not None else manner
         return manner
 
     def run(self) -> Outcome:
         plan, crew = self.plan, self.crew
         self.feed.begin()
         with crew, _supervised(crew):
-            self._until(lambda: self._final() > plan.warm, 30.0)
+            until(lambda: self._final() > plan.warm, 30.0)
             before = self._rate(plan.calm)
             begun, tasks = time.monotonic(), self._final()
             last = self._trouble()
             during = (self._final() - tasks) / (time.monotonic() - begun)
             open_then = set(self.feed.accepted)
-            quiet = self._until(lambda: not self._open(open_then), plan.patience)
+            quiet = until(lambda: not self._open(open_then), plan.patience)
             seconds = time.monotonic() - last if quiet else None
             after = self._rate(plan.calm) if quiet else 0.0
             self.feed.end()
             if quiet:
-                self._until(lambda: not self._open(set(self.feed.accepted)), plan.patience)
+                until(lambda: not self._open(set(self.feed.accepted)), plan.patience)
             self._thaw()
         return self._outcome(before, during, after, seconds)
 
@@ -160,10 +163,10 @@ class _Campaign:
             chance = random.Random(f"{name} {self.plan.seed}")
             scene = Scene(self.ground, self.crew, chance, self.plan.lease, self.clock, over, frozen)
             scenes.append(threading.Thread(target=strike, args=(fault, scene), daemon=True))
-        deaths = self.crew.deaths
         if any(fault.armed for fault in self.faults):
-            self.armed = True
-            self._replace_all()
+            self.armed_until = time.monotonic() + self.plan.trouble
+            for pid in self.crew.alive():  # for others that are made in another way
+                self.crew.signal(pid, signal.SIGKILL)
         for thread in scenes:
             thread.start()
         over.wait(self.plan.trouble)
@@ -173,19 +176,9 @@ class _Campaign:
         if failed:
             raise failed[0]
         os.utime(self.clock, (ZERO, ZERO))
-        last = max((end for count, end in ends if count), default=time.monotonic())
-        if self.armed:
-            self.armed = False
-            self._replace_all()
-            last = time.monotonic()
-        self.struck = sum(count for count, _ in ends)
-        self.struck += self.crew.deaths - deaths if not self.struck else 0
-        return last
-
-    def _replace_all(self) -> None:
-        """Kill the workers there are, for others that are made in another way."""
-        for pid in self.crew.alive():
-            self.crew.signal(pid, signal.SIGKILL)
+        self.struck = sum(count for count, _ in ends) + self.strikes.stat().st_size
+        lasts = [self.armed_until, *(end for count, end in ends if count)]
+        return max(lasts) or time.monotonic()
 
     def _thaw(self) -> None:
         """Let frozen workers go on now that all is over, and wait until they have shown it."""
@@ -193,7 +186,7 @@ class _Campaign:
         for pid in self.frozen:
             shown = self.ground.ask(beats, pid)[0][0]
             self.crew.signal(pid, signal.SIGCONT)
-            self._until(lambda pid=pid, shown=shown: self.ground.ask(beats, pid)[0][0] > shown, 10.0)  # type: ignore[misc]
+            until(lambda pid=pid, shown=shown: self.ground.ask(beats, pid)[0][0] > shown, 10.0)  # type: ignore[misc]
 
     # looking
 
@@ -208,14 +201,6 @@ class _Campaign:
         begun, tasks = time.monotonic(), self._final()
         time.sleep(seconds)
         return (self._final() - tasks) / (time.monotonic() - begun)
-
-    def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        return True
 
     def _outcome(self, before: float, during: float, after: float, quiet: float | None) -> Outcome:
         violations = check(self.ground, self.notes, self.feed.accepted)
@@ -243,6 +228,16 @@ class _Campaign:
             self.feed.trouble,
             tuple(violations),
         )
+
+
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait until something holds; answers whether it did in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 @contextmanager

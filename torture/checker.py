@@ -117,7 +117,8 @@ def check(ground: Ground, notes: Path, accepted: Mapping[int, Accepted]) -> list
             found.append(Violation(LOST, one.run, 0, f"the accepted run of {one.flow} has no row"))
             continue
         found += _fate(tables, one.run, one.fate)
-        found += _children(one, children[one.run])
+        if tables.runs[one.run][0] in FINAL:
+            found += _children(one, children[one.run])
         found += _sent(tables, one)
     for run, row in tables.runs.items():
         if run not in accepted:

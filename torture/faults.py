@@ -1,7 +1,7 @@
 """What is done to workers and databases. Each fault has a name, strikes again and again while it is on, and is seeded.
 
 ``strike`` does it once and returns when it is over. Two are in the workers from their birth instead: ``armed`` says how
-such workers are made, and those that still live are killed when the fault ends.
+such workers are made.
 """
 
 from __future__ import annotations

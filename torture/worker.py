@@ -29,9 +29,10 @@ When = Literal["before", "after"]
 class Manner:
     """How a worker works.
 
-    ``crash``: at which of its commits it dies, and on which side of it. ``clock``: a file whose modification time
-    (in seconds, off the epoch's 100 000) is how far its wall clock is off. ``unanswered``: of so many commits on
-    PostgreSQL one is carried out and its answer lost. ``mutant``: a defect of the engine, by name.
+    ``crash``: at which of its commits it dies, and on which side of it. ``unanswered``: of so many commits on
+    PostgreSQL one is carried out and its answer lost. ``until``: the monotonic time after which it does neither.
+    ``strikes``: a file that grows by a byte each time. ``clock``: a file whose modification time says how far the wall
+    clock is off (see ``offset``). ``mutant``: a defect of the engine, by name.
     """
 
     lease: float = 2.0
@@ -39,6 +40,8 @@ class Manner:
     crash: tuple[When, int] | None = None
     clock: Path | None = None
     unanswered: int = 0
+    until: float = float("inf")
+    strikes: Path | None = None
     mutant: str = ""
 
 
@@ -56,9 +59,9 @@ def work(line: Connection, database: str, files: Path, notes: Path, manner: Mann
             engine.add(flow.workflow)
         worker = engine.worker()
         if manner.crash is not None:
-            die_at(engine.store, *manner.crash)
+            die_at(engine.store, *manner.crash, manner)
         if manner.unanswered:
-            lose_answers(manner.unanswered)
+            lose_answers(manner)
 
         def end(*_: object) -> None:
             over.set()
@@ -90,7 +93,17 @@ def offset(file: Path) -> float:
 ZERO = 100_000.0  #: the modification time of the clock's file where the clock is right
 
 
-def die_at(store: Any, when: When, count: int) -> None:
+def strikes(manner: Manner) -> bool:
+    """Whether a fault may still strike; it is noted that it does."""
+    if time.monotonic() >= manner.until:
+        return False
+    if manner.strikes is not None:
+        with manner.strikes.open("ab", buffering=0) as file:
+            file.write(b".")
+    return True
+
+
+def die_at(store: Any, when: When, count: int, manner: Manner) -> None:
     """Kill this process at its so manieth transaction from now on: with all its statements done, or committed."""
     transaction, left = store.transaction, count
 
@@ -101,15 +114,15 @@ def die_at(store: Any, when: When, count: int) -> None:
         fatal = left == 0
         with transaction() as rows:
             yield rows
-            if fatal and when == "before":
+            if fatal and when == "before" and strikes(manner):
                 os.kill(os.getpid(), signal.SIGKILL)
-        if fatal:
+        if fatal and when == "after" and strikes(manner):
             os.kill(os.getpid(), signal.SIGKILL)
 
     store.transaction = counted
 
 
-def lose_answers(one_of: int) -> None:
+def lose_answers(manner: Manner) -> None:
     """Have the connection break right after some commits, before their answer is heard."""
     import psycopg
 
@@ -119,7 +132,7 @@ def lose_answers(one_of: int) -> None:
 
     def unheard(self: PostgresRows) -> None:
         commit(self)
-        if chance.randrange(one_of) == 0:
+        if chance.randrange(manner.unanswered) == 0 and strikes(manner):
             self._connection.close()
             raise psycopg.OperationalError("the answer to COMMIT was lost")
 

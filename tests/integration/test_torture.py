@@ -1,0 +1,83 @@
+"""The fault campaign in its short form, and the defects that it must catch; see ``torture``."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from torture import faults
+from torture.campaign import Outcome, Plan, carry_out, with_mutant
+from torture.checker import check
+from torture.feed import Accepted
+from torture.flows import chain_fate
+from torture.grounds import SqliteGround
+from torture.mutants import MUTANTS
+from torture.points import enumerate_points
+
+SHORT = [("sqlite", "kill"), ("sqlite", "lock"), ("postgresql", "restart+kill"), ("postgresql", "unanswered")]
+QUICK_MUTANTS = [
+    ("sqlite", "no-rescue"),
+    ("sqlite", "stale-count"),
+    ("sqlite", "two-heads"),
+    ("postgresql", "no-fence"),
+]
+
+
+def found(outcome: Outcome) -> str:
+    """What a campaign found, for the message of a failure."""
+    return "\n".join([outcome.trouble, *map(str, outcome.violations[:20])])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ground", "fault"), SHORT)
+def test_nothing_is_lost_repeated_or_stuck_under_a_fault(ground: str, fault: str) -> None:
+    """A few seconds of each; the checker reads the tables itself."""
+    outcome = carry_out(Plan(ground, tuple(fault.split("+")), calm=0.2, trouble=4.0, lease=1.5, open_runs=12, warm=1))
+    assert outcome.sound, found(outcome)
+    assert outcome.tasks
+    assert outcome.faults
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("ground", ["sqlite", "postgresql"])
+def test_a_death_at_any_commit_changes_nothing(ground: str, when: str) -> None:
+    """Every twelfth commit of a small load here; all of them in the long form."""
+    outcome = enumerate_points(ground, when, every=12)
+    assert outcome.sound, found(outcome)
+    assert outcome.faults
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ground", "mutant"), QUICK_MUTANTS)
+def test_a_defect_is_caught(ground: str, mutant: str) -> None:
+    """A campaign that finds nothing is worth something only if it finds what is there."""
+    outcome = carry_out(with_mutant(mutant, ground, 1))
+    assert {violation.rule for violation in outcome.violations} & set(MUTANTS[mutant].caught), found(outcome)
+
+
+def test_each_fault_says_what_it_is() -> None:
+    """The list of faults is what people choose from."""
+    assert all(fault.about and fault.grounds for fault in faults.FAULTS.values())
+
+
+def test_the_checker_misses_nothing_that_was_accepted(tmp_path: Path) -> None:
+    """A run that is not in the tables at all is lost."""
+    ground = SqliteGround(tmp_path)
+    with closing(sqlite3.connect(ground.file)) as file:
+        for table, columns in {
+            "tasks": "run_id, number, node, state, attempt, settled, rescues, holds, join_number, join_place, item, "
+            "serial_key, idempotency_key, missing, ended_at, result, message",
+            "runs": "id, state, open, result, parent, workflow, message",
+            "records": "seq, run_id, node, key, number, value",
+            "attempts": "run_id, number, attempt, state",
+            "journal": "seq, run_id, event",
+        }.items():
+            file.execute(f"CREATE TABLE {table} ({columns})")
+    notes = tmp_path / "notes"
+    notes.touch()
+    (violation,) = check(ground, notes, {7: Accepted(7, "chain", chain_fate(1))})
+    assert violation.rule == "lost"
