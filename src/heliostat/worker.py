@@ -103,7 +103,7 @@ class Worker:
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._turn = IDLE_SECONDS[0], 0
         self._mean: float | None = None  # seconds a work takes, lately
-        self._found_nothing = self._unheard = self._rung = self._over = False
+        self._found_nothing = self._unheard = self._doubtful = self._rung = self._over = False
         self._cycle = threading.Lock()  # who holds it ticks
         self._serving, self._due, self._wakes_at = False, 0.0, 0.0
         self._trouble: BaseException | None = None
@@ -173,7 +173,7 @@ class Worker:
             return self.tick(now)
         except StoreUnavailable as error:  # what has ended is kept, and settled when the database is back
             LOG.warning("the database is not there: %s", error)
-            self._unheard = True
+            self._unheard = self._doubtful = True
             return now + AWAY_SECONDS
 
     def turn(self) -> None:
@@ -265,6 +265,7 @@ class Worker:
         self._code += [(graph, code, now) for graph, code in self.registry.codes[len(self._code) :]]
         orders = self.store.beat(self._info(), now)
         self._beat_at = now + self.lease_seconds / 3
+        self._unheard |= self._doubtful  # what was cut off once may have arrived since, and have leased something
         if orders is None:  # presumed dead: nothing that it holds is its own any more
             for work in self._works.values():
                 work.stop = "its lease was lost"

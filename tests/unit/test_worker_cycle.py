@@ -16,6 +16,7 @@ from heliostat.clock import Ids
 from heliostat.context import Surroundings
 from heliostat.effects import End
 from heliostat.engine import Engine, RunHandle
+from heliostat.errors import StoreUnavailable
 from heliostat.executor import Answered, Work
 from heliostat.executors.inline import InlineExecutor
 from heliostat.loops.promote import Promote
@@ -26,7 +27,7 @@ from heliostat.queue import WorkerInfo
 from heliostat.registry import Registry
 from heliostat.repositories.directory import DirectoryRepository
 from heliostat.run import RunState
-from heliostat.store import Ask
+from heliostat.store import Ask, Batch
 from heliostat.stores.memory import MemoryStore
 from heliostat.worker import Worker
 
@@ -459,3 +460,28 @@ def test_a_directory_is_made_though_its_parent_is_just_being_removed(
     run = bench.engine.run(flow)
     assert run.result() is True
     assert removed
+
+
+def test_what_an_asking_leased_after_it_was_given_up_is_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that was cut off may arrive when its worker has asked again and gone on: what it leased is begun too."""
+    worker, executor = bench.worker()
+    bench.add("night", "expose")
+    bench.turn(worker)
+    executor.end("expose")
+    bench.turn(worker)
+    under_way: list[Any] = []
+
+    def cut(*args: Any) -> Batch:
+        under_way.append(args)
+        raise StoreUnavailable("the connection was cut")
+
+    bench.clock.time += 1
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.store, "settle", cut)
+        worker._tried(bench.clock.time)
+    [(_, _, _, asked)] = under_way
+    bench.turn(worker, 2)
+    bench.add("night", "expose")
+    assert bench.store.lease(asked, bench.clock.time)  # before the worker comes back: it knows nothing of that
+    bench.turn(worker, worker.lease_seconds)
+    assert begun(executor) == ["expose"]
