@@ -54,6 +54,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "testing":
+        return import_module("heliostat.testing")
     if name not in _HOMES:
         raise AttributeError(f"module 'heliostat' has no attribute {name!r}")
     value: object = getattr(import_module(f"heliostat.{_HOMES[name]}"), name)

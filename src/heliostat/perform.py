@@ -63,18 +63,21 @@ class Performer:
         try:
             if node.kind is JOB:
                 return self._job(work, signature, context)
-            if signature is None:
-                return Failed(f"this worker has no function for node {node.name}", final=True)
-            answer = _call(signature, arguments(signature, work, context), work.attempt.count)
-            if type(answer) in _ANSWERS:
-                return self._answered(answer, context)
-            return succeeded(work, context.encode(answer, "result"), answer, context)
+            return self._called(work, signature, context)
         except StoreUnavailable as error:  # nothing that the function did: it will be called again
             return Released(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
             return Failed(_words(error), final=not node.retry.covers(error) or isinstance(error, BadInput))
         except SystemExit as error:
             return Failed(f"the function called exit({error.code!r})", final=True)
+
+    def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
+        if signature is None:
+            return Failed(f"this worker has no function for node {work.node.name}", final=True)
+        answer = _call(signature, arguments(signature, work, context), work.attempt.count)
+        if type(answer) in _ANSWERS:
+            return self._answered(answer, context)
+        return succeeded(work, context.encode(answer, "result"), answer, context)
 
     def _job(self, work: Work, signature: Signature | None, context: Context) -> Answered:
         if self._jobs is None:

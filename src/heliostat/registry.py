@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from heliostat.code import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from heliostat.graph import Graph
     from heliostat.signature import Signature
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """Workflows by graph. Definitions without functions are fetched from the store when they are met."""
+    """Workflows by graph. Definitions without functions are fetched from the store when they are met.
 
-    def __init__(self, fetch: Callable[[int], Graph]) -> None:
-        self._fetch = fetch
+    ``digest`` tells which code is behind functions; it reads their files.
+    """
+
+    def __init__(self, fetch: Callable[[int], Graph], digest: Callable[[Iterable[object]], str] = digest) -> None:
+        self._fetch, self._digest = fetch, digest
         self._graphs: dict[int, Graph] = {}
         self._signatures: dict[int, dict[str, Signature]] = {}
         self._offers: frozenset[int] = frozenset()
@@ -34,7 +37,7 @@ class Registry:
         signatures = dict(workflow.signatures)
         with self._adding:
             if self._signatures.get(graph.id) != signatures:
-                self.codes.append((graph.id, digest(signature.function for signature in signatures.values())))
+                self.codes.append((graph.id, self._digest(signature.function for signature in signatures.values())))
             self._graphs[graph.id] = graph
             self._signatures[graph.id] = signatures
             if graph.id not in self._offers:

@@ -49,6 +49,7 @@ LARGER: dict[str, str] = {
     "stores/postgres.py:PostgresStore": "connections, transactions, schema and sentences, all of one database",
     "stores/sqlite.py:SqliteStore": "connections, transactions, schema and sentences, all of one database",
     "stores/sqlrows.py:SqlRows": "one method for each verb of rows",
+    "testing/simulation.py:simulate": "a line for each thing that a test may say, and what each means",
     "worker.py": "the cycle and its steps share what the worker holds",
     "worker.py:Worker": "the cycle and its steps share what the worker holds",
 }

@@ -10,6 +10,7 @@ from heliostat import Context, Retry, Skip, Snooze, Workflow
 from heliostat.engine import Engine
 from heliostat.run import RUN_MOVES, RunState
 from heliostat.task import FINAL, TASK_MOVES, TaskState
+from heliostat.testing.cast import Cast
 from heliostat.testing.simulation import Play
 
 S, R = TaskState, RunState
@@ -31,7 +32,7 @@ NOT_YET = {
     move(R.pending, R.cancelled),
 }
 
-busy = Workflow("busy", rescues=1000, stays_open=True, retry=Retry(2, delay=1))
+busy = Workflow("busy", stays_open=True, retry=Retry(2, delay=1))
 
 
 @busy.node
@@ -89,7 +90,7 @@ def tidy(ctx: Context) -> None:
     """After the end."""
 
 
-doomed = Workflow("doomed", rescues=1000)
+doomed = Workflow("doomed")
 
 
 @doomed.node
@@ -113,7 +114,7 @@ def script(engine: Engine) -> None:
 @pytest.fixture(scope="module")
 def moves(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Give every move that tasks and runs make under some seeds."""
-    play = Play((busy, doomed), script, 2, tmp_path_factory.mktemp("files"))
+    play = Play(Cast((busy, doomed)), script, tmp_path_factory.mktemp("files"), 2)
     found: set[str] = set()
     for seed in range(50):
         stage = play.run(seed)

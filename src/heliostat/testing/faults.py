@@ -1,24 +1,61 @@
-"""What can go wrong with a call to the store: a store in an actor's hands in which each call may be struck by a fault.
-
-The actor is lost before or after the call, it stands still for longer than its lease, it is cut off from the database
-before the call or before it hears the answer, or a caller settles the same twice.
-"""
+"""What can go wrong with a call to the store: a store in an actor's hands, in which a fault may strike each call."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heliostat.errors import StoreUnavailable
+from heliostat.effects import End, Send, Start
+from heliostat.errors import BadInput, StoreUnavailable, nearest
 from heliostat.stores.memory import MemoryRows, MemoryStore
+from heliostat.testing.told import told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from heliostat.stores.memory import Tables
     from heliostat.testing.stage import Actor, Stage
 
-FAULTS = ("crash before", "crash after", "pause before", "pause after", "cut before", "cut after", "twice")
+#: The kinds of faults by their words. ``crash`` stands for both that begin so; ``all`` and ``none`` for what they say.
+FAULTS = {
+    "crash-before": "a process is lost before a transaction",
+    "crash-after": "a process is lost after a transaction, before it hears the answer",
+    "stall-before": "a process stands still before a transaction, perhaps for longer than its lease",
+    "stall-after": "a process stands still after a transaction, perhaps for longer than its lease",
+    "cut-before": "a connection breaks before a transaction",
+    "cut-after": "a connection breaks after a transaction, before the answer is heard",
+    "outage": "the database is away for everybody, for a while",
+    "repeat": "what a worker answers or a caller asks for is delivered twice",
+    "late": "what a worker answers is taken for undelivered, and is delivered later all the same",
+    "turnover": "a worker retires, or another one comes",
+}
+
+
+def chosen(faults: str | Iterable[str]) -> tuple[str, ...]:
+    """The kinds of faults that words stand for; raises BadInput for a word that is none."""
+    words = [faults] if isinstance(faults, str) else list(faults)
+    known = sorted({"all", "none", *FAULTS, *(word.partition("-")[0] for word in FAULTS)})
+    for word in words:
+        if word not in known:
+            near = nearest(str(word), known)
+            raise BadInput(f"faults: there is no kind {word!r}{near}; there are {', '.join(['all', 'none', *FAULTS])}")
+    return tuple(kind for kind in FAULTS if {"all", kind, kind.partition("-")[0]} & set(words))
+
+
+def possible(kind: str, role: str, verb: str, args: Sequence[Any]) -> bool:
+    """Whether a fault of this kind can strike a call."""
+    if kind == "turnover":
+        return role == "worker"
+    answers = verb == "settle" and bool(args[1])
+    if kind == "repeat" and verb == "accept":
+        return all(_same(command.verb) for command in args[0])
+    return answers if kind in ("repeat", "late") else True
+
+
+def _same(verb: object) -> bool:
+    """Whether asking for it again asks for the same, and for nothing more."""
+    return isinstance(verb, Start | End) or (isinstance(verb, Send) and verb.idempotency_key is not None)
 
 
 class Lost(BaseException):
@@ -38,54 +75,48 @@ class Struck:
         actor, stage = self._actor, self._actor.stage
         actor.due = stage.time
         stage.step(actor)
-        fault = stage.fault()
+        if stage.time < stage.away_until:
+            raise StoreUnavailable("the database is away")
+        fault = stage.fault(actor.role, verb, args)
         self._suffer(fault, "before", verb)
-        call = getattr(self._process, verb)
-        answer = call(*args, **kwargs)
-        if verb == "settle":
-            stage.see(lambda: _no_poison(answer))
-        if line := _line(verb, args, answer):
-            actor.note(line)
-        if fault == "twice" and verb == "settle" and args[1]:
+        if fault == "late":
+            stage.deliver(actor, partial(self._carry_out, verb, args, kwargs))
+            actor.note(f"does not hear from {verb}, which is under way")
+            raise StoreUnavailable("the connection was cut")
+        answer = self._carry_out(verb, args, kwargs, actor)
+        if fault == "repeat":
             actor.sleep()
-            actor.note(f"{_line(verb, args, call(*args[:3]))} (the same once more)")
+            self._carry_out(verb, args[:3], {}, actor, " (the same once more)")
         self._suffer(fault, "after", verb)
         return answer
 
+    def _carry_out(self, verb: str, args: tuple[Any, ...], kwargs: dict[str, Any], actor: Actor, note: str = "") -> Any:
+        stage = self._actor.stage
+        over = frozenset(run.id for run in stage.tables.runs.values() if run.state.final)
+        answer = getattr(self._process, verb)(*args, **kwargs)
+        if verb == "accept":
+            stage.account.accept(answer)
+        if verb == "settle":
+            stage.see(lambda: stage.account.settle(args[1], answer, over))
+        if line := told(stage.tables, verb, args, answer):
+            actor.note(line + note)
+        return answer
+
     def _suffer(self, fault: str | None, when: str, verb: str) -> None:
-        if fault == f"crash {when}":
-            self._actor.note(f"is lost {when} {verb}")
+        actor, stage = self._actor, self._actor.stage
+        if fault == f"crash-{when}":
+            actor.note(f"is lost {when} {verb}")
             raise Lost
-        if fault == f"cut {when}":
-            self._actor.note(f"is cut off from the database {when} {verb}")
+        if fault == f"cut-{when}":
+            actor.note(f"is cut off from the database {when} {verb}")
             raise StoreUnavailable("the connection was cut")
-        if fault == f"pause {when}":
-            self._actor.sleep()
-
-
-def _no_poison(batch: Any) -> None:
-    """Raise AssertionError for an outcome that the store could not record: functions in a play ask for nothing odd."""
-    refused = [verdict.reason for verdict in batch.verdicts if verdict.word == "refused"]
-    assert not refused, f"the store refused an outcome: {refused[0]}"
-
-
-def _line(verb: str, args: tuple[Any, ...], answer: Any) -> str:
-    """What a call did, if it did anything, as a line of the history."""
-    if verb == "settle":
-        told = [f"{a.node} {a.number}.{a.count} {type(o).__name__}" for a, o in args[1]]
-        said = [f"{what} {verdict.word}" for what, verdict in zip(told, answer.verdicts, strict=True)]
-        leased = [f"{a.node} {a.number}.{a.count}" for a in answer.leased]
-        parts = [f"{word} {', '.join(names)}" for word, names in (("settles", said), ("leases", leased)) if names]
-        return "; ".join(parts)
-    if verb == "accept":
-        return f"asks for {', '.join(type(command.verb).__name__ for command in args[0])}"
-    if verb == "rescue":
-        return f"rescues {answer[0]} of {args[0][0][0]}" if answer[0] else ""
-    if verb == "beat":
-        return (
-            "is taken for dead" if answer is None else f"is told to stop {sorted(answer.stop)}" if answer.stop else ""
-        )
-    return f"sweeps {answer}" if verb == "sweep" and answer else ""
+        if fault == f"stall-{when}":
+            actor.sleep()
+        if when == "before" and fault == "outage":
+            stage.outage()
+            raise StoreUnavailable("the database is away")
+        if when == "before" and fault == "turnover":
+            stage.turnover(actor)
 
 
 class _Process(MemoryStore):

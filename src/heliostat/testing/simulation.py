@@ -1,128 +1,230 @@
 """Seeded simulation: the real planner, ledger, worker and loops, on the memory store, under any interleaving.
 
-Any order of store transactions, a crash before and after each, an answer that is not heard, a worker that stands still
-for longer than its lease: a seed decides all of it, and the same seed gives the same history.
+Any order of store transactions, and any of ``faults.FAULTS`` at each: a seed decides all of it, and the same seed gives
+the same history. Users test their workflows with it, and so is the engine itself tested.
 """
 
 from __future__ import annotations
 
+import itertools
+import logging
+import random
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from heliostat import code
 from heliostat.clock import Ids
+from heliostat.codec import whole
 from heliostat.context import Surroundings
-from heliostat.engine import Engine
-from heliostat.errors import StoreUnavailable
+from heliostat.engine import MOST, Engine, RunHandle
+from heliostat.errors import BadInput, StoreUnavailable
 from heliostat.executors.inline import InlineExecutor
 from heliostat.loops.promote import Promote
 from heliostat.loops.rescue import Rescue
 from heliostat.loops.sweep import Sweep
-from heliostat.perform import Performer
 from heliostat.registry import Registry
 from heliostat.repositories.directory import DirectoryRepository
-from heliostat.stores.memory import Tables
-from heliostat.testing.stage import LEASE, Actor, Stage
-from heliostat.worker import Worker
+from heliostat.run import EPOCH
+from heliostat.store import Command, Register
+from heliostat.stores.memory import MemoryStore
+from heliostat.testing.cast import Cast, StubPerformer
+from heliostat.testing.faults import FAULTS, chosen
+from heliostat.testing.replay import Asked, failed
+from heliostat.testing.stage import LEASE, Stage
+from heliostat.worker import AWAY_SECONDS, Worker
 
 if TYPE_CHECKING:
+    from heliostat.clock import Clock
+    from heliostat.graph import Graph
     from heliostat.queue import WorkerInfo
     from heliostat.store import Store
+    from heliostat.testing.stage import Actor, Event
     from heliostat.workflow import Workflow
 
 Script = Callable[[Engine], object]
-Check = Callable[[Tables], object]
-
-SHRINKS = 25  #: plays spent on a shorter history of a failure
-LINES = 60  #: lines of it that are shown
+Check = Callable[[RunHandle], object]
 
 
-class SimulationFailed(AssertionError):
-    """A seed under which something went wrong; the message has its number, what, and how it came about."""
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What was gone through: seeds, transactions, and how many faults of each kind."""
+
+    seeds: int
+    transactions: int
+    faults: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Play:
     """What is played, by how many workers, and what must hold in the end.
 
-    The script is begun anew when its caller is lost, so it uses idempotency keys.
+    The script is begun anew when its caller is lost, so it uses idempotency keys. ``check`` is asked about each run of
+    the first workflow.
     """
 
-    workflows: Sequence[Workflow]
+    cast: Cast
     script: Script
-    workers: int
     files: Path
+    workers: int = 3
     check: Check | None = None
+    faults: Sequence[str] = tuple(FAULTS)
+    before: Callable[[], object] | None = None
+    _digest: Callable[[tuple[object, ...]], str] = field(default_factory=lambda: cache(code.digest))
+    _number: Iterator[int] = field(default_factory=itertools.count)
 
-    def run(self, seed: int, muted: frozenset[int] = frozenset()) -> Stage:
-        """Play it once, with the faults of ``muted`` left out."""
-        stage = Stage(seed, muted)
-        stage.enter("caller", self._call)
+    def run(self, seed: int, muted: frozenset[Event] = frozenset()) -> Stage:
+        """Play it once, with the events of ``muted`` left out."""
+        stage, files = Stage(seed, self.faults, muted), self.files / str(next(self._number))
+        if self.before is not None:
+            self.before()
+        reader = MemoryStore()
+        reader.tables = stage.tables
+        for workflow in self.cast:  # known from the beginning, so that nobody makes another version of it known
+            reader.accept([Command(Register(workflow.graph))], EPOCH)
+        stage.enter("caller", lambda actor: self._call(actor, files))
         for _ in range(self.workers):
-            stage.enter("worker", self._work)
+            stage.enter("worker", lambda actor: self._work(actor, files))
         stage.play()
-        if (check := self.check) is not None:
-            stage.see(lambda: check(stage.tables))
+        engine = self._engine(reader, stage.clock(), random.Random(seed), files, stage)  # noqa: S311 - it draws nothing
+        if stage.failure is None:
+            stage.see(lambda: self._look(engine))
+        else:
+            stage.history += _left(engine)
         return stage
 
-    def _call(self, actor: Actor) -> None:
-        try:
-            self.script(self._engine(actor))
-        except StoreUnavailable:  # a caller repeats what was not answered
-            self._call(actor)
+    def _look(self, engine: Engine) -> None:
+        main = next(iter(self.cast))
+        runs = sorted(engine.runs(main, limit=MOST), key=lambda run: run.key)
+        assert runs, f"the script started no run of {main.name}"
+        for run in runs if self.check is not None else ():
+            assert self.check is not None
+            assert self.check(run) is not False, f"check answered False for {run!r}"
 
-    def _work(self, actor: Actor) -> None:
-        worker = self._engine(actor).worker(name=actor.name)
-        worker.serve(lambda: actor.stage.rested() or actor.stage.retires())
+    def _call(self, actor: Actor, files: Path) -> None:
+        engine = self._engine(cast("Store", actor.store), actor, actor.chance, files, actor.stage)
+        while True:
+            try:
+                self.script(engine)
+            except StoreUnavailable:  # a caller repeats what was not answered
+                actor.wait(None, AWAY_SECONDS * actor.chance.random())
+            else:
+                return
+
+    def _work(self, actor: Actor, files: Path) -> None:
+        engine = self._engine(cast("Store", actor.store), actor, actor.chance, files, actor.stage)
+        worker = engine.worker(name=actor.name)
+        worker.serve(lambda: actor.stage.rested() or actor.leaving)
         if not actor.stage.over:
             actor.note("retires")
             worker.stop(grace=LEASE)
 
-    def _engine(self, actor: Actor) -> Engine:
+    def _engine(self, store: Store, clock: Clock, chance: random.Random, files: Path, stage: Stage) -> Engine:
         """What ``compose`` puts together, but for the executor: everything in the actor's own thread."""
-        store = cast("Store", actor.store)
-        repository, ids = DirectoryRepository(self.files), Ids(actor, actor.chance)
-        around = Surroundings(store, repository, actor, ids, self.files)
-        registry = Registry(store.graph)
-        for workflow in self.workflows:
+        repository, ids = DirectoryRepository(files / "artifacts"), Ids(clock, chance)
+
+        def offer(workflow: Workflow) -> None:
+            try:
+                self.cast.staged(workflow)
+            except BadInput as error:
+                stage.fail(error)
+                raise
+
+        around = Surroundings(store, repository, clock, ids, files, offer)
+        registry = Registry(store.graph, lambda functions: self._digest(tuple(functions)))
+        for workflow in self.cast:
             registry.add(workflow)
 
         def new_worker(name: str) -> Worker:
-            worker = Worker(store, registry, actor, actor.chance, name=name, lease_seconds=LEASE)
-            worker.executor = InlineExecutor(Performer(registry, around), actor, worker.bell)
+            worker = Worker(store, registry, clock, chance, name=name, lease_seconds=LEASE)
+            worker.executor = InlineExecutor(StubPerformer(registry, around), clock, worker.bell)
             rescue = Rescue(store, LEASE, worker.offer, worker.adopt, _seen_to_be_gone)
             worker.loops = [Promote(store), rescue, Sweep(store)]
             return worker
 
-        return Engine(store, registry, around, new_worker)
+        return _StagedEngine(store, registry, around, new_worker, cast=self.cast)
+
+
+class _StagedEngine(Engine):
+    """An engine whose workflows are those on stage, also where a script names them as they were written."""
+
+    def __init__(self, *args: Any, cast: Cast) -> None:
+        super().__init__(*args)
+        self._cast = cast
+
+    def add(self, workflow: Workflow) -> Graph:
+        return super().add(self._cast.staged(workflow))
 
 
 def simulate(
     workflow: Workflow,
     message: object = None,
     *,
-    seeds: Iterable[int] = range(100),
+    seeds: int | Iterable[int] = 1000,
+    first: int = 0,
+    faults: str | Iterable[str] = "all",
     workers: int = 3,
-    script: Script | None = None,
-    others: Sequence[Workflow] = (),
     check: Check | None = None,
-) -> None:
+    stubs: Mapping[str, Callable[..., Any]] | None = None,
+    others: Sequence[Workflow] = (),
+    script: Script | None = None,
+    before: Callable[[], object] | None = None,
+    on_seed: Callable[[int], object] | None = None,
+) -> Simulated:
     """Run a workflow under every seed; raises SimulationFailed for the first at which something goes wrong.
 
-    What must hold at every commit and in the end is in ``invariants``; ``check`` looks at the tables for more.
-    ``script`` starts and sends instead of one start with ``message``; ``others`` are workflows that are started inside.
+    The engine is the real one, on the memory store; time is virtual. A seed decides the order of transactions and the
+    faults. Whatever it is, every run must end, and all that was accepted must be in effect once; ``check`` is given
+    each run of the workflow, and raises or answers False if it did not come out as it should.
+
+    ``seeds`` is a number of seeds, from ``first`` on, or the seeds themselves; ``faults`` are words of
+    ``testing.FAULTS``, or ``"all"`` or ``"none"``; ``workers`` is how many there are to begin with. ``stubs`` are
+    functions in the place of jobs and other nodes that reach outside, by name. ``others`` are workflows that are
+    started too. ``script(engine)`` starts and sends instead of one start with ``message``; it is begun anew when its
+    caller is lost, so it uses idempotency keys. ``before()`` is called before every play, to make anew what functions
+    keep beside the engine. ``on_seed`` is told each seed that held. Raises BadInput for what cannot be simulated.
     """
+    __tracebackhide__ = True  # pytest shows the test, not this
+    cast_, kinds = Cast((workflow, *others), stubs), chosen(faults)
+    if isinstance(seeds, int):
+        first, seeds = whole(first, "first", 0, 1 << 62), whole(seeds, "seeds", 1, MOST)
+        seeds = range(first, first + seeds)
 
     def start(engine: Engine) -> None:
         engine.start(workflow, message, idempotency_key="simulated")
 
-    with tempfile.TemporaryDirectory() as files:
-        play = Play((workflow, *others), script or start, workers, Path(files), check)
+    done, transactions, struck = 0, 0, Counter[str]()
+    with tempfile.TemporaryDirectory() as files, _quiet():
+        play = Play(cast_, script or start, Path(files), whole(workers, "workers", 1, 100), check, kinds, before)
         for seed in seeds:
-            if (failure := play.run(seed).failure) is not None:
-                raise SimulationFailed(_story(seed, _shortest(play, seed))) from failure
+            stage = play.run(seed)
+            if isinstance(stage.failure, BadInput):
+                raise stage.failure
+            if stage.failure is not None:
+                asked = Asked(workflow, message, script, check, stubs or {}, others, workers, faults, before)
+                raise failed(seed, play.run, asked) from stage.failure
+            done, transactions = done + 1, transactions + stage.steps
+            struck.update(stage.faults)
+            if on_seed is not None:
+                on_seed(seed)
+    return Simulated(done, transactions, {kind: struck[kind] for kind in kinds})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nobody is warned of what was meant to go wrong."""
+    log = logging.getLogger("heliostat.worker")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _seen_to_be_gone(other: WorkerInfo) -> bool:
@@ -131,18 +233,11 @@ def _seen_to_be_gone(other: WorkerInfo) -> bool:
     return False
 
 
-def _shortest(play: Play, seed: int) -> Stage:
-    """The same seed with as many faults left out as the failure can do without."""
-    best, muted = play.run(seed), frozenset[int]()
-    for fault in reversed(best.faults[-SHRINKS:]):
-        other = play.run(seed, muted | {fault})
-        if other.failure is not None and len(other.history) <= len(best.history):
-            best, muted = other, muted | {fault}
-    return best
-
-
-def _story(seed: int, stage: Stage) -> str:
-    head = f"seed {seed}: {type(stage.failure).__name__}: {stage.failure}"
-    left_out = len(stage.history) - LINES
-    lines = [f"({left_out} earlier lines)", *stage.history[left_out:]] if left_out > 0 else stage.history
-    return "\n".join([head, *lines])
+def _left(engine: Engine) -> list[str]:
+    """What the runs that have not ended wait for, as lines of the history."""
+    lines = []
+    for run in engine.runs(limit=MOST):
+        if not run.state.final:
+            with suppress(Exception):  # the tables may contradict one another
+                lines += [f"{'':9} in the end {line}" for line in run.explain(limit=5).splitlines()]
+    return lines

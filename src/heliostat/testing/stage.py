@@ -14,38 +14,50 @@ from heliostat.run import EPOCH
 from heliostat.stores.memory import Tables
 from heliostat.task import TaskState
 from heliostat.testing.faults import FAULTS, Lost, Struck
-from heliostat.testing.invariants import at_rest, possible
+from heliostat.testing.faults import possible as can_strike
+from heliostat.testing.invariants import Account, at_rest, possible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-SEVERITIES = (0.0, 0.01, 0.03, 0.08)  #: how likely it is that a call is struck; each seed has one of them
+    from heliostat.clock import Clock
+
+Event = tuple[str, int]  # what a seed decided against the plain course of things, by the number of the call
+
+SEVERITIES = (0.0, 0.02, 0.05, 0.12)  #: how likely it is that a call is struck; each seed has one of them
 LEASE = 1.0  #: seconds of a lease; a pause takes up to three times as long
 CALM = 300  #: calls after which no fault strikes any more, so that every play comes to its end
+RARE, RARELY = ("repeat", "late"), 3  #: kinds that can strike few calls, and how much likelier each is there
 QUIET = 4.0  #: seconds without a change of state or a fault after which only a timer can bring one
 
 
 class Stage:
-    """One play under one seed. ``muted`` are faults that are left out, by the number of the call they strike."""
+    """One play under one seed, with faults of some kinds. ``muted`` are events that are left out.
 
-    def __init__(self, seed: int, muted: frozenset[int] = frozenset()) -> None:
-        self.muted = muted
+    An event is a fault, or a change of turns from an actor that could have gone on.
+    """
+
+    def __init__(self, seed: int, faults: Sequence[str] = tuple(FAULTS), muted: frozenset[Event] = frozenset()) -> None:
+        self.kinds, self.muted = faults, muted
         self.chance = random.Random(seed)  # noqa: S311 - a seed is the point
         self.severity = self.chance.choice(SEVERITIES)
         self.time = self.stirred_at = EPOCH
         self.steps, self.over = 0, False
-        self.tables, self.moves = Tables(), list[Any]()
+        self.away_until = 0.0
+        self.tables, self.account, self.moves = Tables(), Account(), list[Any]()
         self.history: list[str] = []
-        self.faults: list[int] = []
+        self.events: list[Event] = []
+        self.faults: list[str] = []
         self.failure: BaseException | None = None
         self.actors: list[Actor] = []
         self._entered = 0
         self._main = threading.Semaphore(0)
 
-    def enter(self, role: str, live: Callable[[Actor], object]) -> None:
+    def enter(self, role: str, live: Callable[[Actor], object]) -> Actor:
         """Another actor, which will live when it is its turn."""
         self._entered += 1
         self.actors.append(Actor(self, f"{role} {self._entered}", role, live))
+        return self.actors[-1]
 
     def play(self) -> None:
         """Let the actors play until all is done; what went wrong is in ``failure``."""
@@ -55,19 +67,20 @@ class Stage:
             actor.turn.release()
             actor.thread.join()
         self.see(lambda: at_rest(self.tables))
+        self.see(lambda: self.account.balance(self.tables))
 
     # whose turn it is
 
     def step(self, actor: Actor) -> None:
         """Let whoever is chosen go on; comes back when it is this actor's turn again."""
-        chosen = self._choose()
+        chosen = self._choose(actor)
         if chosen is not actor and not self.over:
             chosen.turn.release()
             actor.turn.acquire()
         if self.over:
             raise Lost
 
-    def _choose(self) -> Actor:
+    def _choose(self, current: Actor | None = None) -> Actor:
         self.steps += 1
         self.time += self.chance.random() * 0.002
         if self.time - self.stirred_at > QUIET:
@@ -76,7 +89,13 @@ class Stage:
         if not able:
             self.time = max(min(actor.due for actor in self.actors), self._timer())
             able = [actor for actor in self.actors if actor.due <= self.time]
-        return able[0] if len(able) == 1 else self.chance.choice(able)
+        chosen = able[0] if len(able) == 1 else self.chance.choice(able)
+        if current in able and chosen is not current and current is not None:
+            turn = ("turn", self.steps)
+            if turn in self.muted:
+                return current
+            self.events.append(turn)
+        return chosen
 
     def _timer(self) -> float:
         """When the next timer goes off, if nothing can happen before."""
@@ -84,7 +103,7 @@ class Stage:
             return 0.0
         tasks = [task for run in self.tables.tasks.values() for task in run.values()]
         dues = [task.due_at or 0.0 for task in tasks if task.state is TaskState.waiting and not task.held]
-        dues += [actor.due for actor in self.actors if actor.role == "caller"]
+        dues += [actor.due for actor in self.actors if actor.role != "worker"]
         self.stirred_at = max(self.stirred_at, min(dues, default=0.0))
         return min(dues, default=0.0)
 
@@ -101,24 +120,43 @@ class Stage:
 
     def rested(self) -> bool:
         """Whether all runs are over and nobody sleeps who might come back; then the play is over too."""
-        awake = all(actor.role != "caller" and not actor.asleep for actor in self.actors)
+        awake = all(actor.role == "worker" and not actor.asleep for actor in self.actors)
         self.over = self.over or (awake and all(run.state.final and run.open <= 0 for run in self.tables.runs.values()))
         return self.over
 
-    def retires(self) -> bool:
-        """Whether a worker goes home now, as it should: it finishes or hands back what it holds."""
-        return self.steps < CALM and self.chance.random() < self.severity / 3
-
     # what goes wrong
 
-    def fault(self) -> str | None:
-        """The fault that strikes the call that is about to be made."""
-        struck, which = self.chance.random() < self.severity, self.chance.choice(FAULTS)
-        if not struck or self.steps > CALM or self.steps in self.muted:
+    def fault(self, role: str, verb: str, args: Sequence[Any]) -> str | None:
+        """The kind of fault that strikes the call that is about to be made."""
+        struck, which = self.chance.random() < self.severity, self.chance.random()
+        kinds = [kind for kind in self.kinds if can_strike(kind, role, verb, args)] if struck else []
+        kinds += [kind for kind in kinds if kind in RARE] * RARELY
+        event = ("fault", self.steps)
+        if not kinds or self.steps > CALM or event in self.muted:
             return None
-        self.faults.append(self.steps)
+        self.events.append(event)
+        self.faults.append(kinds[int(which * len(kinds))])
         self.stirred_at = self.time
-        return which
+        return self.faults[-1]
+
+    def outage(self) -> None:
+        """The database goes away for everybody."""
+        seconds = LEASE * self.chance.uniform(0.1, 3.0)
+        self.away_until = self.stirred_at = self.time + seconds
+        self.history.append(f"{self.time - EPOCH:9.3f} the database is away for {seconds:.3f} s")
+
+    def turnover(self, actor: Actor) -> None:
+        """A worker is to go home, as it should: it finishes or hands back what it holds; or another one comes."""
+        if self.chance.random() < 0.5:
+            actor.leaving = True
+        else:
+            self.enter(actor.role, actor.live)
+
+    def deliver(self, actor: Actor, call: Callable[[Actor], object]) -> None:
+        """Have a call made later, whatever has become of who made it."""
+        late = self.enter("message", call)
+        late.name = f"({actor.name})"
+        late.due, late.asleep = self.time + LEASE * 10 ** self.chance.uniform(-1.0, 1.0), True
 
     def fail(self, error: BaseException) -> None:
         """Something is wrong: the play ends here. The first failure counts."""
@@ -132,6 +170,10 @@ class Stage:
             except Exception as error:  # noqa: BLE001 - whatever a check raises is what went wrong
                 self.fail(error)
 
+    def clock(self) -> Clock:
+        """The time at which the play ended, for whoever looks at it."""
+        return _Still(self.time)
+
     def committed(self, moves: list[Any]) -> None:
         """A transaction has committed: see that it could."""
         if moves:
@@ -140,12 +182,27 @@ class Stage:
         self.see(lambda: possible(self.tables, moves))
 
 
+class _Still:
+    """A clock that stands."""
+
+    def __init__(self, time: float) -> None:
+        self._time = time
+
+    def now(self) -> float:
+        """The time."""
+        return self._time
+
+    def wait(self, bell: threading.Event, seconds: float) -> bool:
+        """Nothing comes any more."""
+        return False
+
+
 class Actor:
     """A thread that goes on when it has its turn; to what it drives it is the clock (``clock.Clock``)."""
 
     def __init__(self, stage: Stage, name: str, role: str, live: Callable[[Actor], object]) -> None:
         self.stage, self.name, self.role, self.live = stage, name, role, live
-        self.due, self.asleep, self.done = stage.time, False, False
+        self.due, self.asleep, self.done, self.leaving = stage.time, False, False, False
         self.chance = random.Random(stage.chance.getrandbits(32))  # noqa: S311 - a seed is the point
         self.store = Struck(self)
         self.turn = threading.Semaphore(0)
@@ -157,7 +214,7 @@ class Actor:
         try:
             if not self.stage.over:
                 self.live(self)
-                self.done = self.role == "caller"
+                self.done = self.role != "worker"
         except Lost:
             pass
         except BaseException as error:  # noqa: BLE001 - nothing that an actor does may raise
@@ -168,7 +225,7 @@ class Actor:
         """The time."""
         return self.stage.time
 
-    def wait(self, bell: threading.Event, seconds: float) -> bool:
+    def wait(self, bell: threading.Event | None, seconds: float) -> bool:
         """Let others go on until then."""
         self.due = self.now() + seconds
         self.stage.step(self)
@@ -183,4 +240,4 @@ class Actor:
 
     def note(self, what: str) -> None:
         """Write a line of the history."""
-        self.stage.history.append(f"{self.now() - EPOCH:9.3f} {self.name:9} {what}")
+        self.stage.history.append(f"{self.now() - EPOCH:9.3f} {self.name:10} {what}")

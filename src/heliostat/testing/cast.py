@@ -1,0 +1,90 @@
+"""The workflows of a play, as they go on stage: what reaches outside has a stub, and workers may be lost for ever."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from heliostat.context import Context
+from heliostat.errors import BadInput, nearest
+from heliostat.graph import Kind
+from heliostat.perform import Performer
+from heliostat.signature import Signature
+from heliostat.workflow import NodeHandle, Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from heliostat.executor import Answered, Work
+    from heliostat.graph import Node
+
+MANY = 1_000_000  #: rescues: a stage takes workers away without end, and no function is to blame
+
+
+class Cast:
+    """Workflows by graph. ``stubs`` are functions in the place of nodes, by ``node`` or ``workflow.node``."""
+
+    def __init__(self, workflows: Sequence[Workflow], stubs: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        stubs = dict(stubs or {})
+        for workflow in workflows:
+            if not isinstance(workflow, Workflow):
+                raise BadInput(f"simulate: a Workflow is wanted, not {workflow!r}")
+        known = {name for flow in workflows for node in flow.graph for name in _names(flow, node)}
+        if unknown := [name for name in stubs if name not in known]:
+            raise BadInput(f"stubs: no workflow here has a node {unknown[0]!r}{nearest(unknown[0], known)}")
+        self._staged = {flow.graph.id: _staged(flow, stubs) for flow in workflows}
+
+    def __iter__(self) -> Iterator[Workflow]:
+        return iter(self._staged.values())
+
+    def staged(self, workflow: Workflow) -> Workflow:
+        """A workflow as it goes on stage; raises BadInput for one that nobody named."""
+        if not isinstance(workflow, Workflow):
+            raise BadInput(f"simulate: a Workflow is wanted, not {workflow!r}")
+        found = self._staged.get(workflow.graph.id)
+        if found is None:
+            raise BadInput(f"simulate: workflow {workflow.name} is started too; name it in others=[…]")
+        return found
+
+
+class StubPerformer(Performer):
+    """Calls a function for a job: its stub."""
+
+    def _job(self, work: Work, signature: Signature | None, context: Context) -> Answered:
+        return self._called(work, signature, context)
+
+
+def _names(workflow: Workflow, node: Node) -> tuple[str, str]:
+    return node.name, f"{workflow.name}.{node.name}"
+
+
+def _staged(workflow: Workflow, stubs: Mapping[str, Callable[..., Any]]) -> Workflow:
+    nodes, signatures = [], dict(workflow.signatures)
+    for node in workflow.graph:
+        stub = next((stubs[name] for name in reversed(_names(workflow, node)) if name in stubs), None)
+        if stub is not None:
+            signature = signatures[node.name] = _signature(workflow, node, stub)
+            node = replace(node, takes_message=signature.message is not None)
+        elif node.kind is Kind.job:
+            raise BadInput(
+                f"simulate: {node.name} is a job and reaches outside; give a function in its place, "
+                f"which answers what the job would: stubs={{{node.name!r}: function}}"
+            )
+        nodes.append(replace(node, rescues=MANY if node.rescues else 0))
+    staged = copy.copy(workflow)
+    staged.signatures = signatures
+    staged._graph = replace(workflow.graph, nodes=tuple(nodes))  # noqa: SLF001 - a copy of its own
+    return staged
+
+
+def _signature(workflow: Workflow, node: Node, stub: object) -> Signature:
+    function = stub.function if isinstance(stub, NodeHandle) else stub
+    if not callable(function):
+        raise BadInput(f"stubs: {node.name} wants a function in its place, not {stub!r}")
+    signature = Signature(function, f"stub of {node.name}", Context)
+    given = [name for name, *_ in workflow.graph.inputs(node.name)]
+    for name, parameter in signature.inputs.items():
+        if name not in given and not parameter.optional:
+            raise BadInput(f"stubs: {node.name} waits for nothing called {name!r}{nearest(name, given)}")
+    return signature
