@@ -240,6 +240,12 @@ def _first(thing: object) -> str:
     return sentence.replace("``", "`")
 
 
+def faults() -> str:
+    """A table of what can go wrong in a simulation."""
+    found: Mapping[str, str] = _named("testing", "FAULTS")
+    return _table(("word", "what happens"), [(f"`{word}`", said) for word, said in found.items()])
+
+
 # the command line
 
 
@@ -322,6 +328,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "error tree": error_tree,
     "error table": error_table,
     "limits": limits,
+    "faults": faults,
     "workflow": lambda: methods("workflow", "Workflow"),
     "context": lambda: methods("context", "Context"),
     "engine": lambda: methods("engine", "Engine"),

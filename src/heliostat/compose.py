@@ -140,6 +140,16 @@ def variables(where: str) -> dict[str, Workflow]:
     return {variable: flow for variable, flow in held.items() if first[id(flow)] == variable}
 
 
+def value(where: str) -> Any:
+    """What ``file.py:name`` or ``package.module:name`` holds; raises NotFound."""
+    place, _, name = where.partition(":")
+    held = vars(_module(place))
+    if name not in held:
+        known = [each for each in held if not each.startswith("_")]
+        raise NotFound(f"{place} has nothing called {name!r}{nearest(name, known)}")
+    return held[name]
+
+
 def _module(place: str) -> Any:
     path = Path(place)
     if path.suffix == ".py" or "/" in place:

@@ -44,6 +44,11 @@ def count(ctx: Context) -> int:
     return done_here.count(ctx.run.id)
 
 
+def forget() -> None:
+    """The world is new."""
+    done_here.clear()
+
+
 def once(run: RunHandle) -> None:
     """The careless function counts its calls, and a lost attempt is called again."""
     assert run.result() == 1
@@ -147,20 +152,29 @@ def test_a_check_that_answers_false_has_failed() -> None:
 def test_a_failing_seed_is_one_command() -> None:
     """The workflow and the check are found by file and name; the command is in the message."""
     with pytest.raises(testing.SimulationFailed) as failed:
-        testing.simulate(careless, check=once, faults="crash")
+        testing.simulate(careless, check=once, before=forget, faults="crash")
     here = Path(__file__).relative_to(Path.cwd()) if Path(__file__).is_relative_to(Path.cwd()) else Path(__file__)
-    command = f"heliostat workflow simulate {here}:careless --check {here}:once --faults crash --seed "
+    command = (
+        f"heliostat workflow simulate {here}:careless --check {here}:once --before {here}:forget --faults crash --seed "
+    )
     assert failed.value.replay == f"{command}{failed.value.seed}"
     assert str(failed.value).endswith(failed.value.replay)
     assert failed.value.what.endswith("== 1") or "run.result() == 1 (test_simulate.py:" in failed.value.what
 
 
 def test_the_history_of_a_failure_is_the_shortest() -> None:
-    """One lost attempt is enough for a function that counts its own calls, and nothing else is told."""
+    """One lost attempt is enough for a function that counts its own calls, and little else is told."""
     with pytest.raises(testing.SimulationFailed) as failed:
-        testing.simulate(careless, check=once, before=done_here.clear)
+        testing.simulate(careless, check=once, before=forget)
     assert sum("leases count/1" in line for line in failed.value.history) == 2
-    assert len(failed.value.history) <= 8
+    assert len(failed.value.history) <= 10
+
+
+def test_functions_that_keep_something_are_told_of() -> None:
+    """A history that cannot be had again is not shortened, and says why."""
+    forget()
+    with pytest.raises(testing.SimulationFailed, match="played again, the seed went otherwise"):
+        testing.simulate(careless, check=once)
 
 
 def test_a_call_that_no_command_can_repeat_is_told_in_python() -> None:

@@ -65,6 +65,12 @@ def show(*things: object) -> None:
         out.print(thing, soft_wrap=isinstance(thing, str))
 
 
+def lines(words: str) -> None:
+    """Print text of several lines for people, each of them whole, so that it can be copied."""
+    for line in words.splitlines():
+        typer.echo(plain(line))
+
+
 def table(*columns: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
     """A plain table: heads, a rule, rows; columns in ``whole`` are never broken into lines."""
     from rich import box

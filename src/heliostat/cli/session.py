@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heliostat.errors import BadInput, DefinitionError, HeliostatError, NotFound, nearest
 from heliostat.run import parse_id, split_task_id
@@ -187,15 +187,31 @@ def load(where: str) -> dict[str, Workflow]:
 
     What goes wrong while it is imported is said in one sentence.
     """
-    import sys
-
     from heliostat import compose
+
+    with _loading(where):
+        place = where.partition(":")[0]
+        return {f"{place}:{variable}": flow for variable, flow in compose.variables(where).items()}
+
+
+def value(where: str) -> Any:
+    """What a file or module holds under a name: ``file.py:name``."""
+    from heliostat import compose
+
+    if ":" not in where:
+        raise BadInput(f"{where!r} names nothing in a file; write file.py:name")
+    with _loading(where):
+        return compose.value(where)
+
+
+@contextmanager
+def _loading(where: str) -> Iterator[None]:
+    import sys
 
     if "" not in sys.path:
         sys.path.insert(0, "")  # what lies in the current directory can be imported, as with python -m
     try:
-        place = where.partition(":")[0]
-        return {f"{place}:{variable}": flow for variable, flow in compose.variables(where).items()}
+        yield
     except DefinitionError as error:
         raise DefinitionError(f"{error}{_line(error)}") from None
     except HeliostatError:

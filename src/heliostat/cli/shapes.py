@@ -141,6 +141,25 @@ class LogLine(TypedDict):
     fields: dict[str, Any]
 
 
+class SeedShape(TypedDict):
+    """A seed under which something went wrong."""
+
+    seed: int
+    error: str
+    history: list[str]  # the shortest that shows it
+    replay: str  # the command that shows it again
+
+
+class SimulationShape(TypedDict):
+    """``workflow simulate``."""
+
+    workflow: str
+    seeds: int  # that held
+    transactions: int | None  # of all that held; null where a seed failed
+    faults: dict[str, int]
+    failed: SeedShape | None
+
+
 class WorkerShape(TypedDict):
     """``worker list`` writes a list of these."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heliostat.cli import output, shapes
+from heliostat.cli import output, shapes, simulation
 from heliostat.cli import session as sessions
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import session
@@ -168,3 +168,6 @@ def check(
         output.show(output.text("✓ ", "green") + output.text(flow.graph.label, "bold") + output.text(nodes))
     if not flows:
         raise BadInput("there is nothing to check: name a file or module, or list apps in heliostat.toml")
+
+
+app.command()(simulation.simulate)

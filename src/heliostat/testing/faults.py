@@ -77,7 +77,7 @@ class Struck:
         stage.step(actor)
         if stage.time < stage.away_until:
             raise StoreUnavailable("the database is away")
-        fault = stage.fault(actor.role, verb, args)
+        fault = stage.fault(actor, verb, args)
         self._suffer(fault, "before", verb)
         if fault == "late":
             stage.deliver(actor, partial(self._carry_out, verb, args, kwargs))

@@ -14,17 +14,22 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from heliostat import codec
+from heliostat.testing.stage import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType
 
-    from heliostat.testing.stage import Event, Stage
+    from heliostat.testing.stage import Stage
     from heliostat.workflow import Workflow
 
-    Run = Callable[[int, frozenset[Event]], Stage]
+    Run = Callable[[int, Cut | None], Stage]
 
 PLAYS = 120  #: spent on a shorter history of a failure
+OTHERWISE = (
+    "(played again, the seed went otherwise: functions keep something beside the engine, or draw lots of their own; "
+    "make it anew in before=)"
+)
 LINES = 60  #: of it that are shown
 
 
@@ -53,36 +58,41 @@ class Asked:
     before: object
 
 
-def failed(seed: int, run: Run, asked: Asked) -> SimulationFailed:
+def failed(seed: int, stage: Stage, run: Run, asked: Asked) -> SimulationFailed:
     """The failure of a seed, told as shortly as can be."""
-    stage = shortest(seed, run)
+    again, note = run(seed, None), [OTHERWISE]
+    if again.history == stage.history:
+        stage, note = shortest(seed, again, run), []
     assert stage.failure is not None
-    return SimulationFailed(seed, _what(stage.failure), stage.history, command(asked, seed) or call(asked, seed))
+    replay = command(asked, seed) or call(asked, seed)
+    return SimulationFailed(seed, _what(stage.failure), [*stage.history, *note], replay)
 
 
-def shortest(seed: int, run: Run) -> Stage:
+def shortest(seed: int, best: Stage, run: Run) -> Stage:
     """The same seed with as many faults and changes of turns left out as the same failure can do without.
 
-    First many at once, then fewer, in the end one by one.
+    Of each, first all at once, then fewer, in the end one by one; and faults once more when turns are left out.
     """
-    best, muted, left = run(seed, frozenset()), frozenset[Any](), PLAYS
-    size, smaller = len(best.events), True
-    while size and left > 0:
-        events = list(best.events)
-        for first in range(0, len(events), size):
-            left -= 1
-            fewer = muted | set(events[first : first + size])
-            other = run(seed, fewer)
-            if _alike(other, best) and _length(other) < _length(best):
-                best, muted, smaller = other, fewer, True
-        size //= 2
-        if not size and smaller:  # what could not be left out before may be now
-            size, smaller = len(best.events), False
+    turns: frozenset[int] | None = None
+    left = PLAYS
+    for what in ("faults", "turns", "faults"):
+        whole: list[Any] = list(getattr(best, what))
+        size = len(whole)
+        while size and left > 0:
+            for first in range(0, len(whole), size):
+                left -= 1
+                fewer = [one for one in whole if one not in whole[first : first + size]]
+                kept = {call: kind for call, kind in best.faults.items() if what == "turns" or call in fewer}
+                other = run(seed, Cut(kept, frozenset(fewer) if what == "turns" else turns))
+                if _alike(other, best) and _length(other) < _length(best):
+                    best, turns = other, other.cut.turns
+            whole = [one for one in whole if one in getattr(best, what)]
+            size = min(size // 2, len(whole))
     return best
 
 
 def _length(stage: Stage) -> tuple[int, int, int]:
-    return len(stage.faults), len(stage.history), len(stage.events)
+    return len(stage.faults), len(stage.history), len(stage.turns)
 
 
 def _alike(one: Stage, other: Stage) -> bool:
@@ -100,7 +110,7 @@ def _what(failure: BaseException) -> str:
     if text := str(failure).partition("\n")[0]:
         return kind + text
     frame = traceback.extract_tb(failure.__traceback__)[-1]
-    return f"{kind or 'AssertionError: '}{frame.line} ({Path(frame.filename).name}:{frame.lineno})"
+    return f"{kind}{frame.line} ({Path(frame.filename).name}:{frame.lineno})"
 
 
 # how to see it again
@@ -112,8 +122,10 @@ def command(asked: Asked, seed: int) -> str | None:
     check = None if asked.check is None else where(asked.check, asked.check)
     stubs = {name: where(stub, getattr(stub, "function", stub)) for name, stub in asked.stubs.items()}
     others = [where(one, *(s.function for s in one.signatures.values())) for one in asked.others]
-    missing = flow is None or None in others or None in stubs.values() or (check is None and asked.check is not None)
-    if missing or asked.script is not None or asked.before is not None:
+    before = None if asked.before is None else where(asked.before, asked.before)
+    missing = None in (flow, *others, *stubs.values())
+    missing |= (check, before).count(None) > (asked.check, asked.before).count(None)
+    if missing or asked.script is not None:
         return None
     try:
         text = codec.encode(asked.message, "message")
@@ -124,8 +136,9 @@ def command(asked: Asked, seed: int) -> str | None:
     words += [word for name, stub in stubs.items() for word in ("--stub", f"{name}={stub}")]
     words += [word for other in others for word in ("--other", str(other))]
     words += ["--check", check] if check else []
+    words += ["--before", before] if before else []
     words += ["--workers", str(asked.workers)] if asked.workers != 3 else []
-    words += [] if asked.faults == "all" else ["--faults", ",".join(_listed(asked.faults)) or "none"]
+    words += [] if _listed(asked.faults) == ["all"] else ["--faults", ",".join(_listed(asked.faults)) or "none"]
     return shlex.join([*words, "--seed", str(seed)])
 
 
@@ -147,7 +160,7 @@ def call(asked: Asked, seed: int) -> str:
     words += [f"others=[{', '.join(map(told, asked.others))}]"] * bool(asked.others)
     words += [] if asked.check is None else [f"check={told(asked.check)}"]
     words += [] if asked.workers == 3 else [f"workers={asked.workers}"]
-    words += [] if asked.faults == "all" else [f"faults={_listed(asked.faults)!r}"]
+    words += [] if _listed(asked.faults) == ["all"] else [f"faults={_listed(asked.faults)!r}"]
     place = "" if frame is None else f"  # at {_near(Path(frame.f_code.co_filename))}:{frame.f_lineno}"
     return f"testing.simulate({', '.join(words)}, seeds=[{seed}]){place}"
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from heliostat.graph import Graph
     from heliostat.queue import WorkerInfo
     from heliostat.store import Store
-    from heliostat.testing.stage import Actor, Event
+    from heliostat.testing.stage import Actor, Cut
     from heliostat.workflow import Workflow
 
 Script = Callable[[Engine], object]
@@ -78,9 +78,9 @@ class Play:
     _digest: Callable[[tuple[object, ...]], str] = field(default_factory=lambda: cache(code.digest))
     _number: Iterator[int] = field(default_factory=itertools.count)
 
-    def run(self, seed: int, muted: frozenset[Event] = frozenset()) -> Stage:
-        """Play it once, with the events of ``muted`` left out."""
-        stage, files = Stage(seed, self.faults, muted), self.files / str(next(self._number))
+    def run(self, seed: int, cut: Cut | None = None) -> Stage:
+        """Play it once, or what a cut leaves of it."""
+        stage, files = Stage(seed, self.faults, cut), self.files / str(next(self._number))
         if self.before is not None:
             self.before()
         reader = MemoryStore()
@@ -207,9 +207,9 @@ def simulate(
                 raise stage.failure
             if stage.failure is not None:
                 asked = Asked(workflow, message, script, check, stubs or {}, others, workers, faults, before)
-                raise failed(seed, play.run, asked) from stage.failure
+                raise failed(seed, stage, play.run, asked) from stage.failure
             done, transactions = done + 1, transactions + stage.steps
-            struck.update(stage.faults)
+            struck.update(stage.faults.values())
             if on_seed is not None:
                 on_seed(seed)
     return Simulated(done, transactions, {kind: struck[kind] for kind in kinds})

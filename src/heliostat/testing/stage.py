@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heliostat.run import EPOCH
@@ -18,11 +19,10 @@ from heliostat.testing.faults import possible as can_strike
 from heliostat.testing.invariants import Account, at_rest, possible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from heliostat.clock import Clock
 
-Event = tuple[str, int]  # what a seed decided against the plain course of things, by the number of the call
 
 SEVERITIES = (0.0, 0.02, 0.05, 0.12)  #: how likely it is that a call is struck; each seed has one of them
 LEASE = 1.0  #: seconds of a lease; a pause takes up to three times as long
@@ -31,14 +31,22 @@ RARE, RARELY = ("repeat", "late"), 3  #: kinds that can strike few calls, and ho
 QUIET = 4.0  #: seconds without a change of state or a fault after which only a timer can bring one
 
 
-class Stage:
-    """One play under one seed, with faults of some kinds. ``muted`` are events that are left out.
+@dataclass(frozen=True)
+class Cut:
+    """What is left of a play that is told more shortly: its faults, and the calls at which turns change.
 
-    An event is a fault, or a change of turns from an actor that could have gone on.
+    A fault is known by who made the call and which of his calls it was. None: as the seed decides.
     """
 
-    def __init__(self, seed: int, faults: Sequence[str] = tuple(FAULTS), muted: frozenset[Event] = frozenset()) -> None:
-        self.kinds, self.muted = faults, muted
+    faults: Mapping[tuple[str, int], str] | None = None
+    turns: frozenset[int] | None = None
+
+
+class Stage:
+    """One play under one seed, with faults of some kinds; or what a cut leaves of it."""
+
+    def __init__(self, seed: int, kinds: Sequence[str] = tuple(FAULTS), cut: Cut | None = None) -> None:
+        self.kinds, self.cut = kinds, cut or Cut()
         self.chance = random.Random(seed)  # noqa: S311 - a seed is the point
         self.severity = self.chance.choice(SEVERITIES)
         self.time = self.stirred_at = EPOCH
@@ -46,8 +54,8 @@ class Stage:
         self.away_until = 0.0
         self.tables, self.account, self.moves = Tables(), Account(), list[Any]()
         self.history: list[str] = []
-        self.events: list[Event] = []
-        self.faults: list[str] = []
+        self.faults: dict[tuple[str, int], str] = {}
+        self.turns: list[int] = []
         self.failure: BaseException | None = None
         self.actors: list[Actor] = []
         self._entered = 0
@@ -91,10 +99,9 @@ class Stage:
             able = [actor for actor in self.actors if actor.due <= self.time]
         chosen = able[0] if len(able) == 1 else self.chance.choice(able)
         if current in able and chosen is not current and current is not None:
-            turn = ("turn", self.steps)
-            if turn in self.muted:
+            if self.cut.turns is not None and self.steps not in self.cut.turns:
                 return current
-            self.events.append(turn)
+            self.turns.append(self.steps)
         return chosen
 
     def _timer(self) -> float:
@@ -126,18 +133,20 @@ class Stage:
 
     # what goes wrong
 
-    def fault(self, role: str, verb: str, args: Sequence[Any]) -> str | None:
-        """The kind of fault that strikes the call that is about to be made."""
+    def fault(self, actor: Actor, verb: str, args: Sequence[Any]) -> str | None:
+        """The kind of fault that strikes the call that an actor is about to make."""
+        actor.calls += 1
+        call = (actor.name, actor.calls)
         struck, which = self.chance.random() < self.severity, self.chance.random()
-        kinds = [kind for kind in self.kinds if can_strike(kind, role, verb, args)] if struck else []
+        kinds = [kind for kind in self.kinds if can_strike(kind, actor.role, verb, args)]
         kinds += [kind for kind in kinds if kind in RARE] * RARELY
-        event = ("fault", self.steps)
-        if not kinds or self.steps > CALM or event in self.muted:
-            return None
-        self.events.append(event)
-        self.faults.append(kinds[int(which * len(kinds))])
-        self.stirred_at = self.time
-        return self.faults[-1]
+        kind = kinds[int(which * len(kinds))] if struck and kinds and self.steps <= CALM else None
+        if self.cut.faults is not None:
+            kept = self.cut.faults.get(call)
+            kind = kept if kept in kinds else None
+        if kind is not None:
+            self.faults[call], self.stirred_at = kind, self.time
+        return kind
 
     def outage(self) -> None:
         """The database goes away for everybody."""
@@ -203,6 +212,7 @@ class Actor:
     def __init__(self, stage: Stage, name: str, role: str, live: Callable[[Actor], object]) -> None:
         self.stage, self.name, self.role, self.live = stage, name, role, live
         self.due, self.asleep, self.done, self.leaving = stage.time, False, False, False
+        self.calls = 0
         self.chance = random.Random(stage.chance.getrandbits(32))  # noqa: S311 - a seed is the point
         self.store = Struck(self)
         self.turn = threading.Semaphore(0)

@@ -57,6 +57,8 @@ def place(tables: Tables, run: int) -> str:
 
 def _settled(tables: Tables, attempt: Attempt, outcome: Outcome, verdict: Verdict) -> str:
     what = _name(tables, attempt)
+    if verdict.word == "committed" and isinstance(outcome, Released):
+        return f"hands {what} back: {outcome.reason}"
     if verdict.word == "committed":
         return f"commits {what}: {_outcome(outcome)}"
     return f"comes in vain with {what}: {verdict.reason}"
@@ -72,8 +74,6 @@ def _outcome(outcome: Outcome) -> str:
             return "snoozed"
         case Skipped(reason):
             return _short(f"skipped, {reason}")
-        case Released(reason):
-            return f"handed back, {reason}"
         case _:
             return type(outcome).__name__.lower()
 
