@@ -20,9 +20,10 @@ demo:  ## install Heliostat with its examples into .venv and run the demonstrati
 	$(runtime)
 	@.venv/bin/heliostat demo
 
-test:  ## check style, types and the direction of imports, then run every test (starts a private PostgreSQL)
+test:  ## check style, types and the direction of imports, then run every test (starts a private PostgreSQL and RabbitMQ)
 	$(development)
 	@.venv-dev/bin/python -m tools.ensure_postgres
+	@.venv-dev/bin/python -m tools.ensure_rabbitmq
 	@.venv-dev/bin/python -m tools.check $(ARGS)
 
 bench:  ## measure: python -m benchmarks

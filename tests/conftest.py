@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from tests.postgres_server import drop_database, fresh_database, postgres_server
+from tests.rabbitmq_server import Rabbit, rabbitmq_server
 
 TESTS = Path(__file__).parent
 
@@ -39,6 +40,21 @@ def postgres_database(postgres_url: str) -> Iterator[str]:
     url = fresh_database(postgres_url)
     yield url
     drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[Rabbit]:
+    """Start one RabbitMQ for the session, when the first test asks for it."""
+    with rabbitmq_server() as server:
+        yield server
+
+
+@pytest.fixture
+def vhost(rabbit: Rabbit) -> Iterator[str]:
+    """Give the address of a fresh virtual host, which is dropped afterwards."""
+    address = rabbit.fresh_vhost()
+    yield address
+    rabbit.drop_vhost(address)
 
 
 @pytest.hookimpl(trylast=True)

@@ -26,6 +26,9 @@ from heliostat.workflow import Workflow
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from celery import Celery
+
+    from heliostat.broker import Broker
     from heliostat.store import Store
 
 SLOTS = 8  #: threads of a worker, where nothing else is said
@@ -39,21 +42,26 @@ def open(
     lease_seconds: float = 15.0,
     seed: int | None = None,
     actor: str = "python",
+    broker: str | None = None,
 ) -> Engine:
     """An engine on a database: as configured, or ``sqlite:///file.db``, ``postgresql://…``, ``memory://``.
 
     A ``Path`` is the file of an SQLite database.
 
     ``files`` is the directory for artifacts, logs and attempts, ``slots`` how many functions run at once in a
-    worker, ``actor`` whom the journal names. Raises BadInput for an address that is none, and OperatorError if the
+    worker, ``actor`` whom the journal names, ``broker`` the address of a RabbitMQ that is to wake Celery's workers
+    (else as configured). Raises BadInput for an address that is none, and OperatorError if the
     database cannot be used.
     """
     settings = config.read()
     if isinstance(database, Path):
         database = f"sqlite:///{database}"
     settings = replace(settings, database=database or settings.database, files=Path(files or settings.files))
+    bell = open_broker(settings.broker if broker is None else broker)
     store, clock = open_store(settings.database)
-    return engine_on(store, clock, settings.files, slots=slots, lease_seconds=lease_seconds, seed=seed, actor=actor)
+    store.woke = None if bell is None else bell.ring
+    options = {"slots": slots, "lease_seconds": lease_seconds, "seed": seed, "actor": actor}
+    return engine_on(store, clock, settings.files, broker=bell, **options)  # type: ignore[arg-type]
 
 
 def engine_on(
@@ -65,11 +73,13 @@ def engine_on(
     lease_seconds: float = 15.0,
     seed: int | None = None,
     actor: str = "python",
+    broker: Broker | None = None,
 ) -> Engine:
     """An engine on a store, with the families of one machine: threads, local jobs, a directory for files."""
     from heliostat.batches.local import LocalBatch
     from heliostat.executors.thread import ThreadExecutor
     from heliostat.loops.promote import Promote
+    from heliostat.loops.remind import Remind
     from heliostat.loops.rescue import Rescue
     from heliostat.loops.sweep import Sweep
     from heliostat.repositories.directory import DirectoryRepository
@@ -90,9 +100,31 @@ def engine_on(
         worker.watch = Watch(batch)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
         worker.loops = [Promote(store), rescue, Sweep(store)]
+        worker.loops += [] if broker is None else [Remind(store, broker, chance)]
         return worker
 
-    return Engine(store, registry, around, new_worker, actor=actor)
+    return Engine(store, registry, around, new_worker, actor=actor, broker=broker)
+
+
+def open_broker(address: str) -> Broker | None:
+    """What wakes workers on other machines; None where nothing does, and they look for themselves."""
+    if not address:
+        return None
+    scheme = address.partition("://")[0]
+    if scheme not in ("amqp", "amqps", "pyamqp"):
+        raise BadInput(f"broker {scheme!r}://… is none; write amqp://user:password@host/vhost, or amqps://…")
+    if importlib.util.find_spec("celery") is None:
+        raise BadInput("a broker needs the extra: pip install 'heliostat[celery]'")
+    from heliostat.brokers.celery import CeleryBroker
+
+    return CeleryBroker(address)
+
+
+def celery_app(address: str) -> Celery:
+    """The Celery application that tickets travel with."""
+    from heliostat.brokers.celery import application
+
+    return application(address)
 
 
 def open_store(database: str) -> tuple[Store, Clock]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    from heliostat.broker import Broker
     from heliostat.codec import Json
     from heliostat.registry import Registry
     from heliostat.store import Store
@@ -53,7 +54,9 @@ class Engine:
         new_worker: Callable[..., Worker],
         *,
         actor: str = "python",
+        broker: Broker | None = None,
     ) -> None:
+        self.broker = broker
         self.store, self.registry, self.around = store, registry, around
         self._new_worker, self._actor = new_worker, actor
         self._worker: Worker | None = None
@@ -70,6 +73,8 @@ class Engine:
     def close(self) -> None:
         """Stop working and give the database back."""
         self.stop()
+        if self.broker is not None:
+            self.broker.close()
         self.store.close()
 
     def stop(self, grace: float = GRACE_SECONDS, hurry: Callable[[], bool] | None = None) -> None:

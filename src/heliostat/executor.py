@@ -24,12 +24,14 @@ class Work:
 
     ``settled`` holds how each upstream node came out, ``lists`` those of each nodes; ``message`` is the JSON text of
     what the run was started with or the handler was sent. ``task`` is the key of the attempt's task. ``begun_at`` is
-    set when a thread takes it (clock time), ``stop`` when it should end; ``job`` is the directory of its job when that
+    set when a thread takes it (clock time), ``stop`` when it should end, ``overdue`` with why its time is
+    over; ``job`` is the directory of its job when that
     is to be collected.
     """
 
     begun_at: float | None = None
     stop: str | None = None
+    overdue: str | None = None
     job: Path | None = None
     lists: Mapping[str, list[Settled]] = {}
 

@@ -18,7 +18,7 @@ from heliostat.effects import End, Send, Start
 from heliostat.queue import Why, WorkerInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
@@ -196,11 +196,18 @@ class Discarded:
     used: bool
 
 
+Woke: TypeAlias = "Callable[[Mapping[str, int]], object]"
 Reference: TypeAlias = tuple[int, int]  # a run's key and a task's number
 
 
 class Store(Protocol):
-    """The only truth. See the module for what every method promises."""
+    """The only truth. See the module for what every method promises.
+
+    ``woke``, where it is set, is called after each commit that made tasks ready which it has not leased itself, with
+    about how many there are in which queue; it returns at once and never raises.
+    """
+
+    woke: Woke | None
 
     def accept(self, commands: Sequence[Command], now: float) -> list[Answer]:
         """Carry out commands from outside, all or none; raises Refused with the sentence of the first that cannot."""
@@ -298,6 +305,9 @@ class Store(Protocol):
 
     def queues(self) -> list[tuple[Queue, int, int]]:
         """Queues, with how many tasks are ready and running in each."""
+
+    def lively(self) -> list[str]:
+        """The names of queues in which something is ready; its cost does not grow with how much."""
 
     def workers(self) -> list[WorkerInfo]:
         """Workers that are not known to have ended, or that hold attempts nevertheless."""

@@ -89,6 +89,7 @@ class Worker:
         self.watch: Watch | None = None
         self.loops: list[Loop] = []
         self.queues = None if queues is None else frozenset(queues)
+        self.taking = self.queues  #: the queues that it takes from now; none while it is empty
         self.lease_seconds = lease_seconds
         self.settled, self.started_at = 0, clock.now()
         self.stopping = self.draining = False
@@ -133,7 +134,7 @@ class Worker:
         dues = [now if self._over else self._beat_at, self._duty_at, *self._time_outs()]
         if self.watch is not None and self.watch.jobs:
             dues.append(self.watch.due)
-        if not (self.stopping or self.draining) and self._free() > 0:
+        if not (self.stopping or self.draining) and self._open and self._free() > 0:
             dues.append(max(self._poll_at, closed_until))
         if self._suspects.due is not None:
             dues.append(self._suspects.due)
@@ -187,7 +188,7 @@ class Worker:
                 self._trouble, self._due = error, 0.0
             finally:
                 self._cycle.release()
-            if self._due >= self._wakes_at and not self._found_nothing:
+            if self._due >= self._wakes_at and not self._found_nothing and self.taking is self.queues:
                 return
         self.bell.set()  # whoever serves is to look: at the time to wake, at the condition, at what just ended
 
@@ -197,6 +198,22 @@ class Worker:
         if self._works or not self._found_nothing:
             return False  # asked at every turn, so what is at hand decides before the duties are looked through
         return all(loop.next_due is None for loop in self.loops if isinstance(loop, Timed))
+
+    @property
+    def spent(self) -> bool:
+        """Whether no function is here, and a look for more since it was last rung found nothing."""
+        return self._found_nothing and not self._rung and not self.functions
+
+    @property
+    def functions(self) -> int:
+        """How many functions it holds, begun or in line or ended and not yet settled."""
+        return len(self._functions()) if self._works else 0
+
+    def time_out(self, why: str) -> None:
+        """Have the functions that have begun ended as timed out, whatever their own time is."""
+        for work in self.executor.begun():
+            work.overdue = why
+        self.bell.set()
 
     def holds(self, run: int) -> bool:
         """Whether it holds attempts of a run."""
@@ -325,9 +342,11 @@ class Worker:
         overdue: list[tuple[Attempt, Outcome]] = []
         for work in self.executor.begun():
             if work.timeout is not None and work.begun_at is not None and now - work.begun_at >= work.timeout:
+                work.overdue = f"timed out after {work.timeout:g} s"
+            if work.overdue is not None:
                 work.stop = "timed out"
                 if self.executor.write_off(work):
-                    failed = Failed(f"timed out after {work.timeout:g} s", how=AttemptState.timed_out)
+                    failed = Failed(work.overdue, how=AttemptState.timed_out)
                     overdue.append((work.attempt, self._judge(work, failed, now)))
         return overdue
 
@@ -337,13 +356,19 @@ class Worker:
         held = self.executor.waiting() + len(self._suspects.waiting)
         return self.executor.slots - len(self.executor.begun()) - held
 
+    @property
+    def _open(self) -> bool:
+        return self.taking is None or bool(self.taking)
+
     def _ask(self) -> Ask | None:
+        if not self._open:
+            return None
         free = self._free()
         ahead = 0 if self._mean is None else min(BATCH, int(AHEAD_SECONDS / max(self._mean, 1e-6))) - max(0, -free)
         if free <= 0 and ahead < BATCH // 2:
             return None
         self._turn += 1
-        return Ask(self.id, self.registry.offers, max(0, free), self.queues, self._turn, max(0, ahead), self._unheard)
+        return Ask(self.id, self.registry.offers, max(0, free), self.taking, self._turn, max(0, ahead), self._unheard)
 
     def _settle(self, ask: Ask | None, now: float) -> None:
         outcomes = self._outcomes

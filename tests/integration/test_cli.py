@@ -581,10 +581,14 @@ def test_the_configuration_says_whence_it_is(shell: Shell, monkeypatch: pytest.M
         "files_from": "default",
         "apps": ["flows.py"],
         "apps_from": "heliostat.toml",
+        "broker": "",
+        "broker_from": "default",
     }
     monkeypatch.setenv("HELIOSTAT_DATABASE", "postgresql://me:secret@host/db")
+    monkeypatch.setenv("HELIOSTAT_BROKER", "amqp://me:secret@host/tickets")
     shown = shell.json("--files", "elsewhere", "config", "show")
     assert (shown["database"], shown["database_from"]) == ("postgresql://me:***@host/db", "HELIOSTAT_DATABASE")
+    assert (shown["broker"], shown["broker_from"]) == ("amqp://me:***@host/tickets", "HELIOSTAT_BROKER")
     assert (shown["files"], shown["files_from"]) == ("elsewhere", "the command line")
 
 

@@ -17,7 +17,7 @@ from heliostat.stores.memory import MemoryStore
 from heliostat.testing.conformance.hand import Hand, gives
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since"), ()),
+    **dict.fromkeys(("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since", "lively"), ()),
     **dict.fromkeys(("run", "graph", "tasks", "records", "artifacts", "attempts", "traffic", "states"), (1,)),
     **dict.fromkeys(("task", "items", "joined", "first", "child", "why"), (1, 1)),
     "worker": ("w",),

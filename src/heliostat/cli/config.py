@@ -31,6 +31,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     output.row(table, "database", found["database"], found["database_from"])
     output.row(table, "files", found["files"], found["files_from"])
     output.row(table, "apps", ", ".join(found["apps"]) or "none", found["apps_from"])
+    output.row(table, "broker", found["broker"] or "none", found["broker_from"])
     output.show(table)
 
 
@@ -59,6 +60,8 @@ def settled(given: Session) -> ConfigShape:
         "files_from": origin(files, "HELIOSTAT_FILES", "artifacts"),
         "apps": list(chosen.apps),
         "apps_from": origin(None, None, "apps"),
+        "broker": masked(chosen.broker),
+        "broker_from": origin(None, "HELIOSTAT_BROKER", "broker"),
     }
 
 

@@ -234,6 +234,8 @@ class ConfigShape(TypedDict):
     files_from: str
     apps: list[str]
     apps_from: str
+    broker: str
+    broker_from: str
 
 
 class DatabaseShape(TypedDict):

@@ -108,6 +108,11 @@ class Commit:
         self.artifacts: list[tuple[int, int, object, float]] = []
         self.firsts: dict[tuple[int, str], int] = {}
         self.keys: dict[tuple[int, str, str], tuple[int, str | None]] = {}
+        self.woken: dict[str, int] = {}
+
+    def wakes(self, queue: str, by: int = 1) -> None:
+        """So many tasks have become ready in a queue, as far as this commit can tell."""
+        self.woken[queue] = self.woken.get(queue, 0) + by
 
     # locking
 
@@ -222,6 +227,7 @@ class Commit:
             return number
         if change.key is not None and state is PENDING and not missing:
             self.turns[run.id, change.key] = None
+            self.wakes(node.queue)
         self._insert(run, change, number, state, cause, missing, unmet, join)
         return number
 
@@ -256,6 +262,8 @@ class Commit:
             run.note(state, number)
         else:
             run.open += 1
+            if state is READY:
+                self.wakes(node.queue)
         self.inserts.append(
             lean(
                 NewTask,
@@ -470,8 +478,10 @@ class Commit:
             self._expand(run, node, number, width or 0, born=born)
         elif not born:
             self._insert(run, Create(node), number, READY, self.causes.get((run.id, node.name)))
-        elif _decides(graph, node):
-            self.expansions.append(Expand(None, None, run.id, number))
+        else:  # the statement that counted it down has readied it, unless that was to be decided
+            self.wakes(node.queue)
+            if _decides(graph, node):
+                self.expansions.append(Expand(None, None, run.id, number))
 
     def _finish(
         self, run: OpenRun, node: Node, number: int, state: TaskState, width: int | None, reason: str, *, born: bool
@@ -492,6 +502,7 @@ class Commit:
             run.last += width - 1
             if born:
                 self.expansions.append(Expand(width, block, run.id, number))
+                self.wakes(node.queue)
             else:
                 self._insert(run, Create(node, item=0), number, READY, cause, width=width, block=block)
             if width > 1:  # those after the first differ by their number and item alone
@@ -501,6 +512,7 @@ class Commit:
                     values = (like.run, block + item - 1, like.lane, like.node, item, *like[5:])
                     self.inserts.append(lean(NewTask, values))
                 run.open += width - 2
+                self.wakes(node.queue, width - 2)
         self.apply(run, planner.expanded(run.graph, node, width), number)
 
     def _gate(self, run: OpenRun, node: Node, arrive: Arrive) -> None:
@@ -515,11 +527,13 @@ class Commit:
 
     def _complete_message(self, run: OpenRun, row: Arrived) -> None:
         """A handler's message has all it waits for: it is ready, takes its turn, or is skipped."""
+        node = run.graph[row.node]
         if row.unmet:
-            node = run.graph[row.node]
             self._finish(run, node, row.number, SKIPPED, None, UNMET, born=True)
             self._skip(run, node, row.number, row.join)
-        elif row.key is not None:
+            return
+        self.wakes(node.queue)
+        if row.key is not None:
             self.turns[run.id, row.key] = None
 
     # ends

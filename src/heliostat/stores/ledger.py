@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from heliostat.queue import WorkerInfo
+    from heliostat.store import Reference, Woke
     from heliostat.stores.commit import OpenRun
     from heliostat.stores.rows import Rows
     from heliostat.task import Attempt
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 PROMOTE_AT_ONCE = 1000
+_LOOSENS = (Pause, SetQueue, SetNode)  #: the verbs after which what was ready before may be taken
 SWEEP_AT_ONCE = 100
 MOVE_AT_ONCE = 1000  #: ready tasks among which a lease that met a stray looks for others
 FOREVER = 1 << 63  #: above every key
@@ -70,6 +72,8 @@ MOST = (1 << 31) - 1  #: the highest limit
 
 class Ledger(ABC):
     """The writing verbs of ``store.Store``; a subclass gives ``transaction`` and the reading ones."""
+
+    woke: Woke | None = None
 
     def __init__(self) -> None:
         self.known = Known()
@@ -82,6 +86,20 @@ class Ledger(ABC):
     def again(self, work: Callable[[], T]) -> T:
         """Do a transaction, again where the database says that it did not happen; one that may have is not repeated."""
         return work()
+
+    @abstractmethod
+    def lively(self) -> list[str]:
+        """The queues that have something ready; see ``store.Store``."""
+
+    def _tell(self, woken: dict[str, int], taken: Sequence[Attempt] = ()) -> None:
+        """A commit made tasks ready, and leased some itself: the others may be taken elsewhere."""
+        if self.woke is None or not woken:
+            return
+        for attempt in taken:
+            if attempt.queue in woken:
+                woken[attempt.queue] -= 1
+        if left := {queue: n for queue, n in woken.items() if n > 0}:
+            self.woke(left)
 
     def _locking(self, work: Callable[[frozenset[int]], T]) -> T:
         """Do a transaction on runs, again with those locked too that an end turned out to reach."""
@@ -131,11 +149,13 @@ class Ledger(ABC):
         ask: Ask | None,
         also: frozenset[int],
     ) -> Batch:
+        woken: dict[str, int] = {}
         with self.transaction() as rows:
             if ask is not None:
                 rows.lane_soon(ask.offers)
             if outcomes:
                 commit = Commit(rows, self.known, now, worker)
+                woken = commit.woken
                 commit.lock(_runs_of(outcomes) | also)
                 for attempt, _ in outcomes:
                     run = commit.runs.get(attempt.run)
@@ -143,6 +163,7 @@ class Ledger(ABC):
                         raise Stale
                 self._carry_out(commit, worker, outcomes)
             leased = self._lease(rows, ask, now)
+        self._tell(woken, leased)
         return Batch((COMMITTED,) * len(outcomes), leased)
 
     def _settle_alone(self, worker: str, pair: tuple[Attempt, Outcome], now: float) -> Verdict:
@@ -172,6 +193,7 @@ class Ledger(ABC):
                 commit.write()
                 return RUN_ENDED
             self._carry_out(commit, worker, [pair])
+        self._tell(commit.woken)
         return COMMITTED
 
     def _carry_out(
@@ -196,6 +218,9 @@ class Ledger(ABC):
             run.open -= final
             if attempt.key is not None and (final or type(outcome) is Snoozed):
                 commit.turns[run.id, attempt.key] = None
+                commit.wakes(attempt.queue)
+            elif state is TaskState.ready:
+                commit.wakes(attempt.queue)
             if run.takes or attempt.epilogue:
                 if changes:
                     commit.apply(run, changes, number)
@@ -288,6 +313,9 @@ class Ledger(ABC):
                 commit.lock(ids | set(parents) | also)
             answers = [self._command(commit, command) for command in commands]
             commit.write()
+        self._tell(commit.woken)
+        if any(isinstance(command.verb, _LOOSENS) for command in commands):
+            self._tell(self._anything())
         for command in commands:
             if isinstance(command.verb, Register):
                 self.known.graphs[command.verb.graph.id] = command.verb.graph
@@ -455,14 +483,18 @@ class Ledger(ABC):
             adopted = rows.task_adopt(jobs, adopter.worker, now) if adopter and jobs else []
             if adopted:
                 rows.attempt_insert(_passed_on(jobs, adopted, worker, now))
+        self._tell(commit.woken)
         return len(attempts), tuple(adopted)
 
     def promote(self, now: float) -> float | None:
         """Make ready what waited for a time that has come; see ``store.Store``."""
+        promoted = False
 
         def work() -> float | None:
+            nonlocal promoted
             with self.transaction() as rows:
                 due = rows.task_due(now, PROMOTE_AT_ONCE)
+                promoted = bool(due)
                 keyed = sorted({task.run for task in due if task.key is not None})
                 if keyed:
                     rows.run_lock(keyed)
@@ -471,7 +503,14 @@ class Ledger(ABC):
                     rows.task_turn({(task.run, task.key) for task in due if task.key is not None})
                 return rows.task_next_due()
 
-        return self.again(work)
+        due_at = self.again(work)
+        if promoted:
+            self._tell(self._anything())
+        return due_at
+
+    def _anything(self) -> dict[str, int]:
+        """What may have become ready where no commit has counted: asked only if somebody is to be told."""
+        return {} if self.woke is None else dict.fromkeys(self.lively(), 1)
 
     def sweep(self, now: float) -> int:
         """Cancel what ends of runs left open; see ``store.Store``."""

@@ -712,6 +712,10 @@ class MemoryStore(Ledger):
         return [(queue, ready[name], running[name]) for name, queue in sorted(self.tables.queues.items())]
 
     @_alone
+    def lively(self) -> list[str]:
+        return sorted({self._queue(lane) for lane, rows in self.tables.ready.items() if rows})
+
+    @_alone
     def worker(self, worker: str) -> WorkerInfo | None:
         return self.tables.workers.get(worker)
 

@@ -155,6 +155,9 @@ class Reading(ABC):
 
         return sorted(self.look(work, together=True), key=lambda row: row[0].name)
 
+    def lively(self) -> list[str]:
+        return [row[0] for row in self.fetch("queue_lively")]
+
     def running_since(self) -> float | None:
         return next((row[0] for row in self.fetch("running_since")), None)
 

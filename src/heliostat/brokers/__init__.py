@@ -1,0 +1,1 @@
+"""Implementations of ``broker.Broker``, one per file."""

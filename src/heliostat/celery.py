@@ -1,0 +1,253 @@
+"""Workers under Celery: ``celery -A heliostat.celery worker``, with Celery's own options.
+
+A Celery message is a ticket, "up to n tasks of this queue may be ready". Each process of Celery's pool has one worker
+of Heliostat, which takes tasks only while a ticket is here, or while the broker cannot be reached. So Celery's
+concurrency, time limits, events and remote control hold for what runs, and nothing depends on a message.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import signals
+from celery.exceptions import ImproperlyConfigured
+from celery.worker import consumer
+
+from heliostat import compose, config
+from heliostat.errors import HeliostatError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from heliostat.broker import Broker
+    from heliostat.worker import Worker
+    from heliostat.workflow import Workflow
+
+LOG = logging.getLogger("heliostat.celery")
+
+SPREAD_SECONDS = 0.05  #: a ticket for several tasks that is still busy then calls others for the rest
+TURN_SECONDS = 1.0  #: a ticket takes what is ready for so long, then finishes it and makes room for the next
+OPEN_SECONDS = 30.0  #: a ticket waits so long for a process that cannot reach the database
+AGAIN_SECONDS = 1.0  #: between two tries to open the database
+GRACE_SECONDS = 30.0  #: what runs without a ticket may go on for so long when its process is to end
+WRITTEN_OFF = 0x9B  #: the exit code with which a process of a pool asks to be replaced
+
+
+class _Ticket:
+    """Somebody in this process who has been asked to work on a queue."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue, self.open, self.more = queue, True, False
+        self.over = threading.Event()
+
+
+class Carrier:
+    """The worker of one process, in a thread of its own, and the tickets that have it work."""
+
+    def __init__(self, address: str, flows: list[Workflow], queues: frozenset[str], slots: int) -> None:
+        self._address, self._flows, self._queues, self._slots = address, flows, queues, slots
+        self._tickets: list[_Ticket] = []
+        self._opened, self._ending = threading.Event(), threading.Event()
+        self._polling = False
+        self._worker: Worker | None = None
+        self._broker: Broker | None = None
+        self._thread = threading.Thread(target=self._live, name="heliostat-worker", daemon=True)
+        self._thread.start()
+
+    # the worker's thread
+
+    def _live(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self._serve()
+            except StoreUnavailable as error:
+                LOG.warning("the database is not there: %s", error)
+            except HeliostatError:
+                LOG.exception("this process cannot work")
+            except Exception:
+                LOG.exception("the worker of this process ended, and begins again")
+            self._ending.wait(AGAIN_SECONDS)
+
+    def _serve(self) -> None:
+        with compose.open(slots=self._slots, broker=self._address, actor="celery") as engine:
+            for flow in self._flows:
+                engine.add(flow)
+            self._worker, self._broker = engine.worker(queues=self._queues), engine.broker
+            self._worker.taking = frozenset()
+            self._opened.set()
+            try:
+                self._worker.serve(self._over)
+                self._worker.stop(GRACE_SECONDS)
+            finally:
+                self._opened.clear()
+                for ticket in self._tickets:
+                    ticket.over.set()
+                self._tickets.clear()
+
+    def _over(self) -> bool:
+        """Between the worker's turns: let tickets go, see what it may take, and whether it is to end."""
+        assert self._worker is not None
+        for ticket in tuple(self._tickets):
+            if self._worker.spent or self._may_go(ticket, self._worker):
+                ticket.more = not self._worker.spent
+                self._tickets.remove(ticket)
+                ticket.over.set()
+        self._look(self._worker)
+        return self._ending.is_set()
+
+    def _may_go(self, ticket: _Ticket, worker: Worker) -> bool:
+        """Whether a ticket whose turn is over holds up nothing: as many stay as functions run."""
+        if ticket.open:
+            return False
+        others = any(other.open for other in self._tickets)
+        return len(self._tickets) > (len(worker.executor.begun()) if others else worker.functions)
+
+    def _look(self, worker: Worker) -> None:
+        """Take from the queues of the tickets; from all that Celery consumes while the broker is away."""
+        assert self._broker is not None
+        polling = not self._broker.reachable
+        if polling != self._polling:
+            self._polling = polling
+            LOG.warning(
+                "the broker cannot be reached; looking into the database for work"
+                if polling
+                else "the broker is back; working by tickets"
+            )
+        taking = frozenset(ticket.queue for ticket in self._tickets if ticket.open)
+        taking |= self._queues if polling else frozenset()
+        if taking != worker.taking:
+            grown = taking - (worker.taking or frozenset())
+            worker.taking = taking
+            if grown:
+                worker.ring()
+
+    # the threads that Celery calls
+
+    def carry(self, queue: str, n: int) -> str:
+        """Work on a queue for a turn, and see to it that others do while there is more."""
+        if not self._opened.wait(OPEN_SECONDS):
+            return "the database is not there"
+        worker, broker = self._worker, self._broker
+        assert worker is not None
+        assert broker is not None
+        began, before, ticket = time.monotonic(), worker.settled, _Ticket(queue)
+        try:
+            self._tickets.append(ticket)
+            worker.ring()
+            if not ticket.over.wait(SPREAD_SECONDS) and n > 1:
+                broker.ring({queue: n - 1})
+            ticket.over.wait(max(0.0, began + TURN_SECONDS - time.monotonic()))
+            ticket.open = False
+            worker.bell.set()
+            ticket.over.wait()
+        except SoftTimeLimitExceeded:
+            ticket.open = False
+            worker.time_out("timed out: Celery's soft time limit")
+            ticket.over.wait()
+            raise
+        finally:
+            if ticket.more:
+                broker.ring({queue: 1})
+        return f"{queue}: {worker.settled - before} done"
+
+    def close(self) -> None:
+        """Finish what has begun, hand back the rest, and give the database back."""
+        self._ending.set()
+        if self._worker is not None:
+            self._worker.bell.set()
+        self._thread.join(GRACE_SECONDS + AGAIN_SECONDS)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many functions outlived their time that the process wants to be replaced."""
+        return self._worker is not None and self._worker.exhausted
+
+
+class _Place:
+    """What one process of Celery's knows: the parent's options, which its children inherit, and their carrier."""
+
+    def __init__(self) -> None:
+        self.flows: list[Workflow] = []
+        self.queues: frozenset[str] = frozenset()
+        self.address = ""
+        self.slots = 1
+        self.prefork = False
+        self.carrier: Carrier | None = None
+
+    def begin(self) -> None:
+        """Have a worker in this process."""
+        self.carrier = Carrier(self.address, self.flows, self.queues, self.slots)
+
+    def end(self) -> None:
+        """Have none any more."""
+        carrier, self.carrier = self.carrier, None
+        if carrier is not None:
+            carrier.close()
+
+
+class Consumer(consumer.Consumer):  # type: ignore[misc]
+    """Celery's, without the 28 queues that it makes for messages with a delay: tickets have none."""
+
+    class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]
+        """Its steps."""
+
+        default_steps = tuple(s for s in consumer.Consumer.Blueprint.default_steps if "delayed_delivery" not in s)
+
+
+_settings = config.read()
+_place = _Place()
+app = compose.celery_app(_settings.broker)
+app.conf.worker_consumer = f"{__name__}:Consumer"
+
+
+@signals.celeryd_init.connect
+def _offer(**_: Any) -> None:
+    """Load the configured apps; their queues are what a worker consumes that was told none."""
+    _place.flows = [flow for place in _settings.apps for flow in compose.load(place)]
+    if not _place.flows:
+        raise ImproperlyConfigured("heliostat: there is nothing to offer; list apps in heliostat.toml")
+    names = {node.queue for flow in _place.flows for node in flow.graph}
+    for name in sorted(names | {app.conf.task_default_queue}):
+        app.amqp.queues.select_add(app.amqp.queues[name])
+
+
+@app.task(name="heliostat.ticket")
+def ticket(queue: str, n: int = 1) -> str:
+    """Up to n tasks of this queue may be ready."""
+    if _place.carrier is None:  # as in a program that calls the task itself
+        return "there is no worker here"
+    return _place.carrier.carry(queue, n)
+
+
+@signals.celeryd_after_setup.connect
+def _set_up(instance: Any, **_: Any) -> None:
+    pool = instance.pool_cls.__module__.rpartition(".")[2]
+    if pool not in ("prefork", "solo", "thread"):
+        raise ImproperlyConfigured(f"heliostat: the pool {pool} is not supported; use prefork, threads or solo")
+    _place.queues = frozenset(instance.app.amqp.queues.consume_from)
+    _place.address = instance.app.connection_for_write().as_uri(include_password=True)
+    _place.slots, _place.prefork = (instance.concurrency if pool == "thread" else 1), pool == "prefork"
+    if not _place.prefork:
+        _place.begin()
+
+
+@signals.worker_process_init.connect
+def _process_begins(**_: Any) -> None:
+    if _place.prefork:  # a solo pool says this too, of the only process
+        _place.begin()
+
+
+@signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
+def _process_ends(**_: Any) -> None:
+    _place.end()
+
+
+@signals.task_postrun.connect
+def _replace(**_: Any) -> None:
+    """A process whose threads do not end is replaced; a ticket that it has is lost, which changes nothing."""
+    if _place.prefork and _place.carrier is not None and _place.carrier.exhausted:
+        threading.Timer(TURN_SECONDS, os._exit, (WRITTEN_OFF,)).start()

@@ -1,0 +1,181 @@
+"""Celery carries the work: real workers of Celery, a real RabbitMQ, and what happens when either goes away."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import heliostat
+from heliostat.brokers.celery import TICKET, CeleryBroker, application
+from heliostat.engine import Engine
+from heliostat.run import RunState
+from tests.acceptance.crew import ended, mark, marks, wait_for_marks, wait_until
+from tests.celery_crew import CeleryCrew
+from tests.integration import carried
+from tests.rabbitmq_server import Rabbit
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def engine(postgres_database: str, vhost: str, tmp_path: Path) -> Iterator[Engine]:
+    """An engine that does not work, on a database of its own and with a virtual host of its own."""
+    with heliostat.open(postgres_database, files=tmp_path / "files", broker=vhost) as engine:
+        engine.store.upgrade()
+        yield engine
+
+
+@pytest.fixture
+def crew(postgres_database: str, vhost: str, tmp_path: Path) -> Iterator[CeleryCrew]:
+    """Celery's workers for it."""
+    with CeleryCrew(postgres_database, vhost, tmp_path / "files", ("tests.integration.carried",)) as crew:
+        yield crew
+
+
+def silent(engine: Engine) -> None:
+    """Have no ticket issued by what this process starts."""
+    engine.store.woke = None
+
+
+def tickets(vhost: str, queue: str) -> int:
+    """How many tickets wait in a queue."""
+    broker = CeleryBroker(vhost)
+    try:
+        return broker._waiting(broker._connect(), queue)
+    finally:
+        broker._let_go()
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_run_is_carried_to_its_end(engine: Engine, crew: CeleryCrew, pool: str) -> None:
+    """Each step is rung for as soon as it is ready: the whole run takes far less than a sweep."""
+    worker = crew.begin(engine, "--pool", pool, concurrency=1 if pool == "solo" else 2)
+    runs = [engine.start(carried.many, 100), engine.start(carried.again), engine.start(carried.two)]
+    ended(*runs)
+    assert runs[0].result("total") == sum(n * n for n in range(100))
+    assert runs[1].result("twice") == 2
+    assert "telescope" in worker.log.partition("[queues]")[2].partition("[tasks]")[0]  # told none, it consumes all
+    assert f"Task {TICKET}" in worker.log
+
+
+def test_queues_are_served_by_those_who_consume_them(engine: Engine, crew: CeleryCrew) -> None:
+    """With -Q, each of two workers takes from its own queue alone."""
+    here, there = crew.begin(engine, "-Q", "default"), crew.begin(engine, "-Q", "telescope")
+    run = engine.start(carried.two)
+    ended(run)
+    assert run.result("there") == [*here.children, *there.children]
+
+
+def test_a_killed_process_loses_nothing(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
+    """Killed are a process of the pool, which Celery replaces, and then a whole worker, which another replaces."""
+    worker = crew.begin(engine)
+    run = engine.start(carried.slow, str(tmp_path))
+    wait_for_marks(tmp_path, "held")
+    os.kill(worker.children[0], signal.SIGKILL)
+    wait_for_marks(tmp_path, "held", 2)
+    for pid in [worker.pid, *worker.children]:
+        os.kill(pid, signal.SIGKILL)
+    crew.begin(engine)
+    wait_for_marks(tmp_path, "held", 3)
+    mark(str(tmp_path), "go")
+    ended(run)
+    assert run.result("hold") == "went on"
+    assert [record.state for record in engine.store.attempts(run.key)] == ["rescued", "rescued"]
+
+
+def test_without_rabbitmq_everything_goes_on(engine: Engine, crew: CeleryCrew, rabbit: Rabbit) -> None:
+    """The processes look for work themselves while it is away, say so once, and go back to tickets."""
+    worker = crew.begin(engine, concurrency=2)
+    rabbit.stop()
+    try:
+        run = engine.start(carried.many, 20)
+        ended(run)
+        assert run.state is RunState.succeeded
+        assert worker.log.count("the broker cannot be reached") in (1, 2)  # each process may say so
+    finally:
+        rabbit.start()
+    wait_until(lambda: worker.log.count("working by tickets") == 2, "the processes to notice")
+    wait_until(lambda: worker.log.count("Connected to amqp") == 2, "Celery to be back", 60)
+    assert engine.broker is not None
+    wait_until(lambda: engine.broker.remind([]), "this process to notice")  # type: ignore[union-attr]
+    before = worker.log.count("done'")
+    ended(engine.start(carried.many, 20))
+    wait_until(lambda: worker.log.count("done'") > before, "a ticket")
+
+
+def test_tickets_that_were_lost_are_issued_anew(engine: Engine, crew: CeleryCrew, vhost: str) -> None:
+    """Nobody rings for a run, as if its tickets had been purged: the sweep finds that it is ready."""
+    crew.begin(engine)
+    silent(engine)
+    run = engine.start(carried.many, 5)
+    ended(run)
+    assert run.state is RunState.succeeded
+
+
+def test_a_repeated_ticket_changes_nothing(engine: Engine, crew: CeleryCrew, vhost: str) -> None:
+    """A hundred tickets for a queue that has nothing are taken and are gone."""
+    crew.begin(engine, concurrency=2)
+    run = engine.start(carried.many, 10)
+    app = application(vhost)
+    with app.connection_for_write() as connection:
+        producer = app.amqp.Producer(connection)
+        for _ in range(100):
+            app.send_task(TICKET, ("default", 1), queue="default", producer=producer)
+    ended(run)
+    wait_until(lambda: tickets(vhost, "default") == 0, "the tickets to be taken")
+    assert len(run.tasks()) == 12
+    assert engine.store.attempts(run.key) == []
+
+
+def test_no_flood_builds_up_while_nobody_consumes(engine: Engine, vhost: str) -> None:
+    """Commits are added up before tickets are issued, and reminding adds none to those that wait."""
+    engine.start_many(carried.many, range(1000))
+    assert engine.broker is not None
+    engine.broker.close()
+    before = tickets(vhost, "default")
+    assert 0 < before < 100
+    for _ in range(5):
+        reminder = CeleryBroker(vhost)
+        reminder.remind(["default"])
+        reminder.close()
+    assert tickets(vhost, "default") == before
+
+
+def test_a_soft_time_limit_times_the_attempt_out(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
+    """The function is asked to stop, and its attempt has failed as one that timed out."""
+    crew.begin(engine, "--soft-time-limit", "2")
+    run = engine.start(carried.endless, str(tmp_path))
+    ended(run)
+    assert run.state is RunState.failed
+    assert [record.state for record in engine.store.attempts(run.key)] == ["timed_out"]
+    assert "soft time limit" in run.info.reason
+
+
+def test_a_hard_time_limit_ends_the_process(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
+    """The task goes to the process that takes the killed one's place."""
+    crew.begin(engine, "--time-limit", "2")
+    run = engine.start(carried.deaf, str(tmp_path))
+    ended(run)
+    assert run.state is RunState.succeeded
+    assert len(set(marks(tmp_path, "begun"))) == 2
+    assert [record.state for record in engine.store.attempts(run.key)] == ["rescued"]
+
+
+def test_a_warm_shutdown_finishes_what_has_begun(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
+    """What runs ends well and is recorded; what has not begun then is left to others."""
+    worker = crew.begin(engine)
+    run = engine.start(carried.slow, str(tmp_path))
+    wait_for_marks(tmp_path, "held")
+    worker.ask(signal.SIGTERM)
+    wait_until(lambda: "Warm shutdown" in worker.log, "the shutdown to begin")
+    other = engine.start(carried.many, 3)
+    mark(str(tmp_path), "go")
+    wait_until(lambda: not worker.alive, "the worker to end")
+    assert run.result("hold") == "went on"
+    assert [w.state for w in engine.store.workers() if w.state == "active"] == []
+    crew.begin(engine)
+    ended(other)
