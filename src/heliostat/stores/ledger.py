@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from heliostat.queue import WorkerInfo
-    from heliostat.store import Reference, Woke
+    from heliostat.store import Woke
     from heliostat.stores.commit import OpenRun
     from heliostat.stores.rows import Rows
     from heliostat.task import Attempt
