@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from heliostat import testing as testing  # loaded when it is asked for; no name of ``import *``
     from heliostat.artifact import Artifact
     from heliostat.compose import open
     from heliostat.context import Context

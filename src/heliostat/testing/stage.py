@@ -138,6 +138,8 @@ class Stage:
         actor.calls += 1
         call = (actor.name, actor.calls)
         struck, which = self.chance.random() < self.severity, self.chance.random()
+        if not struck and self.cut.faults is None:
+            return None
         kinds = [kind for kind in self.kinds if can_strike(kind, actor.role, verb, args)]
         kinds += [kind for kind in kinds if kind in RARE] * RARELY
         kind = kinds[int(which * len(kinds))] if struck and kinds and self.steps <= CALM else None
