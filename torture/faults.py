@@ -74,11 +74,24 @@ def freeze(scene: Scene) -> int:
     if (pid := scene.victim()) is None:
         return 0
     scene.crew.signal(pid, signal.SIGSTOP)
+    if isinstance(scene.ground, SqliteGround) and not _writable(scene.ground):
+        scene.crew.signal(pid, signal.SIGCONT)  # inside a transaction: nobody can take the lock of a file from it
+        return 0
     scene.frozen.append(pid)
     if not scene.over.wait(scene.lease * 1.6):
         scene.frozen.remove(pid)
         scene.crew.signal(pid, signal.SIGCONT)
     return 1
+
+
+def _writable(ground: SqliteGround) -> bool:
+    with closing(sqlite3.connect(ground.file, timeout=2, isolation_level=None)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        other.execute("ROLLBACK")
+        return True
 
 
 def restart(scene: Scene) -> int:
@@ -98,26 +111,28 @@ def terminate(scene: Scene) -> int:
 
 
 def crowd(scene: Scene) -> int:
-    """Take every connection that the server gives, and end the engine's, so that it must ask for new ones."""
+    """Take every connection that the server gives, and again those that come free when the engine's are ended."""
     with contextlib.ExitStack() as held:
-        for _ in range(400):
-            try:
-                held.enter_context(psycopg.connect(scene.ground.url, application_name="torture", connect_timeout=5))
-            except psycopg.OperationalError:
-                break
-        for _ in range(3):
+
+        def take() -> list[psycopg.Connection]:
+            taken = []
             with contextlib.suppress(psycopg.OperationalError):
-                terminate_from_within(scene)
-        scene.over.wait(2.0)
+                while True:
+                    one = psycopg.connect(
+                        scene.ground.url, application_name="torture", connect_timeout=5, autocommit=True
+                    )
+                    taken.append(held.enter_context(one))
+            return taken
+
+        if not (taken := take()):
+            return 0
+        for _ in range(3):
+            taken[0].execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'heliostat'"
+            )
+            take()
+            scene.over.wait(0.7)
     return 1
-
-
-def terminate_from_within(scene: Scene) -> None:
-    """End sessions of the engine; where no connection is left, there is one for the owner of the server."""
-    with psycopg.connect(scene.ground.url, application_name="torture", connect_timeout=2) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'heliostat'"
-        )
 
 
 def idle(scene: Scene) -> int:
@@ -201,6 +216,7 @@ def strike_until_over(fault: Fault, scene: Scene) -> tuple[int, float]:
     """Strike as the fault does; answers how often, and when the last one was over."""
     count, last = 0, time.monotonic()
     while fault.strike is not None and not scene.over.wait(scene.chance.uniform(*fault.pause)):
-        count += fault.strike(scene)
+        with contextlib.suppress(psycopg.OperationalError):  # another fault has taken the server away just now
+            count += fault.strike(scene)
         last = time.monotonic()
     return count, last

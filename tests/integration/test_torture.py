@@ -59,9 +59,12 @@ def test_a_defect_is_caught(ground: str, mutant: str) -> None:
     assert {violation.rule for violation in outcome.violations} & set(MUTANTS[mutant].caught), found(outcome)
 
 
-def test_each_fault_says_what_it_is() -> None:
-    """The list of faults is what people choose from."""
-    assert all(fault.about and fault.grounds for fault in faults.FAULTS.values())
+def test_the_page_about_it_names_every_fault_rule_and_defect() -> None:
+    """What people choose from, and what they may be told."""
+    page = (Path(__file__).parents[2] / "docs" / "what-was-done-to-break-it.md").read_text("utf-8")
+    rules = {rule for mutant in MUTANTS.values() for rule in mutant.caught}
+    missing = [name for name in (*faults.FAULTS, "points", *rules, *MUTANTS) if f"`{name}`" not in page]
+    assert not missing
 
 
 def test_the_checker_misses_nothing_that_was_accepted(tmp_path: Path) -> None:
