@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from heliostat.engine import Engine
+from heliostat.store import Store
 from tests.acceptance.crew import wait_until
+from tests.acceptance.worker import Manner
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +30,13 @@ class Celery:
 
     directory: Path
     guardian: subprocess.Popen[bytes]
-    pid: int = 0
+
+    @property
+    def pid(self) -> int:
+        """The process id of the parent of the pool; 0 until it has one."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.directory / "pid").read_text())
+        return 0
 
     @property
     def log(self) -> str:
@@ -47,9 +54,7 @@ class Celery:
     @property
     def alive(self) -> bool:
         """Whether the parent of the pool is there."""
-        with contextlib.suppress(OSError):
-            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        return False
+        return there(self.pid)
 
     def ask(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send the parent a signal."""
@@ -62,57 +67,126 @@ class Celery:
             pass
 
 
+def there(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    with contextlib.suppress(OSError):
+        return pid > 0 and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 @dataclass
 class CeleryCrew:
-    """Workers of Celery on one database and one virtual host; ended with the block of its ``with``."""
+    """Celery's workers on one database and one virtual host, each a process with threads; as ``crew.Crew``."""
 
     database: str
-    broker: str
     files: Path
     modules: tuple[str, ...]
+    broker: str
+    store: Store
+    manner: Manner = field(default_factory=Manner)
     members: list[Celery] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for member in self.members:
-            member.stop()
+    def __exit__(self, *error: object) -> None:
+        self.stop(grace=10.0 if error[0] is None else 0.0)
 
-    def begin(self, engine: Engine, *options: str, concurrency: int = 1, awaits: Sequence[str] = ("ready.",)) -> Celery:
-        """Start a worker, and wait until it is ready and all its processes show life."""
-        there = {worker.id for worker in engine.store.workers()}
+    def begin(self, count: int = 1, **manner: Any) -> None:
+        """Start workers, and wait until they are ready to work."""
+        manners = replace(self.manner, **manner)
+        begun = [self._start(manners, "--pool", "threads", "--concurrency", str(manners.slots)) for _ in range(count)]
+        for member in begun:
+            self._ready(member, lambda member=member: {member.pid})  # type: ignore[misc]
+
+    def one(self, *options: str, concurrency: int = 1) -> Celery:
+        """Start a worker with options of Celery's, and wait until all its processes are ready to work."""
+        member = self._start(self.manner, *options, "--concurrency", str(concurrency))
+        single = "threads" in options or "solo" in options
+        self._ready(member, lambda: {member.pid} if single else member.children, 1 if single else concurrency)
+        return member
+
+    def _start(self, manner: Manner, *options: str) -> Celery:
         directory = Path(tempfile.mkdtemp(prefix="heliostat-celery-", dir="/tmp"))
         (directory / "heliostat.toml").write_text(f"apps = {json.dumps(self.modules)}\n")
-        command = [sys.executable, "-m", "celery", "-A", "heliostat.celery", "worker", "--loglevel", "INFO"]
-        command += ["--concurrency", str(concurrency), "--pidfile", str(directory / "pid")]
-        command += ["--hostname", f"{directory.name}@%h", "--without-mingle", "--without-gossip", *options]
+        command = [sys.executable, "-m", "celery", "-A", "tests.celery_manner", "worker", "--loglevel", "INFO"]
+        command += ["--pidfile", str(directory / "pid"), "--hostname", f"{directory.name}@%h"]
+        command += ["--without-mingle", "--without-gossip", *options]
         settings = {
             "HELIOSTAT_DATABASE": self.database,
             "HELIOSTAT_BROKER": self.broker,
             "HELIOSTAT_FILES": str(self.files),
+            "HELIOSTAT_TEST_MANNER": json.dumps(asdict(manner)),
             "PYTHONPATH": str(ROOT),
         }
-        script = f"cd {directory} && exec {shlex.join(command)}"
         guardian = subprocess.Popen(
-            [sys.executable, str(GUARDIAN), str(directory), "sh", "-c", script],
+            [
+                sys.executable,
+                str(GUARDIAN),
+                str(directory),
+                "sh",
+                "-c",
+                f"cd {directory} && exec {shlex.join(command)}",
+            ],
             env=os.environ | settings,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        member = Celery(directory, guardian)
-        self.members.append(member)
-        processes = concurrency if "threads" not in options and "solo" not in options else 1
+        self.members.append(Celery(directory, guardian))
+        return self.members[-1]
 
+    def _ready(self, member: Celery, pids: Any, count: int = 1) -> None:
         def ready() -> bool:
-            active = [worker for worker in engine.store.workers() if worker.id not in there]
-            return len(active) >= processes and all(word in member.log for word in awaits)
+            active = {worker.pid for worker in self.store.workers()}
+            return len(active & set(pids())) >= count and "ready." in member.log
 
         try:
             wait_until(ready, "Celery to be ready", START_SECONDS)
         except TimeoutError as error:
             error.add_note(member.log)
             raise
-        member.pid = int((directory / "pid").read_text())
-        return member
+
+    @property
+    def alive(self) -> Sequence[int]:
+        """The process ids of the workers that have not ended."""
+        return [member.pid for member in self.members if member.alive]
+
+    def kill(self, *pids: int) -> None:
+        """Kill workers (all of them, where none is named) with SIGKILL, and see them gone."""
+        killed = pids or tuple(self.alive)
+        for pid in killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(there, killed)), "the killed to be gone")
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Ask all workers to end, and kill those that do not in time."""
+        for member in self.members:
+            member.ask(signal.SIGTERM)
+            member.ask(signal.SIGCONT)
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: not any(member.alive for member in self.members), "the workers to end", grace)
+        for member in self.members:
+            for pid in [member.pid, *member.children] if member.alive else []:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            member.stop()
+        self.members.clear()
+
+
+@dataclass
+class Pool(CeleryCrew):
+    """One worker of Celery's: several members are the processes of its pool, a single one has threads."""
+
+    def begin(self, count: int = 1, **manner: Any) -> None:
+        """Start a worker with so many processes, and wait until they are ready to work."""
+        if count == 1:
+            super().begin(**manner)
+        else:
+            self.one(concurrency=count)
+
+    @property
+    def alive(self) -> Sequence[int]:
+        """The process ids of the pool."""
+        return [pid for member in self.members for pid in member.children or [member.pid] if there(pid)]

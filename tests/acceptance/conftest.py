@@ -11,15 +11,26 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.acceptance.crew import Hall, opened
+from tests.acceptance.worker import Manner
+from tests.celery_crew import CeleryCrew, Pool
 from tests.postgres_server import drop_database, fresh_database
+from tests.rabbitmq_server import Rabbit
 
 STORES = ("sqlite", "postgres")
+CELERY = pytest.param("celery", marks=pytest.mark.slow)  #: PostgreSQL, with workers of Celery's over RabbitMQ
 MODULES = ("tests.acceptance.messages", "tests.acceptance.fires", "examples.quicksort")
 
 Halls = Callable[[int], Hall]
 
 
-@pytest.fixture(params=STORES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tell the cases of urgent computing with Celery's workers too."""
+    if "store" in metafunc.fixturenames:
+        stores = [*STORES, CELERY] if "vestec" in metafunc.module.__name__ else [*STORES]
+        metafunc.parametrize("store", stores, indirect=True)
+
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> str:
     """Name a kind of database."""
     return str(request.param)
@@ -41,12 +52,30 @@ def on_postgres(files: Path, server: str) -> Iterator[Hall]:
     drop_database(database)
 
 
+@contextmanager
+def on_celery(files: Path, server: str, rabbit: Rabbit, crew: type[CeleryCrew] = CeleryCrew) -> Iterator[Hall]:
+    """A hall on a database and a virtual host of its own, whose crews are Celery's."""
+    database, vhost = fresh_database(server), rabbit.fresh_vhost()
+
+    def new_crew(hall: Hall, modules: tuple[str, ...], manner: Manner) -> CeleryCrew:
+        return crew(database, files, modules, vhost, hall.engine.store, manner)
+
+    with opened(database, files, vhost) as hall:
+        hall.new_crew = new_crew
+        yield hall
+    rabbit.drop_vhost(vhost)
+    drop_database(database)
+
+
 @pytest.fixture
 def hall(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Hall]:
     """A database of the test's own, without workers."""
     with ExitStack() as stack:
         if store == "sqlite":
             yield stack.enter_context(on_sqlite(tmp_path))
+        elif store == "celery":
+            wanted = (request.getfixturevalue("postgres_url"), request.getfixturevalue("rabbit"))
+            yield stack.enter_context(on_celery(tmp_path, *wanted))
         else:
             yield stack.enter_context(on_postgres(tmp_path, request.getfixturevalue("postgres_url")))
 
@@ -78,6 +107,13 @@ def sqlite_halls() -> Iterator[Halls]:
 def postgres_halls(postgres_url: str) -> Iterator[Halls]:
     """Halls on PostgreSQL."""
     with staffed(partial(on_postgres, server=postgres_url)) as halls:
+        yield halls
+
+
+@pytest.fixture(scope="session")
+def celery_halls(postgres_url: str, rabbit: Rabbit) -> Iterator[Halls]:
+    """Halls on PostgreSQL with Celery's pools."""
+    with staffed(partial(on_celery, server=postgres_url, rabbit=rabbit, crew=Pool)) as halls:
         yield halls
 
 

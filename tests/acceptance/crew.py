@@ -165,16 +165,20 @@ class Hall:
     engine: Engine
     crew: Crew | None = None
     workers: int = 0
+    new_crew: Callable[[Hall, tuple[str, ...], Manner], Any] | None = None  # where other than plain workers work
 
     def hire(self, *modules: str, **manner: Any) -> Crew:
         """A crew for this database, still without members."""
+        if self.new_crew is not None:
+            crew: Crew = self.new_crew(self, modules, Manner(**manner))
+            return crew
         return Crew(self.database, self.files, modules, Manner(**manner))
 
 
 @contextlib.contextmanager
-def opened(database: str, files: Path) -> Iterator[Hall]:
+def opened(database: str, files: Path, broker: str = "") -> Iterator[Hall]:
     """A hall without workers."""
-    with heliostat.open(database, files=files) as engine:
+    with heliostat.open(database, files=files, broker=broker) as engine:
         engine.store.upgrade()
         yield Hall(database, files, engine)
 

@@ -30,9 +30,10 @@ def engine(postgres_database: str, vhost: str, tmp_path: Path) -> Iterator[Engin
 
 
 @pytest.fixture
-def crew(postgres_database: str, vhost: str, tmp_path: Path) -> Iterator[CeleryCrew]:
+def crew(engine: Engine, postgres_database: str, vhost: str, tmp_path: Path) -> Iterator[CeleryCrew]:
     """Celery's workers for it."""
-    with CeleryCrew(postgres_database, vhost, tmp_path / "files", ("tests.integration.carried",)) as crew:
+    given = (postgres_database, tmp_path / "files", ("tests.integration.carried",), vhost, engine.store)
+    with CeleryCrew(*given) as crew:
         yield crew
 
 
@@ -53,7 +54,7 @@ def tickets(vhost: str, queue: str) -> int:
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_a_run_is_carried_to_its_end(engine: Engine, crew: CeleryCrew, pool: str) -> None:
     """Each step is rung for as soon as it is ready: the whole run takes far less than a sweep."""
-    worker = crew.begin(engine, "--pool", pool, concurrency=1 if pool == "solo" else 2)
+    worker = crew.one("--pool", pool, concurrency=1 if pool == "solo" else 2)
     runs = [engine.start(carried.many, 100), engine.start(carried.again), engine.start(carried.two)]
     ended(*runs)
     assert runs[0].result("total") == sum(n * n for n in range(100))
@@ -64,7 +65,7 @@ def test_a_run_is_carried_to_its_end(engine: Engine, crew: CeleryCrew, pool: str
 
 def test_queues_are_served_by_those_who_consume_them(engine: Engine, crew: CeleryCrew) -> None:
     """With -Q, each of two workers takes from its own queue alone."""
-    here, there = crew.begin(engine, "-Q", "default"), crew.begin(engine, "-Q", "telescope")
+    here, there = crew.one("-Q", "default"), crew.one("-Q", "telescope")
     run = engine.start(carried.two)
     ended(run)
     assert run.result("there") == [*here.children, *there.children]
@@ -72,14 +73,14 @@ def test_queues_are_served_by_those_who_consume_them(engine: Engine, crew: Celer
 
 def test_a_killed_process_loses_nothing(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
     """Killed are a process of the pool, which Celery replaces, and then a whole worker, which another replaces."""
-    worker = crew.begin(engine)
+    worker = crew.one()
     run = engine.start(carried.slow, str(tmp_path))
     wait_for_marks(tmp_path, "held")
     os.kill(worker.children[0], signal.SIGKILL)
     wait_for_marks(tmp_path, "held", 2)
     for pid in [worker.pid, *worker.children]:
         os.kill(pid, signal.SIGKILL)
-    crew.begin(engine)
+    crew.one()
     wait_for_marks(tmp_path, "held", 3)
     mark(str(tmp_path), "go")
     ended(run)
@@ -89,7 +90,7 @@ def test_a_killed_process_loses_nothing(engine: Engine, crew: CeleryCrew, tmp_pa
 
 def test_without_rabbitmq_everything_goes_on(engine: Engine, crew: CeleryCrew, rabbit: Rabbit) -> None:
     """The processes look for work themselves while it is away, say so once, and go back to tickets."""
-    worker = crew.begin(engine, concurrency=2)
+    worker = crew.one(concurrency=2)
     rabbit.stop()
     try:
         run = engine.start(carried.many, 20)
@@ -109,7 +110,7 @@ def test_without_rabbitmq_everything_goes_on(engine: Engine, crew: CeleryCrew, r
 
 def test_tickets_that_were_lost_are_issued_anew(engine: Engine, crew: CeleryCrew, vhost: str) -> None:
     """Nobody rings for a run, as if its tickets had been purged: the sweep finds that it is ready."""
-    crew.begin(engine)
+    crew.one()
     silent(engine)
     run = engine.start(carried.many, 5)
     ended(run)
@@ -118,7 +119,7 @@ def test_tickets_that_were_lost_are_issued_anew(engine: Engine, crew: CeleryCrew
 
 def test_a_repeated_ticket_changes_nothing(engine: Engine, crew: CeleryCrew, vhost: str) -> None:
     """A hundred tickets for a queue that has nothing are taken and are gone."""
-    crew.begin(engine, concurrency=2)
+    crew.one(concurrency=2)
     run = engine.start(carried.many, 10)
     app = application(vhost)
     with app.connection_for_write() as connection:
@@ -147,7 +148,7 @@ def test_no_flood_builds_up_while_nobody_consumes(engine: Engine, vhost: str) ->
 
 def test_a_soft_time_limit_times_the_attempt_out(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
     """The function is asked to stop, and its attempt has failed as one that timed out."""
-    crew.begin(engine, "--soft-time-limit", "2")
+    crew.one("--soft-time-limit", "2")
     run = engine.start(carried.endless, str(tmp_path))
     ended(run)
     assert run.state is RunState.failed
@@ -157,7 +158,7 @@ def test_a_soft_time_limit_times_the_attempt_out(engine: Engine, crew: CeleryCre
 
 def test_a_hard_time_limit_ends_the_process(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
     """The task goes to the process that takes the killed one's place."""
-    crew.begin(engine, "--time-limit", "2")
+    crew.one("--time-limit", "2")
     run = engine.start(carried.deaf, str(tmp_path))
     ended(run)
     assert run.state is RunState.succeeded
@@ -167,7 +168,7 @@ def test_a_hard_time_limit_ends_the_process(engine: Engine, crew: CeleryCrew, tm
 
 def test_a_warm_shutdown_finishes_what_has_begun(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
     """What runs ends well and is recorded; what has not begun then is left to others."""
-    worker = crew.begin(engine)
+    worker = crew.one()
     run = engine.start(carried.slow, str(tmp_path))
     wait_for_marks(tmp_path, "held")
     worker.ask(signal.SIGTERM)
@@ -177,5 +178,5 @@ def test_a_warm_shutdown_finishes_what_has_begun(engine: Engine, crew: CeleryCre
     wait_until(lambda: not worker.alive, "the worker to end")
     assert run.result("hold") == "went on"
     assert [w.state for w in engine.store.workers() if w.state == "active"] == []
-    crew.begin(engine)
+    crew.one()
     ended(other)
