@@ -273,25 +273,33 @@ class Ledger(ABC):
         taken: list[Attempt],
         now: float,
     ) -> int:
-        """Lease from each queue in its turn; answers how many strays were met and moved, so that more may be there."""
-        by_queue, names = lanes.by_queue, lanes.names
+        """Lease from each queue in its turn, and what some leave from those that have more.
+
+        Answers how many strays were met and moved, so that more may be there.
+        """
         running = rows.lane_running(*lanes.limited) if any(lanes.limited) else ({}, {})
         free_at = rows.queue_free(sorted(lanes.paces)) if lanes.paces else {}
-        moved = 0
-        for position in range(len(names)):
-            queue, found = by_queue[names[(position + ask.turn) % len(names)]]
-            share = -(-(ask.n + ask.ahead - len(taken)) // (len(names) - position))
-            free = max(0, ask.n - len(taken))
-            kept = lanes.paces.get(queue.name)
-            if kept is not None:
-                share = min(share, free, kept.allowed(free_at[queue.name], now))
-            wanted, room = _within_limits(queue, found, running, share, free)
-            if wanted and room > 0:
+        moved, most = 0, ask.n + ask.ahead
+        names = [lanes.names[(place + ask.turn) % len(lanes.names)] for place in range(len(lanes.names))]
+        while names and len(taken) < most:
+            more = []
+            for position, name in enumerate(names):
+                queue, found = lanes.by_queue[name]
+                share, free = -(-(most - len(taken)) // (len(names) - position)), max(0, ask.n - len(taken))
+                kept = lanes.paces.get(name)
+                if kept is not None:
+                    share = min(share, free, kept.allowed(free_at[name], now))
+                wanted, room = _within_limits(queue, found, running, share, free)
+                if not wanted or room <= 0:
+                    continue
                 attempts, aside = rows.task_lease(ask.worker, wanted, room, now, lanes.strays)
                 taken += attempts
                 moved += aside
                 if kept is not None and attempts:
-                    rows.queue_taken(queue.name, kept.after(free_at[queue.name], now, len(attempts)))
+                    rows.queue_taken(name, kept.after(free_at[name], now, len(attempts)))
+                if name in lanes.unlimited and len(attempts) + aside >= room:
+                    more.append(name)
+            names = more
         return moved
 
     # commands
@@ -546,7 +554,7 @@ class _Lanes:
     """What a lease needs to know of lanes and queues; worked out again when they are read again.
 
     ``limited`` names the queues and lanes of which it has to be known what runs in them or may begin: they are locked
-    in this order before any task is.
+    in this order before any task is. The ``unlimited`` give what others leave, since nothing has to be counted again.
     """
 
     def __init__(self, found: Sequence[tuple[Lane, Queue]] = (), queues: frozenset[str] | None = None) -> None:
@@ -559,6 +567,11 @@ class _Lanes:
         self.strays = _strays([lane for lane, _ in found])
         self.paces = {queue.name: pace(queue.rate) for queue, _ in self.by_queue.values() if queue.rate is not None}
         opened = [lane for _, lanes in self.by_queue.values() for lane in lanes]
+        self.unlimited = {
+            name
+            for name, (queue, opened) in self.by_queue.items()
+            if not queue.limit and not queue.rate and all(lane.limit is None for lane in opened)
+        }
         self.limited = (
             sorted(queue.name for queue, _ in self.by_queue.values() if queue.limit or queue.rate),
             sorted(lane.id for lane in opened if lane.limit is not None),

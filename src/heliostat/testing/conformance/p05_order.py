@@ -6,7 +6,7 @@ import pytest
 
 from heliostat.graph import Arity, Edge, Graph, Node
 from heliostat.outcome import Failed, Released, Skipped, Snoozed
-from heliostat.store import Command, Pause, SetNode, SetQueue
+from heliostat.store import Ask, Command, Pause, SetNode, SetQueue
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
 TALK = Graph(
@@ -172,6 +172,17 @@ def test_p05_queues_take_turns(hand: Hand) -> None:
         hand.send(run, "hear", number)
     hand.send(run, "slow", 9)
     assert messages(hand, 2) == ["0", "9"]
+
+
+def test_p05_a_queue_gives_what_the_others_leave(hand: Hand) -> None:
+    """Whichever has its turn first: who asks for five does not go with three while there is more."""
+    run = hand.start(TALK)
+    for number in range(12):
+        hand.send(run, "slow", number)
+    hand.send(run, "hear", 99)
+    ask = Ask("w", frozenset(hand.offers), 5)
+    for turn in (0, 1):
+        assert len(hand.store.lease(ask._replace(turn=turn), hand.now)) == 5
 
 
 def test_p05_a_queue_that_is_full_or_paused_gives_nothing(hand: Hand) -> None:
