@@ -57,9 +57,10 @@ class Celery:
         return there(self.pid)
 
     def ask(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send the parent a signal."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+        """Send the parent a signal, if it is there: one that has ended well has taken its id away."""
+        if (pid := self.pid) > 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """Have it stopped, and wait until it is."""
