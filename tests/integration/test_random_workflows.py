@@ -17,6 +17,7 @@ import pytest
 
 from heliostat import Skip, Workflow
 from heliostat.stores.memory import Tables
+from heliostat.testing.cast import Cast
 from heliostat.testing.simulation import Play
 from heliostat.workflow import Branch
 
@@ -192,11 +193,10 @@ def test_random_workflows_end_as_plain_python_says(first: int, tmp_path: Path) -
         plans = draw(random.Random(seed))
         workflow, expected = build(plans), wanted(evaluate(plans))
 
-        def check(tables: Tables, plans: list[Plan] = plans, expected: dict[str, Any] = expected) -> None:
-            assert found(tables, plans) == expected
-
         def begin(engine: Any, workflow: Workflow = workflow) -> None:
             engine.start(workflow, idempotency_key="drawn")
 
-        stage = Play((workflow,), begin, 3, tmp_path, check).run(seed)
-        assert stage.failure is None, f"seed {seed}: {stage.failure}\n{plans}\n" + "\n".join(stage.history[-60:])
+        stage = Play(Cast((workflow,)), begin, tmp_path).run(seed)
+        story = f"seed {seed}: {stage.failure}\n{plans}\n" + "\n".join(stage.history[-60:])
+        assert stage.failure is None, story
+        assert found(stage.tables, plans) == expected, story
