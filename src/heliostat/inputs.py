@@ -106,10 +106,12 @@ class _Found:
                 started.add(run)
             for _, _, number, arity, each in work.inputs:
                 reference = (run, number)
-                if (result := recent.get(reference)) is not None:
-                    near[reference] = Settled(SUCCEEDED, result)
-                elif not (each and reference in wholes):
+                if each and reference in wholes:
+                    pass  # the list that it goes over is here
+                elif (result := recent.get(reference)) is None:
                     wanted[reference] = None
+                elif reference not in near:
+                    near[reference] = Settled(SUCCEEDED, result)
                 if item and each and arity is EACH:  # the first item's task is the node's first
                     items.append((reference, item))
         self.messages = store.messages(started) if started else {}

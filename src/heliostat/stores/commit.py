@@ -88,8 +88,9 @@ class Unlocked(Exception):
 class Commit:
     """The changes of one transaction. ``lock`` first, then ``apply`` per event, then ``write``."""
 
-    def __init__(self, rows: Rows, known: Known, now: float, actor: str) -> None:
+    def __init__(self, rows: Rows, known: Known, now: float, actor: str, *, heard: bool = False) -> None:
         self.rows, self.known, self.now, self.actor = rows, known, now, actor
+        self.heard = heard  # whether somebody is told what it makes ready
         known.begin()
         self.runs: dict[int, OpenRun] = {}
         self.asked: set[int] = set()
@@ -262,7 +263,7 @@ class Commit:
             run.note(state, number)
         else:
             run.open += 1
-            if state is READY:
+            if self.heard and state is READY:
                 self.wakes(node.queue)
         self.inserts.append(
             lean(

@@ -44,7 +44,7 @@ from heliostat.store import (
     SetNode,
     SetQueue,
 )
-from heliostat.stores.commit import CANCEL_AT_ONCE, Commit, Unlocked
+from heliostat.stores.commit import CANCEL_AT_ONCE, READY, Commit, Unlocked
 from heliostat.stores.known import Known
 from heliostat.stores.rows import Fence, PastAttempt, Stale, Success, lean
 from heliostat.task import FINAL, AttemptState, TaskState
@@ -154,7 +154,7 @@ class Ledger(ABC):
             if ask is not None:
                 rows.lane_soon(ask.offers)
             if outcomes:
-                commit = Commit(rows, self.known, now, worker)
+                commit = Commit(rows, self.known, now, worker, heard=self.woke is not None)
                 woken = commit.woken
                 commit.lock(_runs_of(outcomes) | also)
                 for attempt, _ in outcomes:
@@ -178,7 +178,7 @@ class Ledger(ABC):
         """One outcome by itself, with its verdict."""
         attempt, _ = pair
         with self.transaction() as rows:
-            commit = Commit(rows, self.known, now, worker)
+            commit = Commit(rows, self.known, now, worker, heard=self.woke is not None)
             commit.lock(_runs_of([pair]) | also)
             run = commit.runs.get(attempt.run)
             fence = rows.task_fences([attempt.task]).get(attempt.task)
@@ -207,9 +207,10 @@ class Ledger(ABC):
             if type(outcome) is Succeeded
         ]
         planned = [planner.settled(runs[attempt.run].graph, attempt, outcome) for attempt, outcome in outcomes]
-        others = [
-            (*pair, state) for pair, (state, _) in zip(outcomes, planned, strict=True) if type(pair[1]) is not Succeeded
-        ]
+        others: list[tuple[Attempt, Outcome, TaskState]] = []
+        if len(successes) < len(outcomes):
+            told = zip(outcomes, planned, strict=True)
+            others = [(*pair, state) for pair, (state, _) in told if type(pair[1]) is not Succeeded]
         rows.task_settle(successes, [_fence(*other, worker, now, own=own) for other in others])
         for (attempt, outcome), (state, changes) in zip(outcomes, planned, strict=True):
             run, number = runs[attempt.run], attempt.number
@@ -219,7 +220,7 @@ class Ledger(ABC):
             if attempt.key is not None and (final or type(outcome) is Snoozed):
                 commit.turns[run.id, attempt.key] = None
                 commit.wakes(attempt.queue)
-            elif state is TaskState.ready:
+            elif state is READY:
                 commit.wakes(attempt.queue)
             if run.takes or attempt.epilogue:
                 if changes:
@@ -316,7 +317,7 @@ class Ledger(ABC):
                 raise NotFound(f"there is no run {public_id(unknown[0])}")
             parents = rows.run_parent(sorted(ids)) if any(isinstance(c.verb, End) for c in commands) else []
             actor = commands[0].actor if commands else ""
-            commit = Commit(rows, self.known, now, actor)
+            commit = Commit(rows, self.known, now, actor, heard=self.woke is not None)
             if ids:
                 commit.lock(ids | set(parents) | also)
             answers = [self._command(commit, command) for command in commands]
@@ -470,7 +471,7 @@ class Ledger(ABC):
             if not rows.worker_lose(worker, beat):
                 return 0, ()
             attempts = rows.task_of_worker(worker)
-            commit = Commit(rows, self.known, now, "rescue")
+            commit = Commit(rows, self.known, now, "rescue", heard=self.woke is not None)
             commit.lock(_runs_of([(a, Released()) for a in attempts]) | also)
             outcomes: list[tuple[Attempt, Outcome]] = []
             jobs: list[Attempt] = []
@@ -525,7 +526,7 @@ class Ledger(ABC):
 
         def work() -> int:
             with self.transaction() as rows:
-                commit = Commit(rows, self.known, now, "sweep")
+                commit = Commit(rows, self.known, now, "sweep", heard=self.woke is not None)
                 commit.lock(rows.run_leftover(SWEEP_AT_ONCE))
                 closed, swept = 0, []
                 for run in commit.runs.values():
