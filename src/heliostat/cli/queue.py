@@ -51,6 +51,10 @@ def set_(
         change["limit"] = limit
     if rate is not None or no_rate:
         change["rate"] = rate
+    if rate is not None:
+        from heliostat.queue import pace
+
+        pace(rate, f"queue {name}: rate")  # here, since to the store an empty one means that it stays
     if not change or (limit is not None and no_limit) or (rate is not None and no_rate):
         raise BadInput("say --limit N or --no-limit, --rate N/s or --no-rate")
     _set(context, name, **change)
