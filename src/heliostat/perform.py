@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import traceback
 from collections.abc import Coroutine, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -22,7 +24,6 @@ from heliostat.task import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from heliostat.artifact import Artifact
     from heliostat.context import Surroundings
@@ -188,6 +189,9 @@ async def _gathered(answers: Any) -> list[object]:
     return [item async for item in answers]
 
 
+_OURS = str(Path(__file__).parent) + os.sep  # not by its name: a user's folder may be called heliostat, too
+
+
 def _words(error: Exception) -> str:
     """An error as one line: its kind, what it says, and where in the author's code."""
     told = unfit(error, error.title) if isinstance(error, ValidationError) else said(error)
@@ -195,7 +199,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, HeliostatError):
         return words[:2000]
     kind = type(error).__name__
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/heliostat/" not in f.filename]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_OURS)]
     frames = [f for f in frames if "site-packages" not in f.filename] or frames  # the author's line, not a library's
     where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
     return f"{kind}: {words}"[:2000] + where if words else kind + where
