@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("heliostat.worker")
 
 BATCH = 400  #: outcomes and leases per commit, at most
-AHEAD_SECONDS = 0.01  #: how much work may wait in line beyond the free slots
+AHEAD_SECONDS = 0.01  #: how much work may wait in line beyond the free slots, where a commit does not take longer
+COMMIT_SECONDS = 0.1  #: what a commit is taken to last, at most, when its rhythm is followed
 STUCK_SECONDS = 1.0  #: works that wait behind long ones for so long are handed back
 LINE_SECONDS = 0.02  #: the pause between looks at a line that does not become empty, whether it needs more threads
 WRITTEN_OFF = 16  #: a worker with so many threads that do not end exits, to be started afresh
@@ -104,6 +105,7 @@ class Worker:
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._turn = IDLE_SECONDS[0], 0
         self._mean: float | None = None  # seconds a work takes, lately
+        self._commit_seconds = self._settle_at = 0.0  # what the last commit took, and when the next is worth it
         self._found_nothing = self._unheard = self._doubtful = self._rung = self._over = False
         self._cycle = threading.Lock()  # who holds it ticks
         self._serving, self._due, self._wakes_at = False, 0.0, 0.0
@@ -126,7 +128,7 @@ class Worker:
         self._outcomes += self._ended(now)
         closed_until = self._suspects.closed_until(now, self.executor.begun()) if self._suspects else 0.0
         ask = None if self.stopping or self.draining or now < closed_until else self._ask()
-        if self._outcomes or (ask is not None and now >= self._poll_at):
+        if (self._outcomes or (ask is not None and now >= self._poll_at)) and not self._too_soon(now):
             self._settle(ask, now)
         if self._suspects:
             self._see_suspects(now)
@@ -140,6 +142,8 @@ class Worker:
             dues.append(self._suspects.due)
         if self.executor.waiting():
             dues.append(now + LINE_SECONDS)
+            if self._outcomes:
+                dues.append(self._settle_at)
         return max(now, min(dues))
 
     def _do_duties(self, now: float) -> None:
@@ -307,7 +311,8 @@ class Worker:
         if collected:
             self._progress_at = now
             mean = max(0.0, now - (collected[0][0].begun_at or now)) / len(collected)
-            self._mean = mean if self._mean is None else (self._mean + mean) / 2
+            # one that the machine held up says little, so it rises slowly and falls at once
+            self._mean = mean if self._mean is None else min(mean, (self._mean + mean) / 2)
         for work, answer in collected:
             if self._works.get(work.task) is not work:
                 continue  # not ours any more
@@ -360,11 +365,16 @@ class Worker:
     def _open(self) -> bool:
         return self.taking is None or bool(self.taking)
 
+    def _too_soon(self, now: float) -> bool:
+        """Whether outcomes gather a little longer: while works wait in line, commits get half the time at most."""
+        return now < self._settle_at and self.executor.waiting() > 0
+
     def _ask(self) -> Ask | None:
         if not self._open:
             return None
         free = self._free()
-        ahead = 0 if self._mean is None else min(BATCH, int(AHEAD_SECONDS / max(self._mean, 1e-6))) - max(0, -free)
+        seconds = max(AHEAD_SECONDS, self._commit_seconds)
+        ahead = 0 if self._mean is None else min(BATCH, int(seconds / max(self._mean, 1e-6))) - max(0, -free)
         if free <= 0 and ahead < BATCH // 2:
             return None
         self._turn += 1
@@ -372,7 +382,11 @@ class Worker:
 
     def _settle(self, ask: Ask | None, now: float) -> None:
         outcomes = self._outcomes
+        begun_at = self.clock.now()
         batch = self.store.settle(self.id, outcomes, now, ask)
+        ended_at = self.clock.now()
+        self._commit_seconds = min(COMMIT_SECONDS, ended_at - begun_at)
+        self._settle_at = ended_at + self._commit_seconds
         self._outcomes = []
         self.settled += len(outcomes)
         for (attempt, outcome), verdict in zip(outcomes, batch.verdicts, strict=True):

@@ -197,6 +197,68 @@ def test_what_is_handed_back_is_not_taken_again_at_once(bench: Bench) -> None:
     assert states(run) == ["b running", "c ready", "d ready"]
 
 
+def slow_commits(bench: Bench, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
+    """Have each commit last so long; answers where the sizes of those that settle something are noted."""
+    sizes: list[int] = []
+    settle = bench.store.settle
+
+    def slowly(worker: str, outcomes: Sequence[Any], now: float, ask: Ask | None = None) -> Batch:
+        if outcomes:
+            bench.clock.time += seconds
+            sizes.append(len(outcomes))
+        return settle(worker, outcomes, now, ask)
+
+    monkeypatch.setattr(bench.store, "settle", slowly)
+    return sizes
+
+
+def test_outcomes_gather_for_as_long_as_a_commit_lasts_while_works_wait_in_line(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk each by itself would cost a commit; on one that takes no time nothing waits."""
+    worker, executor = bench.worker(slots=1)
+    bench.add("short", "a")
+    bench.turn(worker)
+    executor.end("a")
+    sizes = slow_commits(bench, monkeypatch, 0.05)
+    bench.add("many", *"bcdefgh")
+    bench.turn(worker)
+    assert sizes == [1]
+    for node in "bcd":
+        executor.end(node)
+        bench.turn(worker)
+    assert sizes == [1]
+    bench.turn(worker, 0.1)
+    assert sizes == [1, 3]
+
+
+def test_outcomes_do_not_gather_when_the_line_is_empty(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing more is to come of it: whoever waits for them waits for nothing."""
+    worker, executor = bench.worker(slots=1)
+    bench.add("short", "a")
+    bench.turn(worker)
+    sizes = slow_commits(bench, monkeypatch, 0.05)
+    executor.end("a")
+    bench.add("more", "b")
+    bench.turn(worker)
+    executor.end("b")
+    bench.turn(worker)
+    assert sizes == [1, 1]
+
+
+def test_one_work_that_the_machine_held_up_does_not_make_works_long(bench: Bench) -> None:
+    """What waits in line follows how long works took, but the next quick ones are believed at once."""
+    worker, executor = bench.worker(slots=1)
+    bench.add("quick", "a")
+    bench.turn(worker)
+    for seconds, name, nodes in ((0.0, "held-up", "a"), (3.0, "quick-again", "a"), (0.0, "many", "bcd")):
+        bench.clock.time += seconds
+        executor.end("a")
+        run = bench.add(name, *nodes)
+        bench.turn(worker)
+    assert states(run) == ["b running", "c running", "d running"]
+
+
 # times
 
 
