@@ -56,6 +56,11 @@ class Celery:
         """Whether the parent of the pool is there."""
         return there(self.pid)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the parent of the pool was there, and was killed: one that ends well takes its id away."""
+        return (pid := self.pid) > 0 and not there(pid)
+
     def ask(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send the parent a signal, if it is there: one that has ended well has taken its id away."""
         if (pid := self.pid) > 0:
@@ -139,6 +144,8 @@ class CeleryCrew:
 
     def _ready(self, member: Celery, pids: Any, count: int = 1) -> None:
         def ready() -> bool:
+            if member.ended:  # from when it is connected it may be given what it dies of, before anybody looks
+                return "Connected to amqp" in member.log
             active = {worker.pid for worker in self.store.workers()}
             return len(active & set(pids())) >= count and "ready." in member.log
 
@@ -151,7 +158,7 @@ class CeleryCrew:
     @property
     def alive(self) -> Sequence[int]:
         """The process ids of the workers that have not ended."""
-        return [member.pid for member in self.members if member.alive]
+        return [pid for member in self.members if there(pid := member.pid)]
 
     def kill(self, *pids: int) -> None:
         """Kill workers (all of them, where none is named) with SIGKILL, and see them gone."""
@@ -169,7 +176,7 @@ class CeleryCrew:
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: not any(member.alive for member in self.members), "the workers to end", grace)
         for member in self.members:
-            for pid in [member.pid, *member.children] if member.alive else []:
+            for pid in filter(there, [member.pid, *member.children]):  # its id is 0 once it has ended: that means us
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             member.stop()
