@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from threading import Event
 from typing import Any
 
@@ -16,14 +17,16 @@ tally = Workflow("tally", stays_open=True)
 
 
 @tally.handler(serial=True)
-def count(ctx: Context, message: dict[str, Any]) -> None:
-    """Count; the first attempt at the message with ``sticks`` says so and waits."""
+def count(ctx: Context, message: dict[str, Any]) -> float:
+    """Count, and answer when it began; the first attempt at the message with ``sticks`` says so and waits."""
+    began = time.monotonic()
     counted = ctx.get("count", 0)
     if message.get("sticks") and not marks(message["marks"], "stuck"):
         mark(message["marks"], "stuck")
         wait_for_marks(message["marks"], "go")
         mark(message["marks"], "came-back")
     ctx.put(counted + 1, key="count")
+    return began
 
 
 # a handler with every kind of effect

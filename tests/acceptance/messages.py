@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -156,8 +157,12 @@ PAUSE = Event()  # never set
 
 
 @counter.handler(serial=True)
-def count(ctx: Context, message: dict[str, str]) -> None:
-    """Read, wait, write. The first of a run waits until the other run counts too, so they must overlap in time."""
+def count(ctx: Context, message: dict[str, str]) -> tuple[float, float]:
+    """Read, wait, write; answer when it began and when it was over, by the clock that all processes here share.
+
+    The first of a run waits until the other run counts too, so they must overlap in time.
+    """
+    began = time.monotonic()
     inside = Path(message["marks"]) / f"inside-{message['me']}"
     inside.touch(exist_ok=False)
     counted = ctx.get("count", 0)
@@ -167,6 +172,7 @@ def count(ctx: Context, message: dict[str, str]) -> None:
     PAUSE.wait(0.001)
     ctx.put(counted + 1, key="count")
     inside.unlink()
+    return began, time.monotonic()
 
 
 # Fibonacci: a node that sends to itself

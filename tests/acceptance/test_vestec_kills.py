@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -57,12 +58,12 @@ def test_v10_a_worker_killed_inside_a_serial_handler_is_replaced_within_the_leas
             crew.begin(1)
         (victim,) = marks(tmp_path, "stuck")
         crew.kill(victim)
-        killed_at = time.time()
+        killed_at = time.monotonic()
         reached(run, 10)
     assert run.records(crashes.count, "count") == [10]
     stuck = run.tasks()[3]
     assert stuck.rescues == 1
-    assert (stuck.started_at or 0.0) - killed_at < LEASE_SECONDS
+    assert json.loads(stuck.result or "") - killed_at < LEASE_SECONDS
     assert [past.state for past in hall.engine.store.attempts(run.key)] == ["rescued"]
     assert marks(tmp_path, "came-back") == []
 
