@@ -132,7 +132,7 @@ def repeats_the_unknown() -> None:
     """A COMMIT whose answer was lost is taken for one that did not happen."""
     from heliostat.stores.postgres import PostgresStore
 
-    PostgresStore._committed = lambda self, mine, transaction: False  # type: ignore[method-assign]
+    PostgresStore._committed = lambda self, mine, lost: False  # type: ignore[method-assign]
 
 
 def two_heads() -> None:

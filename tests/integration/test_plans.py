@@ -44,8 +44,21 @@ WALKED = {
     "journal": {"journal_pkey"},  # a page is wanted
     "lane_adopt": {"tasks_ready"},  # an operator sets a node's limit
 }
-SMALL = {"graphs", "lanes", "queues", "workers", "l", "q", "json_each", "wanted", "oldest", "best", "schema_version"}
-NOT_PLANNED = ("schema_", "journal_l", "journal_open", "transaction_", "clock", "task_copy")
+SMALL = {
+    "graphs",
+    "lanes",
+    "queues",
+    "workers",
+    "commits",
+    "l",
+    "q",
+    "json_each",
+    "wanted",
+    "oldest",
+    "best",
+    "schema_version",
+}
+NOT_PLANNED = ("schema_", "journal_l", "journal_open", "clock", "task_copy")
 
 
 def names(*folders: str) -> list[str]:

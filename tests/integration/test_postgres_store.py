@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,6 +27,7 @@ from heliostat.stores.postgresrows import STATEMENTS, PostgresRows
 from heliostat.stores.rows import Due
 from heliostat.task import TaskState
 from tests.integration.stores import JOIN, RUN, TALK, begin, send, states, work
+from torture.grounds import PostgresGround, opened
 
 MIGRATIONS = [name for _, name, _ in STATEMENTS.migrations()]
 NEWEST = STATEMENTS.newest
@@ -208,6 +210,96 @@ class _Losing:
             self.real(rows)
 
         return commit
+
+
+def test_a_commit_that_a_crash_swallowed_is_not_taken_for_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that crashed gives numbers of transactions again of which nothing had reached its disk."""
+    with opened("postgresql") as ground:
+        assert isinstance(ground, PostgresGround)
+        ground.ask("SELECT 1")
+        with psycopg.connect(ground.url, autocommit=True) as server:
+            server.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+            server.execute("SELECT pg_reload_conf()")
+        store = PostgresStore(ground.url)
+        store.upgrade()
+        begin(store)
+        commit, given = PostgresRows.commit, list[str]()
+
+        def swallowed(rows: PostgresRows) -> None:
+            if given:
+                return commit(rows)
+            given.append(_number(rows._connection))
+            ground.restart(signal.SIGQUIT)
+            while int(given[-1]) < int(given[0]) or len(given) == 1:
+                with psycopg.connect(ground.url) as other:
+                    given.append(_number(other))
+            rows._connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+        monkeypatch.setattr(PostgresRows, "commit", swallowed)
+        send(store)
+        assert given[0] in given[1:], "the server has not given the number again"
+        assert states(store) == {TaskState.ready: 2}
+        store.close()
+
+
+def test_a_commit_that_is_under_way_is_waited_for(store: PostgresStore, postgres_database: str) -> None:
+    """Who asked for it has lost the connection, but the server has not: it may still commit, so nobody may say no."""
+    found: list[bool] = []
+    other = PostgresStore(postgres_database)
+    with store.transaction() as rows:
+        rows.later("queue_insert", name="late")
+        rows.later("commit_mark", process=rows.process, number=rows.number)
+        rows.fetch("clock")  # an answer, so that they have been carried out
+        asking = threading.Thread(target=lambda: found.append(other._committed(other._mine(), rows)))
+        asking.start()
+        blocked(postgres_database)
+        rows.writes = False  # its mark is there
+    asking.join()
+    assert found == [True]
+    other.close()
+
+
+def test_a_commit_that_was_given_up_cannot_come_late(store: PostgresStore, postgres_database: str) -> None:
+    """A server that was cut off may have the last statements of a transaction still unread."""
+    other = PostgresStore(postgres_database)
+
+    def late() -> None:
+        with store.transaction() as rows:
+            rows.later("queue_insert", name="late")
+            rows.fetch("clock")
+            assert not other._committed(other._mine(), rows)
+
+    with pytest.raises(BadInput, match="null value"):
+        late()
+    assert "late" not in [name for name, _, _ in store.queues()]
+    other.close()
+
+
+def test_marks_of_processes_that_are_long_silent_are_forgotten(store: PostgresStore, postgres_database: str) -> None:
+    """And a process that comes back after all begins anew."""
+    begin(store)
+    with psycopg.connect(postgres_database) as connection:
+        connection.execute("UPDATE commits SET at = at - interval '2 days'")
+        connection.execute("INSERT INTO commits VALUES ('young', 2)")
+    store.prune(0.0)
+    with psycopg.connect(postgres_database) as connection:
+        assert {row[0] for row in connection.execute("SELECT process FROM commits")} == {"young", store._mine().process}
+    send(store)
+    assert states(store) == {TaskState.ready: 2}
+
+
+def blocked(url: str) -> None:
+    """Wait until a session waits for a lock."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        while not connection.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchall():
+            pass
+
+
+def _number(connection: psycopg.Connection[Any]) -> str:
+    """The number of the transaction that a connection is in."""
+    found: str = connection.execute("SELECT pg_current_xact_id()::text").fetchall()[0][0]
+    return found
 
 
 def test_connections_lost_at_any_moment_lose_and_repeat_nothing(store: PostgresStore, postgres_database: str) -> None:

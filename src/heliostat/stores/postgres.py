@@ -1,13 +1,14 @@
 """The PostgreSQL store: any number of processes on any number of machines.
 
 Each process has one connection that writes and a few for reading; none is used across a fork. When a connection is
-lost, even while a commit is under way, the store reconnects, asks the server how that transaction came out, and
-repeats it only if it did not commit.
+lost, even while a commit is under way, the store reconnects, looks for the mark that every commit leaves, and repeats
+the transaction only if that is not there.
 """
 
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -77,6 +78,7 @@ class _Connections:
         self.writer: Connection | None = None
         self.readers: list[Connection] = []
         self.places = threading.BoundedSemaphore(READERS)
+        self.process, self.number = secrets.token_hex(8), 0  # the mark of what is committed here
         self.met = False  # the server has answered this process
         self.checked = False
 
@@ -101,7 +103,8 @@ class PostgresStore(Reading, Ledger):
         if not mine.lock.acquire(timeout=self.patience):
             raise StoreUnavailable(f"{self._place()} was kept busy by this process for {self.patience:g} seconds")
         try:
-            rows = PostgresRows(self._writer(mine))
+            mine.number += 2  # the one between says that it was given up
+            rows = PostgresRows(self._writer(mine), mine.process, mine.number)
             try:
                 rows.begin()
                 yield rows
@@ -122,7 +125,7 @@ class PostgresStore(Reading, Ledger):
             rows.commit()
         except BaseException as error:
             self._abandon(mine, rows)
-            if isinstance(named := self._named(error), _Repeat) and self._committed(mine, rows.transaction):
+            if isinstance(named := self._named(error), _Repeat) and self._committed(mine, rows):
                 return
             if named is error:
                 raise
@@ -138,23 +141,20 @@ class PostgresStore(Reading, Ledger):
             mine.writer.close()
             mine.writer = None
 
-    def _committed(self, mine: _Connections, transaction: str | None) -> bool:
-        """Whether a transaction whose COMMIT was not answered happened; waits until the server knows."""
-        if transaction is None:
+    def _committed(self, mine: _Connections, lost: PostgresRows) -> bool:
+        """Whether a transaction whose COMMIT was not answered happened; if not, it never will."""
+        if not lost.writes:
             return False
 
         def ask() -> bool:
             try:
-                status = PostgresRows(self._writer(mine)).fetch("transaction_status", transaction=transaction)[0][0]
+                rows = PostgresRows(self._writer(mine))
+                rows.run("commit_give_up", process=lost.process, number=lost.number)
+                return bool(rows.fetch("commit_last", process=lost.process)[0][0] == lost.number)
             except psycopg.Error as error:
                 if mine.writer is not None:
                     mine.writer.close()
-                if isinstance(error, errors.InvalidParameterValue):
-                    return False  # another server has taken over, and never saw it
                 raise self._named(error) from error
-            if status == "in progress":
-                raise _Repeat("the outcome of a commit is not known yet")
-            return bool(status == "committed")
 
         return self.again(ask)
 
@@ -343,6 +343,11 @@ class PostgresStore(Reading, Ledger):
         return (self._alone(_version), STATEMENTS.newest)
 
     def prune(self, before: float, limit: int = 1000) -> int:
+        def forget_commits() -> int:
+            with self.transaction() as rows:
+                return rows.run("prune_commits")
+
+        self.again(forget_commits)
         return prune(self.transaction, self.again, before, limit)
 
     def done_with(self, discarded: Sequence[int]) -> None:

@@ -28,34 +28,27 @@ TAG = 26740  #: marks this schema's advisory locks: 16 bits above 48
 MUCH = 50_000  #: characters that a connection surely takes while nobody reads at its other end
 COPIED = 50  #: from so many new tasks on, leaving the pipeline for COPY is worth it
 
-# Statements that lock or write rows and answer at once: with their answer comes the transaction's number.
 _WRITING = frozenset(
-    {
-        "lane_lock",
-        "queue_lock",
-        "run_lock",
-        "task_arrive",
-        "task_fences",
-        "task_gate",
-        "task_lease",
-        "task_lease_among",
-    }
-)
+    {"task_arrive", "task_gate", "task_lease", "task_lease_among"}
+)  #: what answers the rows it changed
 
 
 class PostgresRows(SqlRows):
-    """A transaction in PostgreSQL; implements ``rows.Rows``. ``begin`` it, then ``commit`` it or ``abandon`` it."""
+    """A transaction in PostgreSQL; implements ``rows.Rows``. ``begin`` it, then ``commit`` it or ``abandon`` it.
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    ``process`` and ``number`` are the mark under which it commits, by which its outcome can be asked for.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Row], process: str = "", number: int = 0) -> None:
         self._connection = connection
+        self.process, self.number = process, number
         self._pipelining: AbstractContextManager[psycopg.Pipeline] | None = None
         self._pipeline: psycopg.Pipeline | None = None
-        self._writes = False
+        self.writes = False
         self._journals = False
         self._expected: list[tuple[int, psycopg.Cursor[Row]]] = []
         self._foreseen: dict[tuple[str, str], psycopg.Cursor[Row]] = {}
         self._unsent = 0  # characters given to statements since the last answer, at most
-        self.transaction: str | None = None  # its number, by which its outcome can be asked for
 
     # the transaction
 
@@ -65,9 +58,9 @@ class PostgresRows(SqlRows):
         self._connection.execute("BEGIN")
 
     def prepare(self) -> None:
-        """All that can fail before COMMIT: whatever was sent has been carried out, and the number is known."""
-        if self._writes and self.transaction is None:
-            self.transaction = self.fetch("transaction_id")[0][0]
+        """All that can fail before COMMIT: what was expected has come about, and if it wrote, it leaves its mark."""
+        if self.writes:
+            self.later("commit_mark", process=self.process, number=self.number)
         if self._unsent > MUCH or any(cursor.rowcount < 0 for _, cursor in self._expected):
             self._wait()
         if self.stale:
@@ -79,7 +72,7 @@ class PostgresRows(SqlRows):
         return any(cursor.rowcount not in (n, -1) for n, cursor in self._expected)
 
     def commit(self) -> None:
-        """Commit; after a lost connection only ``transaction`` can tell whether it did."""
+        """Commit; after a lost connection only the mark can tell whether it did."""
         self._connection.execute("COMMIT")
         self._leave()
 
@@ -122,7 +115,7 @@ class PostgresRows(SqlRows):
         self._unsent = 0
 
     def run(self, name: str, /, **values: object) -> int:
-        self._writes = True
+        self.writes = True
         cursor = self._execute(name, values)
         self._wait()
         return cursor.rowcount
@@ -130,20 +123,18 @@ class PostgresRows(SqlRows):
     def fetch(self, name: str, /, **values: object) -> list[Row]:
         known = self._foreseen.pop((name, str(values.get("ids"))), None) if self._foreseen else None
         cursor = known or self._execute(name, values)
-        if name in _WRITING and self.transaction is None:
-            number = self._execute("transaction_id", {})
-            self.transaction = number.fetchall()[0][0]
         found = cursor.fetchall()
+        self.writes |= bool(found) and name in _WRITING
         if known is None:  # else it was answered before what was asked since was sent
             self._unsent = 0
         return found
 
     def expect(self, n: int, name: str, fields: Sequence[str], rows: Sequence[Row]) -> None:
-        self._writes = True
+        self.writes = True
         self._expected.append((n, self._execute(name, {"rows": _records(fields, rows)})))
 
     def later(self, name: str, /, **values: object) -> None:
-        self._writes = True
+        self.writes = True
         self._execute(name, values)
 
     def many(self, name: str, fields: Sequence[str], rows: Sequence[Row]) -> int:
@@ -162,7 +153,7 @@ class PostgresRows(SqlRows):
         if len(tasks) < COPIED:
             super().task_insert(tasks)
             return
-        self._writes = True
+        self.writes = True
         if self._unsent > MUCH:
             self._wait()
         self._leave()

@@ -1,2 +1,0 @@
--- How a transaction came out.
-SELECT pg_xact_status(:transaction::xid8)
