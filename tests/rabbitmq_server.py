@@ -13,6 +13,7 @@ import contextlib
 import os
 import secrets
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -68,18 +69,24 @@ class Rabbit:
                 pass
             self.guardian = None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the server a signal; one that was killed is still to be stopped before it starts again."""
+        leader = os.getpgid(int((self.directory / "rabbit.pid").read_text()))
+        os.killpg(leader, number)
+
     def fresh_vhost(self) -> str:
         """The address of a new virtual host."""
         name = f"heliostat_{secrets.token_hex(6)}"
-        self._control("add_vhost", name)
-        self._control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+        self.control("add_vhost", name)
+        self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{name}"
 
     def drop_vhost(self, address: str) -> None:
         """Remove a virtual host with all that is in it."""
-        self._control("delete_vhost", address.rpartition("/")[2])
+        self.control("delete_vhost", address.rpartition("/")[2])
 
-    def _control(self, *words: str) -> None:
+    def control(self, *words: str) -> None:
+        """Have ``rabbitmqctl`` do something."""
         command = ["env", *self._environment(), str(PROGRAMS / "rabbitmqctl"), "-q", *words]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         if ran.returncode:

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -189,12 +190,21 @@ class _Place:
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]
-    """Celery's, without the 28 queues that it makes for messages with a delay: tickets have none."""
+    """Celery's, without the 28 queues that it makes for messages with a delay: tickets have none.
+
+    It looks for a lost broker every two seconds. Celery's own pauses grow to half a minute, and for so long the
+    processes of the pool, who see that the broker is back, would wait for tickets that nobody takes.
+    """
 
     class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]
         """Its steps."""
 
         default_steps = tuple(s for s in consumer.Consumer.Blueprint.default_steps if "delayed_delivery" not in s)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, or try again until it can be done."""
+        conn.ensure_connection = partial(conn.ensure_connection, interval_step=0)
+        return super().ensure_connected(conn)
 
 
 _settings = config.read()

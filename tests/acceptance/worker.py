@@ -24,13 +24,15 @@ class Manner:
     """How a worker works; times are in seconds.
 
     ``crash`` has it kill itself right before or right after the transaction that records an attempt at a task of
-    that node, unless an attempt at the task was lost before.
+    that node, unless an attempt at the task was lost before. ``polls``: whether a worker of Celery's looks for work
+    itself while the broker is away; one that does not has done whatever it did by ticket.
     """
 
     lease: float = 15.0
     slots: int = 8
     grace: float = 5.0
     crash: tuple[Literal["before", "after"], str] | None = None
+    polls: bool = True
 
 
 class CrashingStore:

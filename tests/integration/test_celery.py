@@ -97,6 +97,7 @@ def test_without_rabbitmq_everything_goes_on(engine: Engine, crew: CeleryCrew, r
         ended(run)
         assert run.state is RunState.succeeded
         assert worker.log.count("the broker cannot be reached") in (1, 2)  # each process may say so
+        wait_until(lambda: worker.log.count("Trying again in 2.00 seconds") == 3, "Celery to try at a steady pace")
     finally:
         rabbit.start()
     wait_until(lambda: worker.log.count("working by tickets") == 2, "the processes to notice")

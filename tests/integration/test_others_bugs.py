@@ -11,9 +11,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from amqp.exceptions import PreconditionFailed  # type: ignore[import-untyped]
 
 import heliostat
 from heliostat import Context, Workflow
+from heliostat.brokers.celery import TICKET, application
 from heliostat.errors import StoreUnavailable
 from heliostat.graph import Arity, Graph, Node
 from heliostat.loops.rescue import Rescue
@@ -23,6 +25,12 @@ from heliostat.stores.postgres import PostgresStore
 from heliostat.stores.sqlite import SqliteStore
 from heliostat.task import TaskState
 from heliostat.testing.conformance import Hand
+from tests.acceptance.crew import ended, mark, marks, wait_for_marks, wait_until
+from tests.acceptance.worker import Manner
+from tests.celery_crew import CeleryCrew
+from tests.integration import carried
+from tests.rabbitmq_server import Rabbit
+from torture.wire import wire
 
 READY, RUNNING, CANCELLED = TaskState.ready, TaskState.running, TaskState.cancelled
 
@@ -248,3 +256,95 @@ def test_two_runners_on_one_database_share_the_work(url: str, tmp_path: Path) ->
     assert len(CALLS) == 160
     for runner in runners:
         runner.close()
+
+
+@contextmanager
+def by_ticket(database: str, files: Path, broker: str) -> Iterator[tuple[heliostat.engine.Engine, CeleryCrew]]:
+    """An engine that does not work, and workers of Celery's that do so by ticket alone."""
+    with heliostat.open(database, files=files, broker=broker) as engine:
+        engine.store.upgrade()
+        given = (database, files, ("tests.integration.carried",), broker, engine.store, Manner(polls=False))
+        with CeleryCrew(*given) as crew:
+            yield engine, crew
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["reset", "closed", "cancelled"])
+def test_a_worker_that_reconnects_to_the_broker_goes_on_by_ticket(
+    postgres_database: str, rabbit: Rabbit, vhost: str, how: str, tmp_path: Path
+) -> None:
+    """Its connection is reset, closed by the broker, or its queue is removed under it; then it consumes as before."""
+    with wire(rabbit.port) as line:
+        address = vhost.replace(f":{rabbit.port}/", f":{line.port}/")
+        with by_ticket(postgres_database, tmp_path / "files", address) as (engine, crew):
+            worker = crew.one()
+            ended(engine.start(carried.many, 3))
+            match how:
+                case "reset":
+                    line.reset()
+                case "closed":
+                    rabbit.control("close_all_connections", "-p", vhost.rpartition("/")[2], "the test has it so")
+                case "cancelled":
+                    with application(vhost).connection_for_write() as connection:
+                        connection.channel().queue_delete("default")
+            wait_until(lambda: worker.log.count("Connected to amqp") == 2, "Celery to be back")
+            run = engine.start(carried.many, 20)
+            ended(run)
+            assert run.result("total") == sum(n * n for n in range(20))
+            assert engine.store.attempts(run.key) == []
+
+
+@pytest.fixture
+def impatient(rabbit: Rabbit) -> Iterator[None]:
+    """Have RabbitMQ close channels on which a delivery is unacknowledged for half a second."""
+    rabbit.control("eval", "[application:set_env(rabbit, K, V) || {K, V} <- [" + IMPATIENT + "]].")
+    yield
+    rabbit.control("eval", "[application:set_env(rabbit, K, V) || {K, V} <- [" + PATIENT + "]].")
+
+
+IMPATIENT = "{consumer_timeout, 500}, {channel_tick_interval, 100}"
+PATIENT = "{consumer_timeout, 1800000}, {channel_tick_interval, 60000}"  # as it comes
+
+
+def outlive_a_delivery(vhost: str) -> None:
+    """Hold a delivery on a quorum queue until RabbitMQ closes the channel for it."""
+    app = application(vhost)
+    with app.connection_for_write() as connection:
+        channel = connection.channel()
+        app.amqp.queues["held"].bind(channel).declare()
+        app.send_task(TICKET, ("held", 1), queue="held", producer=app.amqp.Producer(connection))
+        channel.basic_consume("held", callback=lambda message: None)
+        with pytest.raises(PreconditionFailed, match="delivery acknowledgement"):
+            drain(connection)
+
+
+def drain(connection: Any) -> None:
+    """Hear what the broker says until it says that something is wrong."""
+    while True:
+        connection.drain_events(timeout=30)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("waiting", [0, 3])
+def test_what_runs_longer_than_the_brokers_consumers_may_is_done_once(
+    postgres_database: str, vhost: str, waiting: int, tmp_path: Path
+) -> None:
+    """Its ticket was acknowledged when it began. Those that wait behind it are not: for them Celery connects anew."""
+    with by_ticket(postgres_database, tmp_path / "files", vhost) as (engine, crew):
+        worker = crew.one()
+        run = engine.start(carried.slow, str(tmp_path))
+        wait_for_marks(tmp_path, "held")
+        app = application(vhost)
+        with app.connection_for_write() as connection:
+            producer = app.amqp.Producer(connection)
+            for _ in range(waiting):
+                app.send_task(TICKET, ("default", 1), queue="default", producer=producer)
+        for _ in range(2):
+            outlive_a_delivery(vhost)
+        mark(str(tmp_path), "go")
+        ended(run, engine.start(carried.many, 3))
+        assert len(marks(tmp_path, "held")) == 1
+        assert engine.store.attempts(run.key) == []
+        assert (worker.log.count("Connected to amqp") > 1) == (waiting > 0)
+        assert "Traceback" not in worker.log

@@ -36,6 +36,8 @@ def application(address: str) -> Celery:
     app.conf.update(
         broker_url=address or None,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
         broker_transport_options={"confirm_publish": True},
         task_default_queue="default",
         task_default_queue_type="quorum",
