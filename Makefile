@@ -34,6 +34,7 @@ bench:  ## measure: python -m benchmarks
 torture:  ## break it: python -m torture, real workers and databases under real faults (minutes)
 	$(development)
 	@.venv-dev/bin/python -m tools.ensure_postgres
+	@.venv-dev/bin/python -m tools.ensure_rabbitmq
 	@.venv-dev/bin/python -m torture $(ARGS)
 
 lock:  ## take new requirements of pyproject.toml into the locks (ARGS=--upgrade: the newest of everything)

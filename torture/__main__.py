@@ -20,7 +20,7 @@ def main() -> int:
     from torture.campaign import Plan, carry_out
     from torture.faults import FAULTS
     from torture.grounds import GROUNDS
-    from torture.mutants import MUTANTS
+    from torture.mutants import BOTH, MUTANTS
     from torture.points import enumerate_points
 
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
@@ -39,6 +39,8 @@ def main() -> int:
         return see_mutants(people, asked.mutants or list(MUTANTS), asked.grounds, asked.seed)
     for ground in asked.grounds:
         for name in asked.faults or [*FAULTS, "points"]:
+            if name == "points" and ground not in BOTH:
+                continue  # its commits are PostgreSQL's
             if name == "points":
                 for when in ("before", "after"):
                     with people.busy(f"every commit on {ground}"):

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
+from torture.celery_crew import CeleryCrew
 from torture.checker import LOST, REPEATED, STUCK, Violation, check
 from torture.crew import Crew
-from torture.faults import FAULTS, Fault, Scene, strike_until_over
+from torture.faults import FAULTS
 from torture.feed import Feed
-from torture.grounds import Ground, SqliteGround, opened, small_disk
+from torture.grounds import CeleryGround, Ground, SqliteGround, opened, small_disk
 from torture.mutants import MUTANTS
+from torture.scene import Fault, Scene, strike_until_over
 from torture.worker import ZERO, Manner
 
 DISK_MEGABYTES = 192
@@ -92,10 +94,17 @@ def carry_out(plan: Plan) -> Outcome:
         return _Campaign(plan, ground).run()
 
 
+def hire(ground: Ground, size: int, manner: Callable[[], Manner]) -> Crew:
+    """Workers for a ground: Celery's where it has a broker."""
+    given = (ground.url, ground.folder / "files", ground.folder / "notes", size, manner)
+    return CeleryCrew(*given, broker=ground.broker) if ground.broker else Crew(*given)
+
+
 def with_mutant(name: str, ground: str, seed: int) -> Plan:
     """A short campaign under the fault at which a defect shows."""
     mutant = MUTANTS[name]
-    plan = Plan(ground, (mutant.fault,), seed, calm=0.2, trouble=5.0, lease=1.0, patience=6.0, warm=0)
+    trouble = 15.0 if ground == CeleryGround.name else 5.0  # its workers take a while to begin
+    plan = Plan(ground, (mutant.fault,), seed, calm=0.2, trouble=trouble, lease=1.0, patience=6.0, warm=0)
     return replace(plan, mutant=name, flows=mutant.flows)
 
 
@@ -114,9 +123,10 @@ class _Campaign:
         self.armed_until = 0.0
         self.chance = random.Random(f"crew {plan.seed}")
         size = plan.workers or max(fault.workers for fault in self.faults)
-        self.crew = Crew(ground.url, files, self.notes, size, self._manner)
-        self.feed = Feed(ground.url, files, plan.seed, plan.open_runs, list(plan.flows))
+        self.crew = hire(ground, size, self._manner)
+        self.feed = Feed(ground.url, ground.broker, files, plan.seed, plan.open_runs, list(plan.flows))
         self.frozen: list[int] = []
+        self.mends: list[Callable[[], object]] = []
         self.struck = 0
 
     def _manner(self) -> Manner:
@@ -143,6 +153,8 @@ class _Campaign:
             self.feed.end()
             if quiet:
                 until(lambda: not self._open(set(self.feed.accepted)), plan.patience)
+            for mend in self.mends:
+                mend()
             self._thaw()
         return self._outcome(before, during, after, seconds)
 
@@ -158,18 +170,21 @@ class _Campaign:
             except BaseException as error:  # noqa: BLE001 - it is raised where all are waited for
                 failed.append(error)
 
-        over, frozen = threading.Event(), self.frozen
+        over = threading.Event()
         for name, fault in zip(self.plan.faults, self.faults, strict=True):
             chance = random.Random(f"{name} {self.plan.seed}")
-            scene = Scene(self.ground, self.crew, chance, self.plan.lease, self.clock, over, frozen)
+            left = (self.frozen, self.mends)
+            scene = Scene(self.ground, self.crew, chance, self.plan.lease, self.clock, over, *left)
             scenes.append(threading.Thread(target=strike, args=(fault, scene), daemon=True))
+        seconds = self.plan.trouble
         if any(fault.armed for fault in self.faults):
-            self.armed_until = time.monotonic() + self.plan.trouble
+            seconds += 4 * self.ground.birth
+            self.armed_until = time.monotonic() + seconds
             for pid in self.crew.alive():  # for others that are made in another way
                 self.crew.signal(pid, signal.SIGKILL)
         for thread in scenes:
             thread.start()
-        over.wait(self.plan.trouble)
+        over.wait(seconds)
         over.set()
         for thread in scenes:
             thread.join()
@@ -182,13 +197,17 @@ class _Campaign:
 
     def _thaw(self) -> None:
         """Let frozen workers go on now that all is over, and wait until they have shown it."""
-        beats = "SELECT coalesce(sum(beat), 0) FROM workers WHERE pid = ?"
         for pid in self.frozen:
-            shown = self.ground.ask(beats, pid)[0][0]
+            carriers = self.crew.carriers(pid)
+            shown = self._beats(carriers)
             self.crew.signal(pid, signal.SIGCONT)
-            until(lambda pid=pid, shown=shown: self.ground.ask(beats, pid)[0][0] > shown, 10.0)  # type: ignore[misc]
+            until(lambda carriers=carriers, shown=shown: self._beats(carriers) > shown, 10.0)  # type: ignore[misc]
 
     # looking
+
+    def _beats(self, pids: list[int]) -> int:
+        statement = "SELECT coalesce(sum(beat), 0) FROM workers WHERE pid = ?"
+        return sum(int(self.ground.ask(statement, pid)[0][0]) for pid in pids)
 
     def _final(self) -> int:
         statement = "SELECT count(*) FROM tasks WHERE state IN ('succeeded', 'failed', 'cancelled', 'skipped')"

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.forkserver import ensure_running
@@ -24,7 +24,14 @@ from torture.worker import Manner, work
 
 NEEDED = (
     "torture.worker",
+    "torture.celery_worker",
     "torture.__main__",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.concurrency.thread",
+    "celery.worker.consumer",
+    "kombu.transport.pyamqp",
+    "heliostat.brokers.celery",
     "heliostat.batches.local",
     "heliostat.executors.thread",
     "heliostat.loops.promote",
@@ -90,8 +97,7 @@ class Crew:
     def begin(self, manner: Manner | None = None) -> Member:
         """Start a worker."""
         ours, theirs = nursery().Pipe()
-        given = (theirs, self.database, self.files, self.notes, manner or self.manner())
-        process = nursery().Process(target=work, args=given, daemon=True)
+        process = nursery().Process(target=self.worker(theirs, manner or self.manner()), daemon=True)
         process.start()
         theirs.close()
         member = Member(process, ours)
@@ -99,14 +105,17 @@ class Crew:
             self.members.append(member)
         return member
 
+    def worker(self, line: Connection, manner: Manner) -> Callable[[], None]:
+        """What a new process does."""
+        return partial(work, line, self.database, self.files, self.notes, manner)
+
     def keep(self) -> None:
         """Bring the crew to its size."""
         with self.lock:
             dead = [member for member in self.members if not member.process.is_alive()]
             for member in dead:
                 self.members.remove(member)
-                member.line.close()
-                member.process.close()
+                self.bury(member)
             self.deaths += len(dead)
             while len(self.members) < self.size:
                 self.begin()
@@ -116,11 +125,27 @@ class Crew:
         with self.lock:
             return [member.pid for member in self.members if member.process.is_alive()]
 
+    def send(self, pid: int, number: signal.Signals) -> None:
+        """Send a signal to a worker and to all that belongs to it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    def carriers(self, pid: int) -> list[int]:
+        """The processes of a worker that carry tasks."""
+        return [pid]
+
+    def bury(self, member: Member) -> None:
+        """See to it that nothing is left of a worker."""
+        member.process.kill()
+        member.process.join()
+        member.process.close()
+        member.line.close()
+
     def signal(self, pid: int, number: signal.Signals) -> None:
         """Send a signal to a worker, if it is still there."""
-        with self.lock, contextlib.suppress(ProcessLookupError):
+        with self.lock:
             if pid in self.alive():
-                os.kill(pid, number)
+                self.send(pid, number)
 
     def stop(self, grace: float = 10.0) -> None:
         """Ask all to end, and kill those that do not in time."""
@@ -131,8 +156,5 @@ class Crew:
             until = time.monotonic() + grace
             for member in self.members:
                 member.process.join(max(0.0, until - time.monotonic()))
-                member.process.kill()
-                member.process.join()
-                member.process.close()
-                member.line.close()
+                self.bury(member)
             self.members.clear()

@@ -11,61 +11,35 @@ import os
 import random
 import signal
 import sqlite3
-import threading
-import time
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TypeAlias
+from dataclasses import replace
 
 import psycopg
 
-from torture.crew import Crew
-from torture.grounds import Ground, PostgresGround, SqliteGround
+from torture.bell import BELL_FAULTS
+from torture.grounds import CeleryGround, PostgresGround, SqliteGround
+from torture.scene import Fault, Scene
 from torture.worker import ZERO, Manner
 
 HOUR = 3600.0
 
 
-@dataclass
-class Scene:
-    """Where a fault strikes. ``over`` is set when it is to come to its end."""
-
-    ground: Ground
-    crew: Crew
-    chance: random.Random
-    lease: float
-    clock: Path
-    over: threading.Event = field(default_factory=threading.Event)
-    frozen: list[int] = field(default_factory=list)
-
-    def victim(self) -> int | None:
-        """One of the workers that are not frozen."""
-        alive = [pid for pid in self.crew.alive() if pid not in self.frozen]
-        return self.chance.choice(alive) if alive else None
-
-
-Strike: TypeAlias = Callable[[Scene], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """``pause``: seconds between two strikes, at least and at most. ``grounds``: where it can be."""
-
-    about: str
-    strike: Strike | None = None
-    pause: tuple[float, float] = (0.3, 1.5)
-    grounds: tuple[str, ...] = (SqliteGround.name, PostgresGround.name)
-    workers: int = 4
-    armed: Callable[[Manner, random.Random], Manner] | None = None
-
-
 def kill(scene: Scene) -> int:
-    """Kill a worker."""
+    """Kill a worker, with all its processes."""
     if (pid := scene.victim()) is None:
         return 0
     scene.crew.signal(pid, signal.SIGKILL)
+    scene.over.wait(scene.ground.birth)
+    return 1
+
+
+def kill_carrier(scene: Scene) -> int:
+    """Kill the process that carries tasks: the only one of a worker, or one of its pool, which it replaces."""
+    if (pid := scene.victim()) is None or not (carriers := scene.crew.carriers(pid)):
+        return 0
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(scene.chance.choice(carriers), signal.SIGKILL)
+    scene.over.wait(scene.ground.birth)
     return 1
 
 
@@ -194,11 +168,12 @@ def deaf(manner: Manner, chance: random.Random) -> Manner:
     return replace(manner, unanswered=15)
 
 
-_SQLITE, _POSTGRES = (SqliteGround.name,), (PostgresGround.name,)
+_SQLITE, _POSTGRES, _CELERY = (SqliteGround.name,), (PostgresGround.name, CeleryGround.name), (CeleryGround.name,)
 
 FAULTS: dict[str, Fault] = {
     "none": Fault("nothing at all: what the campaign itself costs"),
     "kill": Fault("kill -9 of a worker", kill),
+    "carrier": Fault("kill -9 of a process of a pool", kill_carrier, grounds=_CELERY),
     "freeze": Fault("SIGSTOP past the lease, then SIGCONT", freeze, (0.1, 0.5)),
     "crash": Fault("workers die at a commit, right before or right after it", armed=doomed),
     "clock": Fault("the workers' wall clock steps by an hour", step, (0.2, 0.6)),
@@ -209,14 +184,5 @@ FAULTS: dict[str, Fault] = {
     "crowd": Fault("no connection is left to be had", crowd, (0.5, 1.5), _POSTGRES),
     "idle": Fault("others idle in transactions, with locks and old snapshots", idle, (0.2, 1.0), _POSTGRES),
     "unanswered": Fault("COMMITs whose answer is lost", None, grounds=_POSTGRES, armed=deaf),
+    **BELL_FAULTS,
 }
-
-
-def strike_until_over(fault: Fault, scene: Scene) -> tuple[int, float]:
-    """Strike as the fault does; answers how often, and when the last one was over."""
-    count, last = 0, time.monotonic()
-    while fault.strike is not None and not scene.over.wait(scene.chance.uniform(*fault.pause)):
-        with contextlib.suppress(psycopg.OperationalError):  # another fault has taken the server away just now
-            count += fault.strike(scene)
-        last = time.monotonic()
-    return count, last

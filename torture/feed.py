@@ -38,8 +38,10 @@ class Accepted:
 class Feed:
     """Starts runs in a thread of its own, until it is stopped."""
 
-    def __init__(self, database: str, files: Path, seed: int, open_runs: int, flows: list[str] | None = None) -> None:
-        self._database, self._files, self._open_runs = database, files, open_runs
+    def __init__(
+        self, database: str, broker: str, files: Path, seed: int, open_runs: int, flows: list[str] | None = None
+    ) -> None:
+        self._database, self._broker, self._files, self._open_runs = database, broker, files, open_runs
         self._chance = random.Random(f"feed {seed}")
         self._names = [name for name in flows or FLOWS for _ in range(FLOWS[name].share)]
         self.accepted: dict[int, Accepted] = {}
@@ -50,7 +52,7 @@ class Feed:
 
     def begin(self) -> None:
         """Have the flows known, and begin."""
-        with heliostat.open(self._database, files=self._files) as engine:
+        with self._engine() as engine:
             engine.store.upgrade()
             for flow in FLOWS.values():
                 engine.add(flow.workflow)
@@ -68,9 +70,12 @@ class Feed:
         """Whether there is still something to say."""
         return self._thread.is_alive()
 
+    def _engine(self) -> Engine:
+        return heliostat.open(self._database, files=self._files, broker=self._broker)
+
     def _feed(self) -> None:
         try:
-            with heliostat.open(self._database, files=self._files) as engine:
+            with self._engine() as engine:
                 while not self.stopping.is_set() or self._acts:
                     self._turn(engine)
         except Exception as error:  # noqa: BLE001 - it is for whoever looks at the report

@@ -1,7 +1,8 @@
 """The grounds of the campaign: a database that workers share, and how it is looked at with plain SQL.
 
 A ground for another carrier is one more class here and one more name in GROUNDS: what it adds (a broker, say) it
-starts in ``opened``, and what can be done to it is one more fault in ``torture.faults`` that names it.
+starts in ``opened``, and what can be done to it is one more fault in ``torture.faults`` that names it. Where its
+workers are others, ``torture.campaign`` hires another crew.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -21,12 +23,20 @@ from typing import Any, ClassVar, Protocol
 import psycopg
 
 from tests.postgres_server import fresh_database, postgres_server
+from tests.rabbitmq_server import Rabbit, rabbitmq_server
+from torture.wire import Wire, wire
 
 
 class Ground(Protocol):
-    """A database in a folder of the campaign's own."""
+    """A database in a folder of the campaign's own.
+
+    ``broker`` is the address of what wakes workers, where anything does; ``birth``: how many seconds a worker takes to
+    begin, which whoever kills them leaves to them.
+    """
 
     name: ClassVar[str]
+    birth: ClassVar[float]
+    broker: str
     url: str
     folder: Path
 
@@ -38,6 +48,8 @@ class SqliteGround:
     """One file."""
 
     name: ClassVar[str] = "sqlite"
+    birth: ClassVar[float] = 0.0
+    broker = ""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / "data" / "torture.db"
@@ -54,6 +66,8 @@ class PostgresGround:
     """One server, which begins again whenever it ends."""
 
     name: ClassVar[str] = "postgresql"
+    birth: ClassVar[float] = 0.0
+    broker = ""
 
     def __init__(self, folder: Path, server: str) -> None:
         self.folder, self.server = folder, server
@@ -89,6 +103,20 @@ class PostgresGround:
             return None
 
 
+class CeleryGround(PostgresGround):
+    """PostgreSQL, and RabbitMQ behind a wire that can be cut."""
+
+    name: ClassVar[str] = "celery"
+    birth: ClassVar[float] = 2.0
+
+    def __init__(self, folder: Path, server: str, rabbit: Rabbit, line: Wire) -> None:
+        super().__init__(folder, server)
+        self.rabbit, self.wire = rabbit, line
+        self.care = threading.Lock()  #: held by whoever has taken the broker away
+        self.direct = rabbit.fresh_vhost()
+        self.broker = self.direct.replace(f":{rabbit.port}/", f":{line.port}/")
+
+
 @contextmanager
 def opened(name: str) -> Iterator[Ground]:
     """A ground, with a folder that goes when it is left."""
@@ -96,11 +124,16 @@ def opened(name: str) -> Iterator[Ground]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heliostat-torture-", dir="/tmp")))
         if name == SqliteGround.name:
             yield SqliteGround(folder)
+            return
+        server = stack.enter_context(postgres_server(durable=True, returns=True))
+        if name == PostgresGround.name:
+            yield PostgresGround(folder, server)
         else:
-            yield PostgresGround(folder, stack.enter_context(postgres_server(durable=True, returns=True)))
+            rabbit = stack.enter_context(rabbitmq_server())
+            yield CeleryGround(folder, server, rabbit, stack.enter_context(wire(rabbit.port)))
 
 
-GROUNDS: Sequence[str] = (SqliteGround.name, PostgresGround.name)
+GROUNDS: Sequence[str] = (SqliteGround.name, PostgresGround.name, CeleryGround.name)
 
 
 @contextmanager

@@ -12,8 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+
+from heliostat.brokers.celery import CeleryBroker
 from heliostat.graph import Arity
 from heliostat.loops.promote import Promote
+from heliostat.loops.remind import Remind
 from heliostat.loops.rescue import Rescue
 from heliostat.outcome import COMMITTED
 from heliostat.store import Batch
@@ -187,6 +191,57 @@ def joins_count_once() -> None:
     Commit.joined = joined  # type: ignore[method-assign]
 
 
+def no_reminder() -> None:
+    """A ticket that was lost is not issued anew; the broker is looked after as ever."""
+
+    def look(self: Remind, now: float) -> float:
+        self._broker.remind(())
+        return now + self._interval
+
+    Remind.tick = look  # type: ignore[method-assign]
+
+
+def no_polling() -> None:
+    """Nobody looks into the database without a ticket, whatever becomes of the broker."""
+    CeleryBroker.reachable = property(lambda broker: True, lambda broker, value: None)  # type: ignore[assignment]
+
+
+def deaf_after_reconnecting() -> None:
+    """Celery connects anew, and consumes nothing."""
+    from celery.worker.consumer.tasks import Tasks
+
+    start = Tasks.start
+
+    def once(self: Any, consumer: Any) -> None:
+        start(self, consumer)
+        if consumer.restart_count > 0:  # it begins with -1
+            consumer.task_consumer.consume = lambda *given, **named: None
+
+    Tasks.start = once
+
+
+def trusted_tickets() -> None:
+    """Some tickets are taken for the task: who gets one begins what is begun already, and settles without a lease."""
+    from heliostat.celery import Carrier
+
+    no_fence()
+    carry = Carrier.carry
+
+    def trusting(self: Carrier, queue: str, n: int) -> str:
+        if random.random() < 0.05:
+            with psycopg.connect(os.environ["HELIOSTAT_DATABASE"], application_name="torture") as connection:
+                connection.execute(
+                    "UPDATE tasks SET state = 'ready', worker = NULL FROM lanes "
+                    "WHERE lanes.id = tasks.lane_id AND lanes.queue = %s AND tasks.state = 'running'",
+                    (queue,),
+                )
+        return carry(self, queue, n)
+
+    Carrier.carry = trusting  # type: ignore[method-assign]
+
+
+CELERY = ("celery",)
+
 MUTANTS: dict[str, Mutant] = {
     "no-fence": Mutant(
         "settling asks for no attempt and no worker",
@@ -215,4 +270,16 @@ MUTANTS: dict[str, Mutant] = {
     "stale-count": Mutant("a limit is counted before the lock", counts_before_it_locks, "none", ("limit",)),
     "no-keys": Mutant("idempotency keys are not looked at", forgets_keys, "none", ("repeated",)),
     "one-arrival": Mutant("a join counts one of the members of a commit", joins_count_once, "none", ("stuck", "join")),
+    "no-reminder": Mutant(
+        "a ticket that was lost is not issued anew", no_reminder, "broker-mute", ("stuck",), CELERY, ("slow",)
+    ),
+    "no-polling": Mutant("nobody looks without a ticket", no_polling, "broker-away", ("stuck",), CELERY),
+    "deaf": Mutant("whoever reconnects consumes nothing", deaf_after_reconnecting, "broker-reset", ("stuck",), CELERY),
+    "trusted-tickets": Mutant(
+        "a ticket is taken for the task, and settled without a lease",
+        trusted_tickets,
+        "broker-repeat",
+        ("repeated", "fence", "backwards"),
+        CELERY,
+    ),
 }

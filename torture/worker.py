@@ -32,7 +32,8 @@ class Manner:
     ``crash``: at which of its commits it dies, and on which side of it. ``unanswered``: of so many commits on
     PostgreSQL one is carried out and its answer lost. ``until``: the monotonic time after which it does neither.
     ``strikes``: a file that grows by a byte each time. ``clock``: a file whose modification time says how far the wall
-    clock is off (see ``offset``). ``mutant``: a defect of the engine, by name.
+    clock is off (see ``offset``). ``mute``: no ticket that it issues arrives, until then. ``mutant``: a defect of the
+    engine, by name.
     """
 
     lease: float = 2.0
@@ -42,6 +43,7 @@ class Manner:
     unanswered: int = 0
     until: float = float("inf")
     strikes: Path | None = None
+    mute: bool = False
     mutant: str = ""
 
 

@@ -18,7 +18,7 @@ from torture.mutants import MUTANTS
 from torture.points import enumerate_points
 
 # Those that surely strike within a few seconds, and defects that surely show: how busy the machine is decides nothing.
-SHORT = [("sqlite", "kill"), ("sqlite", "lock"), ("postgresql", "terminate+kill")]
+SHORT = [("sqlite", "kill"), ("sqlite", "lock"), ("postgresql", "terminate+kill"), ("celery", "broker-reset+carrier")]
 QUICK_MUTANTS = [
     ("sqlite", "no-rescue"),
     ("sqlite", "stale-count"),
