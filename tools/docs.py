@@ -256,10 +256,10 @@ def noun(name: str) -> str:
     return _table(("command", "what it does"), rows)
 
 
-def demo() -> str:
-    """The one command that has no noun."""
-    command = program().commands["demo"]
-    rows = [(f"`demo{_typed(command)}`", _sentence(command))]
+def lone(name: str) -> str:
+    """A command that has no noun."""
+    command = program().commands[name]
+    rows = [(f"`{name}{_typed(command)}`", _sentence(command))]
     return _table(("command", "what it does"), rows)
 
 
@@ -334,7 +334,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "engine": lambda: methods("engine", "Engine"),
     "run handle": lambda: methods("engine", "RunHandle"),
     "global options": options,
-    "demo": demo,
+    **{word: partial(lone, word) for word in ("demo", "doctor")},
     **{f"{word} commands": partial(noun, word) for word in NOUNS},
     **{f"tests of P{number}": partial(promise, number) for number in range(1, 13)},
 }

@@ -7,14 +7,38 @@ reach somebody who has no time: nothing may depend on it but how soon somebody l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+class Carried(NamedTuple):
+    """A queue as the broker has it: tickets that wait, who consumes, and whether it survives the loss of a node."""
+
+    name: str
+    tickets: int
+    consumers: int
+    lasting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """What a broker is, for people: ``place`` names it without a password.
+
+    ``trouble`` says in words why it could not be asked, and is empty where it answered. Queues that it does not have
+    yet are left out.
+    """
+
+    place: str
+    version: str = ""
+    queues: tuple[Carried, ...] = ()
+    trouble: str = ""
+
+
 class Broker(Protocol):
-    """Best effort: no method raises, and none but ``close`` waits for anything. Any thread may call them."""
+    """Best effort: no method raises, and none but ``close`` and ``about`` wait. Any thread may call them."""
 
     def ring(self, queues: Mapping[str, int]) -> bool:
         """Issue tickets for about so many tasks in each of these queues; answers whether the broker was there lately.
@@ -27,6 +51,9 @@ class Broker(Protocol):
 
         It also sees whether the broker can be reached, even where there are no queues.
         """
+
+    def about(self, queues: Iterable[str]) -> Bell:
+        """What broker this is and how these queues stand; waits some seconds for an answer, and changes nothing."""
 
     @property
     def reachable(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliostat import codec, retry
+from heliostat.fleet import offers, serves
 from heliostat.graph import Arity, On
 from heliostat.run import RunState, public_id
 from heliostat.task import TaskState
@@ -128,10 +129,10 @@ def _ready(why: Why, now: float) -> str:
         return f"queue {queue.name} is full: {why.in_queue} of {queue.limit} running"
     if queue is not None and queue.rate is not None and why.free_at > now:
         return f"queue {queue.name} lets {queue.rate} begin, the next one in {_ago(why.free_at - now)}"
-    offering = [w for w in why.workers if w.state == "active" and why.graph.label in w.offers.split(", ")]
+    offering = [worker for worker in why.workers if worker.state == "active" and offers(worker, why.graph.label)]
     if not offering:
         return f"no worker offers {why.graph.label}"
-    serving = [w for w in offering if not w.queues or task.queue in w.queues.split(",")]
+    serving = [worker for worker in offering if serves(worker, task.queue)]
     if not serving:
         return f"no worker that offers {why.graph.label} takes from queue {task.queue}"
     kind = "a message" if why.graph[task.node].arity is Arity.handler else "a task"

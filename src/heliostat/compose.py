@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import random
 import sys
+import time
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from heliostat import config
 from heliostat.alive import gone
 from heliostat.clock import Clock, Ids, SystemClock
 from heliostat.context import Surroundings
+from heliostat.doctor import Patient
 from heliostat.engine import Engine
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.perform import Performer
@@ -24,13 +26,15 @@ from heliostat.worker import Worker
 from heliostat.workflow import Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from celery import Celery
 
     from heliostat.broker import Broker
+    from heliostat.config import Config
     from heliostat.store import Store
 
+PATIENCE_SECONDS = 2.0  #: with which who only looks waits for a database
 SLOTS = 8  #: threads of a worker, where nothing else is said
 
 
@@ -120,6 +124,18 @@ def open_broker(address: str) -> Broker | None:
     return CeleryBroker(address)
 
 
+def patient(settings: Config) -> Patient:
+    """What ``doctor.examine`` looks at: what is configured, with little patience."""
+    from heliostat.stores.filesystem import file_system
+
+    return Patient(
+        settings,
+        lambda: store_on(settings.database, patience=PATIENCE_SECONDS)[0],
+        lambda: open_broker(settings.broker),
+        file_system,
+    )
+
+
 def celery_app(address: str) -> Celery:
     """The Celery application that tickets travel with."""
     from heliostat.brokers.celery import application
@@ -129,25 +145,34 @@ def celery_app(address: str) -> Celery:
 
 def open_store(database: str) -> tuple[Store, Clock]:
     """The store behind an address, and the clock that goes with it."""
+    store, reading = store_on(database)
+    return store, SystemClock(reading)
+
+
+def store_on(database: str, **options: float) -> tuple[Store, Callable[[], float]]:
+    """The store behind an address, which is not asked anything yet, and what tells its time.
+
+    ``patience`` among the options is for how many seconds a busy or lost database is waited for.
+    """
     scheme, colon, rest = database.partition("://")
     if scheme == "memory" and colon:
         from heliostat.stores.memory import MemoryStore
 
-        return MemoryStore(), SystemClock()
+        return MemoryStore(), time.time
     if scheme == "sqlite" and colon:
         from heliostat.stores.sqlite import SqliteStore
 
         path = rest.removeprefix("/")
         if not path or not rest.startswith("/"):
             raise BadInput(f"{database!r}: write sqlite:///file.db, or sqlite:////absolute/file.db")
-        return SqliteStore(path), SystemClock()
+        return SqliteStore(path, **options), time.time
     if scheme in ("postgresql", "postgres") and colon:
         try:
             from heliostat.stores.postgres import PostgresStore
         except ImportError:
             raise BadInput("PostgreSQL needs the extra: pip install 'heliostat[postgres]'") from None
-        store = PostgresStore(database)
-        return store, SystemClock(store.time)
+        store = PostgresStore(database, **options)
+        return store, store.time
     raise BadInput(f"{database!r} is no database; write sqlite:///file.db, postgresql://… or memory://")
 
 

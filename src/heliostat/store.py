@@ -196,6 +196,21 @@ class Discarded:
     used: bool
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What database a store is on, for people: ``place`` names it without a password.
+
+    ``doubts`` say what a power cut may take away, and what to do; there are none where commits survive one.
+    ``ahead`` is by how many seconds its clock is ahead of this machine's; None where it has no clock of its own.
+    """
+
+    kind: str
+    version: str
+    place: str
+    doubts: tuple[str, ...] = ()
+    ahead: float | None = None
+
+
 Woke: TypeAlias = "Callable[[Mapping[str, int]], object]"
 Reference: TypeAlias = tuple[int, int]  # a run's key and a task's number
 
@@ -309,6 +324,9 @@ class Store(Protocol):
     def lively(self) -> list[str]:
         """The names of queues in which something is ready; its cost does not grow with how much."""
 
+    def lively_lanes(self) -> list[tuple[str, int]]:
+        """The queues and definitions of which something is ready; its cost does not grow with how much."""
+
     def workers(self) -> list[WorkerInfo]:
         """Workers that are not known to have ended, or that hold attempts nevertheless."""
 
@@ -321,6 +339,9 @@ class Store(Protocol):
 
     def status(self) -> tuple[int, int]:
         """The schema's version in the database (0: none) and the one this version needs."""
+
+    def about(self) -> About:
+        """What database this is; changes nothing, not even one that is none of ours. Raises StoreUnavailable."""
 
     def prune(self, before: float, limit: int = 1000) -> int:
         """Forget runs that ended before a time, whole, at most ``limit`` of them; answers how many.

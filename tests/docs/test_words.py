@@ -156,7 +156,7 @@ def test_promises_name_tests_that_exist() -> None:
 
 def test_every_noun_of_the_command_line_has_a_part() -> None:
     """A heading of its own, and the table below it."""
-    nouns = [*docs.NOUNS, "demo"]
+    nouns = [*docs.NOUNS, "demo", "doctor"]
     assert sorted(docs.program().commands) == sorted(nouns)
     assert set(nouns) < set(page("docs/reference/command-line.md").headings)
 

@@ -92,7 +92,10 @@ def test_without_rabbitmq_everything_goes_on(engine: Engine, crew: CeleryCrew, r
     """The processes look for work themselves while it is away, say so once, and go back to tickets."""
     worker = crew.one(concurrency=2)
     rabbit.stop()
+    assert engine.broker is not None
     try:
+        bell = engine.broker.about(["default"])
+        assert (bell.trouble, bell.queues) == ("does not answer", ())
         run = engine.start(carried.many, 20)
         ended(run)
         assert run.state is RunState.succeeded
@@ -102,7 +105,6 @@ def test_without_rabbitmq_everything_goes_on(engine: Engine, crew: CeleryCrew, r
         rabbit.start()
     wait_until(lambda: worker.log.count("working by tickets") == 2, "the processes to notice")
     wait_until(lambda: worker.log.count("Connected to amqp") == 2, "Celery to be back", 60)
-    assert engine.broker is not None
     wait_until(lambda: engine.broker.remind([]), "this process to notice")  # type: ignore[union-attr]
     before = worker.log.count("done'")
     ended(engine.start(carried.many, 20))

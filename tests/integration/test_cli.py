@@ -22,8 +22,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from heliostat.cli import app
-from heliostat.cli.config import masked
 from heliostat.cli.message import message
+from heliostat.config import masked
 from heliostat.errors import BadInput
 
 FLOWS = '''

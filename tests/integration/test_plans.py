@@ -58,7 +58,7 @@ SMALL = {
     "best",
     "schema_version",
 }
-NOT_PLANNED = ("schema_", "journal_l", "journal_open", "clock", "task_copy")
+NOT_PLANNED = ("schema_", "journal_l", "journal_open", "clock", "about", "task_copy")
 
 
 def names(*folders: str) -> list[str]:

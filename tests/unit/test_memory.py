@@ -17,7 +17,9 @@ from heliostat.stores.memory import MemoryStore
 from heliostat.testing.conformance.hand import Hand, gives
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since", "lively"), ()),
+    **dict.fromkeys(
+        ("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since", "lively", "lively_lanes"), ()
+    ),
     **dict.fromkeys(("run", "graph", "tasks", "records", "artifacts", "attempts", "traffic", "states"), (1,)),
     **dict.fromkeys(("task", "items", "joined", "first", "child", "why"), (1, 1)),
     "worker": ("w",),
@@ -25,7 +27,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "prune": (0.0,),
     "done_with": ((),),
 }
-WRITES = {"accept", "settle", "lease", "beat", "rescue", "promote", "sweep", "upgrade", "status", "close"}
+WRITES = {"accept", "settle", "lease", "beat", "rescue", "promote", "sweep", "upgrade", "status", "about", "close"}
 
 
 def test_reading_waits_for_whoever_is_writing() -> None:

@@ -10,7 +10,10 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from heliostat.broker import Bell, Carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,6 +88,18 @@ class CeleryBroker:
         self._wake()
         return self.reachable
 
+    def about(self, queues: Iterable[str]) -> Bell:
+        parts = urlsplit(self._address)
+        place = f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path}"
+        try:
+            with self._dial() as connection:
+                told = connection.connection.server_properties
+                kind, version = str(told.get("product", "a broker")), str(told.get("version", ""))
+                carried = (_carried(connection, queue) for queue in queues)
+                return Bell(f"{kind} at {place}", version, tuple(queue for queue in carried if queue is not None))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the broker could not be asked
+            return Bell(f"RabbitMQ at {place}", trouble=_trouble(error))
+
     def close(self) -> None:
         self._closed = True
         thread = self._thread
@@ -149,6 +164,11 @@ class CeleryBroker:
     def _connect(self) -> Producer:
         from kombu.messaging import Producer
 
+        self._producer = Producer(self._dial())  # type: ignore[no-untyped-call]
+        return self._producer
+
+    def _dial(self) -> Any:
+        """A new connection, or an error within a moment."""
         if self._app is None:
             self._app = application(self._address)
         patience = {"read_timeout": WAIT_SECONDS, "write_timeout": WAIT_SECONDS, "max_retries": 0}
@@ -156,8 +176,7 @@ class CeleryBroker:
             heartbeat=0, connect_timeout=WAIT_SECONDS, transport_options=patience
         )
         connection.connect()
-        self._producer = Producer(connection)  # type: ignore[no-untyped-call]
-        return self._producer
+        return connection
 
     def _waiting(self, producer: Producer, name: str) -> int:
         """How many tickets wait in a queue, which is made if it is not there."""
@@ -176,3 +195,35 @@ class CeleryBroker:
         if producer is not None:
             with suppress(Exception):  # it was lost
                 producer.connection.release()
+
+
+def _carried(connection: Any, name: str) -> Carried | None:
+    """A queue as it stands; None if it is not there. Only the server's refusal tells of which kind it is."""
+    from amqp.exceptions import NotFound, PreconditionFailed
+
+    try:
+        _, tickets, consumers = connection.channel().queue_declare(name, passive=True)
+    except NotFound:
+        return None
+    try:
+        connection.channel().queue_declare(
+            name, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"}
+        )  # of one that is there and is such, this changes nothing
+    except PreconditionFailed:
+        return Carried(name, tickets, consumers, lasting=False)
+    return Carried(name, tickets, consumers, lasting=True)
+
+
+def _trouble(error: Exception) -> str:
+    """Why a broker could not be asked; never with its address, in which the password stands."""
+    match type(error).__name__:
+        case "AccessRefused":
+            return "refuses this user or password"
+        case "NotAllowed":
+            return "has no such virtual host, or does not let this user into it"
+        case "gaierror":
+            return "has a name that cannot be found"
+        case "SSLError" | "SSLCertVerificationError":
+            return "cannot be spoken to with TLS"
+        case _:
+            return "does not answer"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from heliostat.cli import artifact, config, database, demo, output, queue, run, task, worker, workflow
+from heliostat.cli import artifact, config, database, demo, doctor, output, queue, run, task, worker, workflow
 from heliostat.cli.session import Session
 from heliostat.errors import HeliostatError, OperatorError
 
@@ -67,6 +67,7 @@ def heliostat(
 
 
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 for noun in (run, task, worker, workflow, queue, artifact, database, config):
     app.add_typer(noun.app, name=noun.NAME, help=noun.__doc__)
 

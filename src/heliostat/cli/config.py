@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,6 +20,8 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def show(context: typer.Context, as_json: AsJson = False) -> None:
     """Show the configuration, and where each value comes from."""
+    from heliostat.config import masked
+
     found = settled(session(context))
     found["database"] = masked(found["database"])
     if as_json:
@@ -37,35 +37,16 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
 
 def settled(given: Session) -> ConfigShape:
     """The configuration as this call has it."""
-    import tomllib
-    from pathlib import Path
-
     from heliostat import config
 
-    chosen, file = config.read(), Path(config.FILE)
-    written = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-
-    def origin(option: str | None, variable: str | None, setting: str) -> str:
-        if option is not None:
-            return "the command line"
-        if variable is not None and os.environ.get(variable):
-            return variable
-        return config.FILE if setting in written else "default"
-
-    files = None if given.files is None else str(given.files)
+    chosen = given.settings()
     return {
-        "database": given.database or chosen.database,
-        "database_from": origin(given.database, "HELIOSTAT_DATABASE", "database"),
-        "files": files or str(chosen.files),
-        "files_from": origin(files, "HELIOSTAT_FILES", "artifacts"),
+        "database": chosen.database,
+        "database_from": chosen.whence["database"],
+        "files": str(chosen.files),
+        "files_from": chosen.whence["files"],
         "apps": list(chosen.apps),
-        "apps_from": origin(None, None, "apps"),
-        "broker": masked(chosen.broker),
-        "broker_from": origin(None, "HELIOSTAT_BROKER", "broker"),
+        "apps_from": chosen.whence["apps"],
+        "broker": config.masked(chosen.broker),
+        "broker_from": chosen.whence["broker"],
     }
-
-
-def masked(url: str) -> str:
-    """A database's address without its password."""
-    url = re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
-    return re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", url)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heliostat.cli import output
-from heliostat.cli.config import masked
 from heliostat.cli.output import AsJson, stamp
 from heliostat.cli.session import duration, session
 
@@ -32,6 +31,7 @@ def upgrade(context: typer.Context) -> None:
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Say which schema the database has, and which is needed; exit code 6 if they differ."""
     from heliostat.cli.config import settled
+    from heliostat.config import masked
     from heliostat.errors import OperatorError
 
     place = masked(settled(session(context))["database"])

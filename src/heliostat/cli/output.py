@@ -65,6 +65,11 @@ def show(*things: object) -> None:
         out.print(thing, soft_wrap=isinstance(thing, str))
 
 
+def line(words: Text) -> None:
+    """Print one line for people, which a terminal may break and a pipe may not."""
+    console().print(words, soft_wrap=True)
+
+
 def lines(words: str) -> None:
     """Print text of several lines for people, each of them whole, so that it can be copied."""
     for line in words.splitlines():

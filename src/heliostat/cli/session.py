@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import typer
 
+    from heliostat.config import Config
     from heliostat.engine import Engine, RunHandle
     from heliostat.graph import Graph
     from heliostat.workflow import Workflow
@@ -25,6 +26,7 @@ SHORTEST = 4  #: letters of an id that are enough, if no other run has them
 LETTERS = 13
 LOOKED_AT = 10_000  #: runs among which the end of an id is looked for, newest first
 PAGE = 500
+TYPED = "the command line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,19 @@ class Session:
 
     database: str | None = None
     files: Path | None = None
+
+    def settings(self) -> Config:
+        """The configuration, over which what was typed wins."""
+        from dataclasses import replace
+
+        from heliostat import config
+
+        found = config.read()
+        if self.database is not None:
+            found = replace(found, database=self.database, whence={**found.whence, "database": TYPED})
+        if self.files is not None:
+            found = replace(found, files=self.files, whence={**found.whence, "files": TYPED})
+        return found
 
     @contextmanager
     def engine(self, *, new: bool = False) -> Iterator[Engine]:
@@ -46,7 +61,7 @@ class Session:
 
 
 def _not_yet(database: str) -> str:
-    from heliostat.cli.config import masked
+    from heliostat.config import masked
 
     if database.startswith("postgres"):
         return f"{masked(database)} has no tables yet; make them with: heliostat db upgrade"

@@ -173,6 +173,15 @@ class WorkerShape(TypedDict):
     beat_at: str | None
 
 
+class FindingShape(TypedDict):
+    """``doctor`` writes a list of these."""
+
+    about: str  # configuration, database, durability, clock, schema, files, broker, tickets, workers, queues, workflows
+    verdict: str  # good, doubtful, bad
+    text: str
+    advice: str | None  # what to do
+
+
 class QueueShape(TypedDict):
     """``queue list`` writes a list of these."""
 

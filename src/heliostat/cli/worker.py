@@ -24,7 +24,6 @@ app = typer.Typer(no_args_is_help=True)
 
 SLOTS = 8  #: as in `compose`, which takes too long to import for a --help
 EXHAUSTED = 7  #: exit code of a worker that wants to be started afresh
-LONG_AGO = 60.0  #: seconds without a heartbeat after which a worker is shown as silent
 
 
 @app.command()
@@ -156,6 +155,7 @@ def _meant(word: str, there: list[str]) -> str:
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List the workers that are there."""
     from heliostat.exporters.picture import duration
+    from heliostat.fleet import silent
 
     with session(context).engine() as engine:
         workers = [worker for worker in engine.store.workers() if worker.state != "stopped"]
@@ -167,9 +167,8 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
             "worker", "state", "offers", "queues", "for", "seen", right=["for", "seen"], whole=["worker"]
         )
         for worker in workers:
-            silent = ", silent" if now - worker.beat_at > LONG_AGO else ""
             seen = f"{duration(max(0.0, now - worker.beat_at))} ago"
             there = output.span(worker.started_at, now)
-            state = output.state(worker.state, silent)
+            state = output.state(worker.state, ", silent" if silent(worker, now) else "")
             output.row(found, worker.id, state, worker.offers, worker.queues or "all", there, seen)
         output.show(found if workers else "no workers; start one with: heliostat worker start WHERE")

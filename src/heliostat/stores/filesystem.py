@@ -17,17 +17,23 @@ MOUNTS = Path("/proc/self/mounts")
 
 def network_file_system(path: Path, mounts: Path = MOUNTS) -> str | None:
     """The kind of the network file system that ``path`` lies on, or None (also where nobody can tell)."""
+    kind = file_system(path, mounts)
+    return kind if kind in NETWORK else None
+
+
+def file_system(path: Path, mounts: Path = MOUNTS) -> str:
+    """The kind of the file system that ``path`` lies on; empty where nobody can tell."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
-        return None
+        return ""
     kind, depth = "", -1
     for line in lines:
         _, point, name, *_ = line.split(" ")
         place = Path(_plain(point))
         if path.is_relative_to(place) and len(place.parts) >= depth:
             kind, depth = name, len(place.parts)
-    return kind if kind in NETWORK else None
+    return kind
 
 
 def _plain(point: str) -> str:

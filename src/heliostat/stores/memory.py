@@ -17,7 +17,7 @@ from heliostat.errors import NotFound
 from heliostat.graph import Arity
 from heliostat.queue import Lane, Queue, Why, WorkerInfo
 from heliostat.run import Run, RunState
-from heliostat.store import SEVERAL, AttemptRecord, Discarded, Entry, Kept, Record, Settled
+from heliostat.store import SEVERAL, About, AttemptRecord, Discarded, Entry, Kept, Record, Settled
 from heliostat.stores.ledger import Ledger
 from heliostat.stores.pruning import unneeded
 from heliostat.stores.rows import Arrived, Due, FenceState, RunRow, Stale
@@ -716,6 +716,11 @@ class MemoryStore(Ledger):
         return sorted({self._queue(lane) for lane, rows in self.tables.ready.items() if rows})
 
     @_alone
+    def lively_lanes(self) -> list[tuple[str, int]]:
+        lanes = [self.tables.lanes[lane] for lane, rows in self.tables.ready.items() if rows]
+        return sorted({(lane.queue, lane.graph) for lane in lanes})
+
+    @_alone
     def worker(self, worker: str) -> WorkerInfo | None:
         return self.tables.workers.get(worker)
 
@@ -730,6 +735,9 @@ class MemoryStore(Ledger):
 
     def status(self) -> tuple[int, int]:
         return (1, 1)
+
+    def about(self) -> About:
+        return About("memory", "", "the memory of this process", ("all of it is gone when this process ends",))
 
     @_alone
     def prune(self, before: float, limit: int = 1000) -> int:

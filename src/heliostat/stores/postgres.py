@@ -20,7 +20,7 @@ from psycopg.types.numeric import Int8Dumper
 from pydantic_core import PydanticSerializationError
 
 from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnavailable
-from heliostat.store import Entry
+from heliostat.store import About, Entry
 from heliostat.stores.forks import PerProcess
 from heliostat.stores.ledger import Ledger
 from heliostat.stores.postgresrows import STATEMENTS, TAG, PostgresRows
@@ -90,7 +90,7 @@ class PostgresStore(Reading, Ledger):
 
     def __init__(self, url: str, *, patience: float = 30.0) -> None:
         super().__init__()
-        self._dsn = _dsn(url)
+        self._dsn = _dsn(url, patience)
         self.patience = patience
         self._mine = PerProcess(_Connections)
 
@@ -342,6 +342,21 @@ class PostgresStore(Reading, Ledger):
     def status(self) -> tuple[int, int]:
         return (self._alone(_version), STATEMENTS.newest)
 
+    def about(self) -> About:
+        def work(connection: Connection) -> About:
+            rows, before = PostgresRows(connection), time.time()
+            clock = rows.fetch("clock")[0][0]
+            ahead = clock - (before + time.time()) / 2
+            version, fsync, pages = rows.fetch("about")[0]
+            doubts = [
+                f"{name} is off: a power cut may take away what was accepted; set {name} = on in postgresql.conf"
+                for name, value in (("fsync", fsync), ("full_page_writes", pages))
+                if value == "off"
+            ]
+            return About("PostgreSQL", version.split()[0], self._place(), tuple(doubts), ahead)
+
+        return self._alone(work)
+
     def prune(self, before: float, limit: int = 1000) -> int:
         def forget_commits() -> int:
             with self.transaction() as rows:
@@ -399,7 +414,7 @@ def _hopeless(error: psycopg.Error) -> bool:
     return any(word in text for word in words)
 
 
-def _dsn(url: str) -> str:
+def _dsn(url: str, patience: float) -> str:
     """The connection string of a URL, with what a lost network needs; never names the password."""
     try:
         given = conninfo.conninfo_to_dict(url)
@@ -408,7 +423,7 @@ def _dsn(url: str) -> str:
     if not given or not all(port.isdecimal() for port in str(given.get("port") or 5432).split(",")):
         raise BadInput("database: this is no PostgreSQL URL; write postgresql://user@host:5432/name")
     defaults: dict[str, str | int | None] = {
-        "connect_timeout": 10,
+        "connect_timeout": max(2, min(10, int(patience))),
         "application_name": "heliostat",
         "client_encoding": "UTF8",
         "keepalives_idle": 30,

@@ -158,6 +158,9 @@ class Reading(ABC):
     def lively(self) -> list[str]:
         return [row[0] for row in self.fetch("queue_lively")]
 
+    def lively_lanes(self) -> list[tuple[str, int]]:
+        return [(row[0], row[1]) for row in self.fetch("lane_lively")]
+
     def running_since(self) -> float | None:
         return next((row[0] for row in self.fetch("running_since")), None)
 

@@ -12,13 +12,14 @@ import random
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic_core import PydanticSerializationError
 
 from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnavailable
+from heliostat.store import About
 from heliostat.stores.filesystem import network_file_system
 from heliostat.stores.forks import PerProcess
 from heliostat.stores.ledger import Ledger
@@ -297,9 +298,25 @@ class SqliteStore(Reading, Ledger):
     def status(self) -> tuple[int, int]:
         if not self.path.exists():
             return (0, STATEMENTS.newest)
-        mine, deadline = self._mine(), time.monotonic() + self.patience
-        with mine.lock:
-            return (self._version(self._writer(mine, deadline), deadline), STATEMENTS.newest)
+        with self._glance() as connection:
+            return (self._version(connection, time.monotonic() + self.patience), STATEMENTS.newest)
+
+    def about(self) -> About:
+        if self.path.exists():
+            with self._glance() as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return About("SQLite", sqlite3.sqlite_version, str(self.path))
+
+    @contextmanager
+    def _glance(self) -> Iterator[sqlite3.Connection]:
+        """A connection that changes nothing, not even the journal mode of a file that is none of ours."""
+        self._refuse_bad_place()
+        try:
+            with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True, timeout=self.patience)) as glance:
+                glance.execute("PRAGMA query_only = 1")
+                yield glance
+        except sqlite3.Error as error:
+            raise self._named(error) from error
 
     def prune(self, before: float, limit: int = 1000) -> int:
         return prune(self.transaction, self.again, before, limit)

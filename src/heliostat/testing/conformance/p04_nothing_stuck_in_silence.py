@@ -68,6 +68,18 @@ def test_p04_a_serial_task_says_how_many_come_first(hand: Hand) -> None:
     assert hand.explain(run, 11) == 'tile is serial for "a": 2 before it'
 
 
+def test_p04_what_is_ready_is_told_by_queue_and_definition(hand: Hand) -> None:
+    """Whatever is ready can be held against what workers offer; what is held or runs is not ready."""
+    assert hand.store.lively_lanes() == []
+    run = hand.start(JOIN)
+    hand.start(CHILD)
+    assert hand.store.lively_lanes() == sorted([("default", JOIN.id), ("default", CHILD.id)])
+    hand.pause(run)
+    assert hand.store.lively_lanes() == [("default", CHILD.id)]
+    hand.lease(3)
+    assert hand.store.lively_lanes() == []
+
+
 def test_p04_a_ready_task_says_that_nobody_offers_it(hand: Hand) -> None:
     """Neither its workflow nor its queue; or how many workers could take it."""
     run = hand.start(JOIN)

@@ -1,0 +1,102 @@
+"""How the workers stand, what nobody takes, and what to do about it; the facts come from a store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from heliostat.finding import bad, doubtful, good
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from heliostat.finding import Finding
+    from heliostat.queue import Queue, WorkerInfo
+
+SILENT_SECONDS = 60.0  #: without a heartbeat, after which a worker is called silent; one beats several times in it
+
+
+def silent(worker: WorkerInfo, now: float) -> bool:
+    """Whether a worker that should be there has shown no life for a while."""
+    return worker.state in ("active", "draining") and now - worker.beat_at > SILENT_SECONDS
+
+
+def takers(workers: Sequence[WorkerInfo], now: float) -> list[WorkerInfo]:
+    """Those that would take something."""
+    return [worker for worker in workers if worker.state == "active" and not silent(worker, now)]
+
+
+def offers(worker: WorkerInfo, label: str) -> bool:
+    """Whether a worker has the code of a definition."""
+    return label in worker.offers.split(", ")
+
+
+def serves(worker: WorkerInfo, queue: str) -> bool:
+    """Whether a worker takes from a queue."""
+    return not worker.queues or queue in worker.queues.split(",")
+
+
+def look_at_workers(workers: Sequence[WorkerInfo], now: float) -> Iterator[Finding]:
+    """Who is there, and who should be."""
+    there = [worker for worker in workers if worker.state in ("active", "draining") and not silent(worker, now)]
+    if there:
+        hosts = Counter(worker.host for worker in there)
+        draining = sum(worker.state == "draining" for worker in there)
+        words = f"{_count(len(there), 'worker')} on {_count(len(hosts), 'machine')}"
+        yield good("workers", f"{words}, {draining} of them draining" if draining else words)
+    else:
+        yield doubtful("workers", "no worker is there, so nothing runs", "start one: heliostat worker start WHERE")
+    for worker in workers:
+        if silent(worker, now) or worker.state == "lost":
+            since = f"for {(now - worker.beat_at) / 60:.0f} min"
+            yield doubtful(
+                "workers",
+                f"worker {worker.id} on {worker.host} has shown no life {since}",
+                "see what became of its process; what it had begun goes to the others, if there are any",
+            )
+
+
+def look_at_queues(
+    queues: Sequence[tuple[Queue, int, int]], workers: Sequence[WorkerInfo], now: float
+) -> Iterator[Finding]:
+    """In which of them work waits that nobody will take."""
+    serving, well = takers(workers, now), True
+    for queue, ready, _ in queues:
+        tasks = f"{_count(ready, 'task')} {'is' if ready == 1 else 'are'} ready in queue {queue.name}"
+        if ready and queue.paused:
+            well = False
+            yield doubtful("queues", f"{tasks}, which is paused", f"heliostat queue resume {queue.name}")
+        elif ready and not any(serves(worker, queue.name) for worker in serving):
+            well = False
+            advice = f"start a worker for it: heliostat worker start WHERE --queues {queue.name}"
+            yield bad("queues", f"{tasks}, and no worker takes from it", advice)
+    if well:
+        idle = [queue.name for queue, *_ in queues if not any(serves(worker, queue.name) for worker in serving)]
+        nobody = f"; no worker takes from {', '.join(idle)}, where nothing is ready" if idle else ""
+        yield good("queues", f"wherever something is ready, somebody takes it{nobody}")
+
+
+def look_at_workflows(lanes: Sequence[tuple[str, str]], workers: Sequence[WorkerInfo], now: float) -> Iterator[Finding]:
+    """Which definitions have work that no worker can do; ``lanes`` are queue and label of what is ready."""
+    having, well = takers(workers, now), True
+    by_label: dict[str, list[str]] = {}
+    for queue, label in lanes:
+        by_label.setdefault(label, []).append(queue)
+    for label, queues in by_label.items():
+        able = [worker for worker in having if offers(worker, label)]
+        if not able:
+            well = False
+            advice = "start a worker that has its code in exactly this version"
+            yield bad("workflows", f"no worker offers {label}, and something of it is ready", advice)
+            continue
+        for queue in queues:
+            if any(serves(worker, queue) for worker in having) and not any(serves(w, queue) for w in able):
+                well = False
+                advice = f"have one that does take from it: heliostat worker start WHERE --queues {queue}"
+                yield bad("workflows", f"no worker that offers {label} takes from queue {queue}", advice)
+    if well:
+        yield good("workflows", "whatever is ready, a worker offers its workflow in its version")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
