@@ -90,6 +90,7 @@ class CeleryCrew:
     broker: str
     store: Store
     manner: Manner = field(default_factory=Manner)
+    settings: str = ""  # further lines of their heliostat.toml
     members: list[Celery] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -114,7 +115,7 @@ class CeleryCrew:
 
     def _start(self, manner: Manner, *options: str) -> Celery:
         directory = Path(tempfile.mkdtemp(prefix="heliostat-celery-", dir="/tmp"))
-        (directory / "heliostat.toml").write_text(f"apps = {json.dumps(self.modules)}\n")
+        (directory / "heliostat.toml").write_text(f"apps = {json.dumps(self.modules)}\n{self.settings}")
         command = [sys.executable, "-m", "celery", "-A", "tests.celery_manner", "worker", "--loglevel", "INFO"]
         command += ["--pidfile", str(directory / "pid"), "--hostname", f"{directory.name}@%h"]
         command += ["--without-mingle", "--without-gossip", *options]

@@ -215,12 +215,12 @@ app.conf.worker_consumer = f"{__name__}:Consumer"
 
 @signals.celeryd_init.connect
 def _offer(**_: Any) -> None:
-    """Load the configured apps; their queues are what a worker consumes that was told none."""
+    """Load the configured apps; a worker that was told no queues consumes those of its site, or those of the apps."""
     _place.flows = [flow for place in _settings.apps for flow in compose.load(place)]
     if not _place.flows:
         raise ImproperlyConfigured("heliostat: there is nothing to offer; list apps in heliostat.toml")
-    names = {node.queue for flow in _place.flows for node in flow.graph}
-    for name in sorted(names | {app.conf.task_default_queue}):
+    used = {node.queue for flow in _place.flows for node in flow.graph} | {app.conf.task_default_queue}
+    for name in _settings.queues or sorted(used):
         app.amqp.queues.select_add(app.amqp.queues[name])
 
 

@@ -65,7 +65,7 @@ def open(
     store, clock = open_store(settings.database)
     store.woke = None if bell is None else bell.ring
     options = {"slots": slots, "lease_seconds": lease_seconds, "seed": seed, "actor": actor}
-    return engine_on(store, clock, settings.files, broker=bell, **options)  # type: ignore[arg-type]
+    return engine_on(store, clock, settings.files, broker=bell, site=settings.site, **options)  # type: ignore[arg-type]
 
 
 def engine_on(
@@ -78,6 +78,7 @@ def engine_on(
     seed: int | None = None,
     actor: str = "python",
     broker: Broker | None = None,
+    site: str = "",
 ) -> Engine:
     """An engine on a store, with the families of one machine: threads, local jobs, a directory for files."""
     from heliostat.batches.local import LocalBatch
@@ -95,9 +96,15 @@ def engine_on(
     around = Surroundings(store, repository, clock, Ids(clock, chance), files, registry.add)
 
     def new_worker(
-        name: str = "", queues: Iterable[str] | None = None, slots: int = slots, lease_seconds: float = lease_seconds
+        name: str = "",
+        queues: Iterable[str] | None = None,
+        slots: int = slots,
+        lease_seconds: float = lease_seconds,
+        site: str = site,
     ) -> Worker:
-        worker = Worker(store, registry, clock, chance, name=name, queues=queues, lease_seconds=lease_seconds)
+        worker = Worker(
+            store, registry, clock, chance, name=name, queues=queues, site=site, lease_seconds=lease_seconds
+        )
         batch = LocalBatch()
         perform = Performer(registry, around, Jobs(batch, around))
         worker.executor = ThreadExecutor(perform, clock, worker.bell, slots, worker.turn)

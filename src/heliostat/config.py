@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from heliostat.errors import BadInput, nearest
 
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE = "heliostat.toml"
-SETTINGS = ("database", "artifacts", "apps", "broker")
+SETTINGS = ("database", "artifacts", "apps", "broker", "site", "sites")
 DEFAULT_DATABASE = "sqlite:///heliostat.db"
 
-#: What is an address or a path: the setting, the variable that wins over it, and what holds where neither is given.
+#: What is one string: the setting, the variable that wins over it, and what holds where neither is given.
 ADDRESSES = {
     "database": ("database", "HELIOSTAT_DATABASE", DEFAULT_DATABASE),
     "files": ("artifacts", "HELIOSTAT_FILES", ".heliostat"),
     "broker": ("broker", "HELIOSTAT_BROKER", ""),
+    "site": ("site", "HELIOSTAT_SITE", ""),
 }
 
 
@@ -31,6 +32,7 @@ class Config:
     """What an engine is opened with.
 
     ``files`` is where artifacts, logs and attempts live, ``broker`` the address of what wakes Celery's workers.
+    ``site`` is where this process runs, ``sites`` the queues that workers take from at each of those there are.
     ``whence`` says of each of these by name where it comes from: a file, a variable, or the default.
     """
 
@@ -38,7 +40,20 @@ class Config:
     files: Path = field(default_factory=lambda: Path(".heliostat"))
     apps: tuple[str, ...] = ()
     broker: str = ""
+    site: str = ""
+    sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     whence: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, site: str) -> Config:
+        """The same of a process that runs at a site; raises BadInput for one that is not among those there are."""
+        if self.sites and site and site not in self.sites:
+            raise BadInput(f"there is no site {site!r} in {FILE}{nearest(site, self.sites)}")
+        return replace(self, site=site)
+
+    @property
+    def queues(self) -> tuple[str, ...] | None:
+        """The queues that workers take from here; None where nobody has said so, and they take from all."""
+        return self.sites.get(self.site) or None
 
 
 def read(directory: Path | None = None) -> Config:
@@ -59,14 +74,32 @@ def read(directory: Path | None = None) -> Config:
         given = os.environ.get(variable)
         found[name] = given or data.get(setting) or default
         whence[name] = variable if given else FILE if setting in data else "default"
-    database, files, broker = found["database"], found["files"], found["broker"]
+    database, files, broker, site = (found[name] for name in ADDRESSES)
     apps = data.get("apps", [])
-    if not isinstance(database, str) or not isinstance(files, str) or not isinstance(broker, str):
-        raise BadInput(f"{file}: database, artifacts and broker are strings")
-    if not isinstance(apps, list) or not all(isinstance(app, str) for app in apps):
+    if not (isinstance(database, str) and isinstance(files, str) and isinstance(broker, str) and isinstance(site, str)):
+        raise BadInput(f"{file}: database, artifacts, broker and site are strings")
+    if not _strings(apps):
         raise BadInput(f"{file}: apps is a list of strings")
     whence["apps"] = FILE if "apps" in data else "default"
-    return Config(database, Path(files), tuple(apps), broker, whence)
+    sites = _sites(data.get("sites", {}), file)
+    return Config(database, Path(files), tuple(apps), broker, "", sites, whence).at(site)
+
+
+def _sites(given: object, file: Path) -> dict[str, tuple[str, ...]]:
+    """The queues of each site."""
+    if not isinstance(given, dict) or not all(isinstance(each, dict) for each in given.values()):
+        raise BadInput(f'{file}: sites are tables, such as sites.JAO = {{ queues = ["default"] }}')
+    for name, each in given.items():
+        for key in each:
+            if key != "queues":
+                raise BadInput(f"{file}: sites.{name} has no setting {key!r}; there is queues")
+        if not _strings(each.get("queues", [])):
+            raise BadInput(f"{file}: sites.{name}.queues is a list of strings")
+    return {name: tuple(each.get("queues", ())) for name, each in given.items()}
+
+
+def _strings(given: object) -> TypeGuard[list[str]]:
+    return isinstance(given, list) and all(isinstance(each, str) for each in given)
 
 
 def masked(url: str) -> str:

@@ -113,6 +113,7 @@ def look_at_configuration(patient: Patient) -> Iterator[Finding]:
         "files": str(config.files),
         "apps": ", ".join(config.apps) or "none",
         "broker": masked(config.broker) or "none",
+        "site": config.site or "none",
     }
     words = "; ".join(f"{name} {value} ({config.whence.get(name, 'given')})" for name, value in values.items())
     yield good("configuration", words)

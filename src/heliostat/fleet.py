@@ -43,6 +43,8 @@ def look_at_workers(workers: Sequence[WorkerInfo], now: float) -> Iterator[Findi
         hosts = Counter(worker.host for worker in there)
         draining = sum(worker.state == "draining" for worker in there)
         words = f"{_count(len(there), 'worker')} on {_count(len(hosts), 'machine')}"
+        if sites := sorted({worker.site for worker in there if worker.site}):
+            words += f" at {', '.join(sites)}"
         yield good("workers", f"{words}, {draining} of them draining" if draining else words)
     else:
         yield doubtful("workers", "no worker is there, so nothing runs", "start one: heliostat worker start WHERE")

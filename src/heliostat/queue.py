@@ -98,6 +98,7 @@ class WorkerInfo:
     started_at: float = 0.0
     state: str = "active"  # active, draining (takes nothing more), stopped, lost
     code: str = ""  # JSON: graph, digest of the code behind it, since when, for each that it offers or has offered
+    site: str = ""  # where it runs, if anybody has said so
 
 
 @dataclass(frozen=True, slots=True)

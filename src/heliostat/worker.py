@@ -81,6 +81,7 @@ class Worker:
         *,
         name: str = "",
         queues: Iterable[str] | None = None,
+        site: str = "",
         lease_seconds: float = 15.0,
     ) -> None:
         self.store, self.registry, self.clock, self.chance = store, registry, clock, chance
@@ -91,7 +92,7 @@ class Worker:
         self.loops: list[Loop] = []
         self.queues = None if queues is None else frozenset(queues)
         self.taking = self.queues  #: the queues that it takes from now; none while it is empty
-        self.lease_seconds = lease_seconds
+        self.site, self.lease_seconds = site, lease_seconds
         self.settled, self.started_at = 0, clock.now()
         self.stopping = self.draining = False
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
@@ -280,6 +281,7 @@ class Worker:
             started_at=self.started_at,
             state=state,
             code=json.dumps(self._code),
+            site=self.site,
         )
 
     def _beat(self, now: float) -> None:

@@ -71,6 +71,16 @@ def test_queues_are_served_by_those_who_consume_them(engine: Engine, crew: Celer
     assert run.result("there") == [*here.children, *there.children]
 
 
+def test_a_worker_is_of_its_site(engine: Engine, crew: CeleryCrew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so, and without -Q takes from the queues of its site alone."""
+    monkeypatch.setenv("HELIOSTAT_SITE", "JAO")
+    crew.settings = 'site = "EU"\nsites.EU = {}\nsites.JAO = { queues = ["telescope"] }\n'
+    worker = crew.one()
+    [known] = [known for known in engine.store.workers() if known.pid in worker.children]
+    assert (known.site, known.queues) == ("JAO", "telescope")
+    assert {"two dev+", "many dev+"} <= {label[: label.index("+") + 1] for label in known.offers.split(", ")}
+
+
 def test_a_killed_process_loses_nothing(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
     """Killed are a process of the pool, which Celery replaces, and then a whole worker, which another replaces."""
     worker = crew.one()

@@ -21,6 +21,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from typer.testing import CliRunner, Result
 
+import heliostat
 from heliostat.cli import app
 from heliostat.cli.message import message
 from heliostat.config import masked
@@ -584,6 +585,8 @@ def test_the_configuration_says_whence_it_is(shell: Shell, monkeypatch: pytest.M
         "apps_from": "heliostat.toml",
         "broker": "",
         "broker_from": "default",
+        "site": "",
+        "site_from": "default",
     }
     monkeypatch.setenv("HELIOSTAT_DATABASE", "postgresql://me:secret@host/db")
     monkeypatch.setenv("HELIOSTAT_BROKER", "amqp://me:secret@host/tickets")
@@ -699,6 +702,25 @@ def test_a_worker_takes_from_the_queues_it_is_given(shell: Shell) -> None:
     run = shell.start("hello", "name=Ada")
     shell("worker", "start", "--queues", "gpu", "--until", "idle")
     assert shell.json("run", "show", run)["state"] == "active"
+
+
+def test_a_worker_of_a_site_says_so_and_takes_from_its_queues(shell: Shell) -> None:
+    """The site's name is checked, what was typed wins over what is configured, and the list tells where each is."""
+    (shell.directory / "heliostat.toml").write_text(
+        'apps = ["flows.py"]\nsite = "EU"\nsites.EU = {}\nsites.JAO = { queues = ["gpu"] }\n'
+    )
+    run = shell.start("hello", "name=Ada")
+    assert " on gpu" in shell("worker", "start", "--site", "JAO", "--until", "idle").stderr
+    assert shell.json("run", "show", run)["state"] == "active"
+    said = shell.says("worker", "start", "--site", "JOA", code=4)
+    assert said == "there is no site 'JOA' in heliostat.toml; did you mean 'JAO'?"
+    with heliostat.open() as engine:
+        for site in ({}, {"site": "JAO"}):
+            worker = engine.worker(**site)
+            worker.taking = frozenset()  # it shows life and takes nothing
+            worker.tick(engine.around.clock.now())
+        assert [there["site"] for there in shell.json("worker", "list")] == ["EU", "JAO"]
+        assert "JAO" in shell("worker", "list").stdout
 
 
 STUCK = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from heliostat.finding import Finding, Verdict
 from heliostat.fleet import look_at_queues, look_at_workers, look_at_workflows
 from heliostat.queue import Queue, WorkerInfo
@@ -35,6 +37,12 @@ def test_workers_are_counted_by_machine() -> None:
     assert said(list(look_at_workers([worker("a"), worker("b", state="draining")], NOW))) == [
         (Verdict.good, "2 workers on 1 machine, 1 of them draining")
     ]
+
+
+def test_sites_are_named() -> None:
+    """Those that have a worker that is alive."""
+    workers = [replace(worker("a"), site="JAO"), replace(worker("b"), site="EU"), worker("c")]
+    assert said(list(look_at_workers(workers, NOW))) == [(Verdict.good, "3 workers on 1 machine at EU, JAO")]
 
 
 def test_without_a_worker_nothing_runs() -> None:

@@ -32,6 +32,7 @@ LARGER: dict[str, str] = {
     "cli/shapes.py": "what every command writes as JSON: one file is the reference for programs that read it",
     "cli/simulation.py:simulate": "a line for each option that people may type",
     "cli/worker.py:start": "a line for each option that people may type, and their checks",
+    "compose.py:engine_on": "the parts of an engine and of its workers, put together in one place",
     "context.py:Context": "all that a function may ask for, on one page",
     "batches/local.py": "the process table and what is read from it are understood together",
     "engine.py": "all that a program may ask of an engine and of a run, on two pages",

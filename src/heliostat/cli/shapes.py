@@ -166,9 +166,10 @@ class WorkerShape(TypedDict):
     id: str
     host: str
     pid: int
-    state: str  # active, stopped, lost
+    state: str  # active, draining, lost
     queues: list[str] | None  # null: all
     offers: list[str]
+    site: str | None
     started_at: str | None
     beat_at: str | None
 
@@ -245,6 +246,8 @@ class ConfigShape(TypedDict):
     apps_from: str
     broker: str
     broker_from: str
+    site: str  # empty: none
+    site_from: str
 
 
 class DatabaseShape(TypedDict):
@@ -397,6 +400,7 @@ def worker_shape(worker: WorkerInfo) -> WorkerShape:
         "state": worker.state,
         "queues": worker.queues.split(",") if worker.queues else None,
         "offers": worker.offers.split(", ") if worker.offers else [],
+        "site": worker.site or None,
         "started_at": stamp(worker.started_at),
         "beat_at": stamp(worker.beat_at),
     }

@@ -13,9 +13,10 @@ from heliostat.cli.session import Session, duration, session, whoever, workflows
 from heliostat.errors import BadInput, NotFound, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from heliostat.cli.signals import Stops
+    from heliostat.config import Config
     from heliostat.engine import Engine
     from heliostat.worker import Worker
 
@@ -34,6 +35,7 @@ def start(
         typer.Argument(metavar="WHERE", help="What to offer: file.py, file.py:flow, module; else the configured apps."),
     ] = None,
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Take from these queues only.")] = None,
+    site: Annotated[str | None, typer.Option(help="Where it runs; else as configured.", show_default=False)] = None,
     slots: Annotated[int, typer.Option(min=1, help="How many functions run at once.")] = SLOTS,
     processes: Annotated[int, typer.Option(min=1, help="So many workers, each a process.")] = 1,
     until: Annotated[
@@ -48,7 +50,8 @@ def start(
     The first SIGTERM or SIGINT lets what runs finish within --grace and hands the rest back, a second hands all
     back at once. Batch jobs go on and are adopted by the next worker.
     """
-    patience, names = duration(grace, "--grace"), _names(queues)
+    patience, place = duration(grace, "--grace"), _place(site)
+    names = place.queues if queues is None else _names(queues)
     flows = workflows(where or [])
     if not flows:
         raise BadInput("there is nothing to offer: name a file or module, or list apps in heliostat.toml")
@@ -57,27 +60,36 @@ def start(
 
         options = ["--grace", f"{patience}s", *(["--until", until] if until else [])]
         options += ["--slots", str(slots), *(["--queues", queues] if queues else [])]
+        options += ["--site", site] if site else []
         options += ["--name", name] if name else []
         raise typer.Exit(supervise(_command(session(context), [*options, *(where or [])]), processes, patience))
     with session(context).engine(new=True) as engine:
         for flow in flows:
             engine.add(flow)
-        worker = engine.worker(name=name, queues=names, slots=slots)
+        worker = engine.worker(name=name, queues=names, slots=slots, site=place.site)
         if parent is None:
-            _warn(engine, names or [])
+            _warn(engine, names or ())
         labels = ", ".join(sorted(flow.graph.label for flow in flows))
-        output.say(f"worker {worker.id} offers {labels}" + (f" on {queues}" if queues else ""))
+        output.say(f"worker {worker.id} offers {labels}" + (f" on {','.join(names)}" if names else ""))
         raise typer.Exit(_serve(engine, worker, patience, until, parent))
 
 
-def _names(queues: str | None) -> list[str] | None:
-    names = None if queues is None else [queue.strip() for queue in queues.split(",") if queue.strip()]
-    if names == []:
+def _place(site: str | None) -> Config:
+    """The configuration of where it runs."""
+    from heliostat import config
+
+    found = config.read()
+    return found if site is None else found.at(site)
+
+
+def _names(queues: str) -> tuple[str, ...]:
+    names = tuple(queue.strip() for queue in queues.split(",") if queue.strip())
+    if not names:
         raise typer.BadParameter("it names no queue; leave it out to take from all", param_hint="--queues")
     return names
 
 
-def _warn(engine: Engine, names: list[str]) -> None:
+def _warn(engine: Engine, names: Sequence[str]) -> None:
     """Say which of the queues nobody uses: a worker would wait for them in silence."""
     known = {queue.name for queue, *_ in engine.store.queues()}
     for name in names:
@@ -163,12 +175,13 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
             output.document([shapes.worker_shape(worker) for worker in workers])
             return
         now = engine.around.clock.now()
-        found = output.table(
-            "worker", "state", "offers", "queues", "for", "seen", right=["for", "seen"], whole=["worker"]
-        )
+        placed = any(worker.site for worker in workers)
+        heads = ("worker", "state", "offers", "queues", *(["site"] if placed else []), "for", "seen")
+        found = output.table(*heads, right=["for", "seen"], whole=["worker"])
         for worker in workers:
             seen = f"{duration(max(0.0, now - worker.beat_at))} ago"
             there = output.span(worker.started_at, now)
             state = output.state(worker.state, ", silent" if silent(worker, now) else "")
-            output.row(found, worker.id, state, worker.offers, worker.queues or "all", there, seen)
+            site = [worker.site] if placed else []
+            output.row(found, worker.id, state, worker.offers, worker.queues or "all", *site, there, seen)
         output.show(found if workers else "no workers; start one with: heliostat worker start WHERE")

@@ -266,7 +266,7 @@ class SqlRows(ABC):
     # workers
 
     def worker_beat(self, worker: WorkerInfo, now: float) -> bool:
-        names = ("id", "host", "pid", "process", "queues", "offers", "started_at", "state", "code")
+        names = ("id", "host", "pid", "process", "queues", "offers", "started_at", "state", "code", "site")
         return self.run("worker_beat", now=now, **{name: getattr(worker, name) for name in names}) == 1
 
     def worker_drain(self, worker: str) -> bool:
