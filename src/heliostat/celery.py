@@ -219,8 +219,11 @@ def _offer(**_: Any) -> None:
     _place.flows = [flow for place in _settings.apps for flow in compose.load(place)]
     if not _place.flows:
         raise ImproperlyConfigured("heliostat: there is nothing to offer; list apps in heliostat.toml")
-    used = {node.queue for flow in _place.flows for node in flow.graph} | {app.conf.task_default_queue}
-    for name in _settings.queues or sorted(used):
+    if _settings.queues is not None:
+        app.amqp.queues.select(_settings.queues)
+        return
+    names = {node.queue for flow in _place.flows for node in flow.graph}
+    for name in sorted(names | {app.conf.task_default_queue}):
         app.amqp.queues.select_add(app.amqp.queues[name])
 
 
