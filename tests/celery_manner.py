@@ -6,6 +6,8 @@ import json
 import os
 from typing import Any
 
+from celery.concurrency.solo import TaskPool
+
 from heliostat import compose
 from heliostat.broker import Broker
 from heliostat.celery import app as app  # noqa: PLC0414 - what Celery looks for
@@ -46,3 +48,7 @@ def opened(**options: Any) -> Engine:
 
 
 compose.open = opened  # type: ignore[assignment]
+
+
+class OtherPool(TaskPool):  # type: ignore[misc]
+    """A pool that Heliostat does not know."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import signals
-from celery.exceptions import ImproperlyConfigured
 from celery.worker import consumer
 
 from heliostat import compose, config
@@ -216,15 +215,30 @@ app.conf.worker_consumer = f"{__name__}:Consumer"
 @signals.celeryd_init.connect
 def _offer(**_: Any) -> None:
     """Load the configured apps; a worker that was told no queues consumes those of its site, or those of the apps."""
-    _place.flows = [flow for place in _settings.apps for flow in compose.load(place)]
+    _place.flows = [flow for place in _settings.apps for flow in _loaded(place)]
     if not _place.flows:
-        raise ImproperlyConfigured("heliostat: there is nothing to offer; list apps in heliostat.toml")
+        raise _refused("there is nothing to offer; list apps in heliostat.toml")
     if _settings.queues is not None:
         app.amqp.queues.select(_settings.queues)
         return
     names = {node.queue for flow in _place.flows for node in flow.graph}
     for name in sorted(names | {app.conf.task_default_queue}):
         app.amqp.queues.select_add(app.amqp.queues[name])
+
+
+def _loaded(place: str) -> list[Workflow]:
+    """The workflows of an app; a worker that cannot load one does not begin."""
+    try:
+        return compose.load(place)
+    except HeliostatError as error:
+        raise _refused(str(error)) from None
+    except Exception as error:
+        raise _refused(f"{place} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _refused(sentence: str) -> SystemExit:
+    """Why a worker does not begin. Celery goes on after any other error in what its signals call."""
+    return SystemExit(f"heliostat: {sentence}")
 
 
 @app.task(name="heliostat.ticket")
@@ -239,7 +253,7 @@ def ticket(queue: str, n: int = 1) -> str:
 def _set_up(instance: Any, **_: Any) -> None:
     pool = instance.pool_cls.__module__.rpartition(".")[2]
     if pool not in ("prefork", "solo", "thread"):
-        raise ImproperlyConfigured(f"heliostat: the pool {pool} is not supported; use prefork, threads or solo")
+        raise _refused(f"the pool {pool} is not supported; use prefork, threads or solo")
     _place.queues = frozenset(instance.app.amqp.queues.consume_from)
     _place.address = instance.app.connection_for_write().as_uri(include_password=True)
     _place.slots, _place.prefork = (instance.concurrency if pool == "thread" else 1), pool == "prefork"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from heliostat.brokers.celery import TICKET, CeleryBroker, application
 from heliostat.engine import Engine
 from heliostat.run import RunState
 from tests.acceptance.crew import ended, mark, marks, wait_for_marks, wait_until
-from tests.celery_crew import CeleryCrew
+from tests.celery_crew import ROOT, CeleryCrew
 from tests.integration import carried
 from tests.rabbitmq_server import Rabbit
 
@@ -79,6 +81,44 @@ def test_a_worker_is_of_its_site(engine: Engine, crew: CeleryCrew, monkeypatch: 
     [known] = [known for known in engine.store.workers() if known.pid in worker.children]
     assert (known.site, known.queues) == ("JAO", "telescope")
     assert {"two dev+", "many dev+"} <= {label[: label.index("+") + 1] for label in known.offers.split(", ")}
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "said"),
+    [
+        ("apps = []", (), "there is nothing to offer; list apps in heliostat.toml"),
+        ('apps = ["nowhere.at_all"]', (), "there is no module 'nowhere.at_all'"),
+        ('apps = ["broken.py"]', (), "broken.py cannot be loaded: ZeroDivisionError: division by zero"),
+        (
+            'apps = ["tests.integration.carried"]',
+            ("--pool", "custom"),
+            "the pool celery_manner is not supported; use prefork, threads or solo",
+        ),
+    ],
+    ids=["no app", "no module", "broken", "pool"],
+)
+def test_what_cannot_work_does_not_begin(tmp_path: Path, settings: str, options: tuple[str, ...], said: str) -> None:
+    """It ends with one sentence, before it has asked for a database or a broker."""
+    (tmp_path / "heliostat.toml").write_text(settings)
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    words = ["celery", "-A", "tests.celery_manner", "worker", "--concurrency", "1", *options]
+    chosen = {
+        "CELERY_CUSTOM_WORKER_POOL": "tests.celery_manner:OtherPool",
+        "HELIOSTAT_BROKER": "amqp://127.0.0.1:1",
+        "HELIOSTAT_TEST_MANNER": "{}",
+        "PYTHONPATH": str(ROOT),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=tmp_path,
+        env=os.environ | chosen,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == f"heliostat: {said}"
 
 
 def test_a_killed_process_loses_nothing(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
