@@ -116,6 +116,9 @@ class Carrier:
                 if polling
                 else "the broker is back; working by tickets"
             )
+        asked = frozenset(ticket.queue for ticket in self._tickets)
+        if not asked <= self._queues:  # somebody has had Celery consume another one
+            self._queues = worker.queues = self._queues | asked
         taking = frozenset(ticket.queue for ticket in self._tickets if ticket.open)
         taking |= self._queues if polling else frozenset()
         if taking != worker.taking:

@@ -15,12 +15,15 @@ import heliostat
 from heliostat.brokers.celery import TICKET, CeleryBroker, application
 from heliostat.engine import Engine
 from heliostat.run import RunState
+from heliostat.task import TaskState
 from tests.acceptance.crew import ended, mark, marks, wait_for_marks, wait_until
-from tests.celery_crew import ROOT, CeleryCrew
+from tests.celery_crew import ROOT, Celery, CeleryCrew
 from tests.integration import carried
 from tests.rabbitmq_server import Rabbit
 
 pytestmark = pytest.mark.slow
+
+PATIENCE = 30.0  #: for an answer of Celery's
 
 
 @pytest.fixture
@@ -83,6 +86,26 @@ def test_a_worker_is_of_its_site(engine: Engine, crew: CeleryCrew, monkeypatch: 
     assert {"two dev+", "many dev+"} <= {label[: label.index("+") + 1] for label in known.offers.split(", ")}
 
 
+def test_a_queue_may_be_added_and_cancelled_while_it_works(engine: Engine, crew: CeleryCrew, vhost: str) -> None:
+    """With Celery's remote control; who asks why, and the list of workers, hear of the queue that was added."""
+    worker = crew.one("-Q", "default")
+    control = application(vhost).control
+    run = engine.start(carried.two)
+    wait_until(lambda: "takes from queue telescope" in run.explain(), "the first task to be done")
+    assert "no worker that offers" in run.explain()
+    [told] = control.add_consumer("telescope", reply=True, timeout=PATIENCE, limit=1)
+    assert [*told.values()] == [{"ok": "add consumer telescope"}]
+    ended(run)
+    wait_until(lambda: served(engine, worker) == {"default,telescope"}, "the worker to say so")
+    [told] = control.cancel_consumer("telescope", reply=True, timeout=PATIENCE, limit=1)
+    assert [*told.values()] == [{"ok": "no longer consuming from telescope"}]
+    later = engine.start(carried.two)
+    wait_until(lambda: len(later.tasks(state=TaskState.succeeded)) == 1, "the first task")
+    engine.broker.close()  # type: ignore[union-attr]
+    assert tickets(vhost, "telescope") > 0
+    assert later.tasks(node="there")[0].state is TaskState.ready
+
+
 @pytest.mark.parametrize(
     ("settings", "options", "said"),
     [
@@ -119,6 +142,11 @@ def test_what_cannot_work_does_not_begin(tmp_path: Path, settings: str, options:
     )
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == f"heliostat: {said}"
+
+
+def served(engine: Engine, worker: Celery) -> set[str]:
+    """The queues that the processes of a worker say they take from."""
+    return {known.queues for known in engine.store.workers() if known.pid in worker.children}
 
 
 def test_a_killed_process_loses_nothing(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
