@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
@@ -104,6 +107,93 @@ def test_a_queue_may_be_added_and_cancelled_while_it_works(engine: Engine, crew:
     engine.broker.close()  # type: ignore[union-attr]
     assert tickets(vhost, "telescope") > 0
     assert later.tasks(node="there")[0].state is TaskState.ready
+
+
+def test_the_pool_grows_and_shrinks_while_it_works(
+    engine: Engine, crew: CeleryCrew, vhost: str, tmp_path: Path
+) -> None:
+    """A process that was added takes tickets at once; one that is taken away loses nothing."""
+    worker = crew.one()
+    control = application(vhost).control
+    runs = engine.start_many(carried.slow, [str(tmp_path)] * 2)
+    wait_for_marks(tmp_path, "held")
+    control.pool_grow(1, reply=True, timeout=PATIENCE, limit=1)
+    wait_for_marks(tmp_path, "held", 2)
+    assert len(set(marks(tmp_path, "held"))) == 2
+    mark(str(tmp_path), "go")
+    ended(*runs)
+
+    def shrinks() -> bool:
+        [told] = control.pool_shrink(1, reply=True, timeout=PATIENCE, limit=1)
+        return "ok" in next(iter(told.values()))
+
+    wait_until(shrinks, "a process to be idle")  # Celery takes none that is busy
+    wait_until(lambda: len(worker.children) == 1, "the pool to shrink")
+    ended(engine.start(carried.many, 5))
+    assert engine.store.attempts(runs[0].key) == []
+
+
+def test_the_pool_scales_by_itself(engine: Engine, crew: CeleryCrew, tmp_path: Path) -> None:
+    """A ticket that waits for a process is what --autoscale counts."""
+    worker = crew.one("--autoscale", "2,1")
+    assert len(worker.children) == 1
+    runs = engine.start_many(carried.slow, [str(tmp_path)] * 2)
+    wait_for_marks(tmp_path, "held", 2)
+    assert len(worker.children) == 2
+    mark(str(tmp_path), "go")
+    ended(*runs)
+
+
+def test_celery_tells_what_it_does(engine: Engine, crew: CeleryCrew, vhost: str, tmp_path: Path) -> None:
+    """Inspection and events, which Flower shows: tickets with their queue, how long each took, how much it did."""
+    worker = crew.one("-E")
+    app = application(vhost)
+    with Listener(app) as heard:
+        run = engine.start(carried.slow, str(tmp_path))
+        wait_for_marks(tmp_path, "held")
+        inspect = app.control.inspect(timeout=PATIENCE, limit=1)
+        assert [*inspect.ping().values()] == [{"ok": "pong"}]
+        [stats] = inspect.stats().values()
+        assert stats["pool"]["processes"] == worker.children
+        [active] = inspect.active().values()
+        assert {(ticket["name"], ticket["worker_pid"]) for ticket in active} == {(TICKET, worker.children[0])}
+        [consumed] = inspect.active_queues().values()
+        assert {"default", "telescope"} <= {queue["name"] for queue in consumed}
+        mark(str(tmp_path), "go")
+        ended(run)
+        wait_until(lambda: any("1 done" in event.get("result", "") for event in heard.events), "the end of a ticket")
+    kinds = {event["type"] for event in heard.events}
+    assert {"task-received", "task-started", "task-succeeded"} <= kinds
+    received = [event for event in heard.events if event["type"] == "task-received"]
+    assert {event["name"] for event in received} == {TICKET}
+    assert "'default'" in received[0]["args"]
+
+
+class Listener:
+    """Hears Celery's events, as Flower does."""
+
+    def __init__(self, app: Any) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._app, self._over, self._ready = app, threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._listen)
+
+    def _listen(self) -> None:
+        with self._app.connection_for_read() as connection:
+            receiver = self._app.events.Receiver(connection, handlers={"*": self.events.append})
+            with receiver.consumer_context() as (line, *_):
+                self._ready.set()
+                while not self._over.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        line.drain_events(timeout=0.1)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(PATIENCE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
 
 
 @pytest.mark.parametrize(
