@@ -1,8 +1,9 @@
-# Everything a developer types. Two environments: .venv runs Heliostat with its examples, .venv-dev tests it.
+# Everything a developer types. Three environments: .venv runs Heliostat with its examples, .venv-dev tests it,
+# .venv-peers has the engines that it is measured beside.
 # Each is made on first use and left alone until a lock, pyproject.toml or the interpreter changes.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help demo test bench torture lock format clean
+.PHONY: help demo test bench bench-peers torture lock format clean
 
 # Choose an interpreter with: make test PYTHON=python3.13
 PYTHON ?=
@@ -14,7 +15,7 @@ runtime = @$(environment) .venv requirements-demo.lock
 development = @$(environment) .venv-dev requirements.lock
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo:  ## install Heliostat with its examples into .venv and run the demonstration
 	$(runtime)
@@ -30,6 +31,13 @@ bench:  ## measure: python -m benchmarks
 	$(development)
 	@.venv-dev/bin/python -m tools.ensure_postgres
 	@.venv-dev/bin/python -m benchmarks $(ARGS)
+
+bench-peers:  ## measure beside other engines, which are installed into .venv-peers: python -m benchmarks.peers (an hour)
+	@$(environment) .venv-peers requirements-peers.lock
+	@.venv-peers/bin/python -m tools.ensure_postgres
+	@.venv-peers/bin/python -m tools.ensure_rabbitmq
+	@.venv-peers/bin/python -m tools.ensure_redis
+	@.venv-peers/bin/python -m benchmarks.peers $(ARGS)
 
 torture:  ## break it: python -m torture, real workers and databases under real faults (minutes)
 	$(development)
@@ -47,5 +55,5 @@ format:  ## format the code and mend what ruff can mend
 	@.venv-dev/bin/ruff format .
 
 clean:  ## remove the environments, caches and built packages
-	@rm -rf .venv .venv-dev build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-dev .venv-peers build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

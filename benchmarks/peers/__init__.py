@@ -1,0 +1,1 @@
+"""Heliostat beside its peers: the same work, durable everywhere, measured in turn."""

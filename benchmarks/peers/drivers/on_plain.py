@@ -1,0 +1,33 @@
+"""No engine: the functions, called one after the other."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from benchmarks.peers.work import JOBS, Job
+
+
+class OnPlain:
+    """A loop."""
+
+    def working(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def sequences(self, job: Job, *, runs: int, length: int, value: int) -> None:
+        for _ in range(runs):
+            passed = value
+            for _ in range(length):
+                passed = JOBS[job](passed)
+
+    def fan(self, width: int) -> None:
+        raise NotImplementedError
+
+    def enqueue(self, count: int) -> None:
+        raise NotImplementedError
+
+    def settled(self) -> float:
+        """Nothing is kept."""
+        return 0.0
+
+
+PEER = OnPlain
