@@ -93,7 +93,7 @@ ENTRIES = {
             "on_huey",
             ("huey",),
             "One consumer thread (more wait for each other's locks), polling every 1 to 10 ms, `fsync=True`, WAL. "
-            "A task leaves the file when it is taken: it is lost if the consumer dies meanwhile. Pipelines and a chord.",
+            "A task leaves the file when it is taken: it is lost if the consumer dies meanwhile. Pipelines, a chord.",
         ),
         Entry(
             "taskiq",

@@ -76,10 +76,11 @@ def take(peer: Peer, workload: Workload, sizes: dict[str, int]) -> float:
 
 def accepted(peer: Peer, count: int) -> float:
     """How many tasks are kept in a second."""
-    peer.enqueue(FEW)
-    begun_at = time.monotonic()
-    peer.enqueue(count)
-    return count / (time.monotonic() - begun_at)
+    with peer.accepting():
+        peer.enqueue(FEW)
+        begun_at = time.monotonic()
+        peer.enqueue(count)
+        return count / (time.monotonic() - begun_at)
 
 
 def main(module: str, workload: str, sizes: str) -> None:

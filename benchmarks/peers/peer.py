@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from benchmarks.peers.place import Place
 from tests.rabbitmq_server import GUARDIAN
@@ -21,18 +22,26 @@ if TYPE_CHECKING:
 SLOTS = 8  #: how much runs at once in a worker, wherever a peer lets us choose
 
 
-class Peer(Protocol):
+class Peer(ABC):
     """A peer at work. Times are taken around these calls, and from what the steps note."""
 
+    @abstractmethod
     def working(self) -> AbstractContextManager[None]:
         """Have a worker, or be one."""
 
+    def accepting(self) -> AbstractContextManager[None]:
+        """Have what accepts tasks, and no worker."""
+        return nullcontext()
+
+    @abstractmethod
     def sequences(self, job: Job, *, runs: int, length: int, value: int) -> None:
         """Start so many runs, each of so many steps one after the other, the first with ``value``."""
 
+    @abstractmethod
     def fan(self, width: int) -> None:
         """Start one step that leads to many, which lead to one."""
 
+    @abstractmethod
     def enqueue(self, count: int) -> None:
         """Have so many tasks accepted, while nobody works on them. Answers when all are kept."""
 
@@ -41,6 +50,7 @@ class Peer(Protocol):
 
         0 where the calls above answer only then, or where the last step's end is taken for it, to the peer's favour.
         """
+        return 0.0
 
 
 @contextmanager

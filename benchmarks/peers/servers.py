@@ -1,4 +1,4 @@
-"""The servers that peers need: each starts when it is first asked for, keeps what it says it keeps, and ends with us."""
+"""The servers that peers need: each starts when it is first asked for, keeps what it accepts, and ends with us."""
 
 from __future__ import annotations
 

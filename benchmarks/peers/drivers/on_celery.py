@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from celery import Celery, chain, chord, group
 
-from benchmarks.peers.peer import SLOTS, process
+from benchmarks.peers.peer import SLOTS, Peer, process
 from benchmarks.peers.place import Place
 from benchmarks.peers.work import JOBS, Job, note, step
 
@@ -48,7 +48,7 @@ def split(width: int) -> None:
     chord(group(piece.s(item) for item in range(width)), total.s()).delay()
 
 
-class OnCelery:
+class OnCelery(Peer):
     """One worker; prefetching and threads as its manual says for short tasks."""
 
     def working(self) -> AbstractContextManager[None]:
@@ -69,10 +69,6 @@ class OnCelery:
         with app.producer_pool.acquire(block=True) as producer:
             for item in range(count):
                 TASKS["step"].apply_async((item,), producer=producer)
-
-    def settled(self) -> float:
-        """The last step's end is taken for it."""
-        return 0.0
 
 
 PEER = OnCelery

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
 
-from benchmarks.peers.peer import SLOTS
+from benchmarks.peers.peer import SLOTS, Peer
 from benchmarks.peers.place import Place
 from benchmarks.peers.work import JOBS, Job, note
 
@@ -60,7 +60,7 @@ async def fan(width: int) -> int:
     return len(found)
 
 
-class OnDbos:
+class OnDbos(Peer):
     """One process with its pool of threads."""
 
     @contextmanager
@@ -70,6 +70,14 @@ class OnDbos:
             yield
         finally:
             DBOS.destroy()
+
+    @contextmanager
+    def accepting(self) -> Iterator[None]:
+        DBOS.migrate(database)
+        self._client = DBOSClient(system_database_url=database)
+        self._client.register_queue(QUEUE, worker_concurrency=SLOTS)
+        yield
+        self._client.destroy()
 
     def sequences(self, job: Job, *, runs: int, length: int, value: int) -> None:
         handles = [DBOS.start_workflow(sequence, job, length, value) for _ in range(runs)]
@@ -84,20 +92,13 @@ class OnDbos:
         asyncio.run(run())
 
     def enqueue(self, count: int) -> None:
-        DBOS.migrate(database)
-        client, engine = DBOSClient(system_database_url=database), sa.create_engine(database)
-        client.register_queue(QUEUE, worker_concurrency=SLOTS)
+        engine = sa.create_engine(database)
         options: EnqueueOptions = {"workflow_name": sequence.__qualname__, "queue_name": QUEUE}
         for first in range(0, count, AT_ONCE):
             with engine.begin() as connection:
                 for item in range(first, min(first + AT_ONCE, count)):
-                    client.enqueue_in_transaction(connection, options, "step", 1, item)
+                    self._client.enqueue_in_transaction(connection, options, "step", 1, item)
         engine.dispose()
-        client.destroy()
-
-    def settled(self) -> float:
-        """What was answered is kept."""
-        return 0.0
 
 
 PEER = OnDbos

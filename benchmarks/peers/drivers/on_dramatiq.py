@@ -10,7 +10,7 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.middleware import GroupCallbacks
 from dramatiq.rate_limits.backends import RedisBackend
 
-from benchmarks.peers.peer import SLOTS, process
+from benchmarks.peers.peer import SLOTS, Peer, process
 from benchmarks.peers.place import Place
 from benchmarks.peers.work import JOBS, Job, note
 
@@ -40,7 +40,7 @@ def split(width: int) -> None:
     pieces.run()
 
 
-class OnDramatiq:
+class OnDramatiq(Peer):
     """One process with threads."""
 
     def working(self) -> AbstractContextManager[None]:
@@ -57,10 +57,6 @@ class OnDramatiq:
     def enqueue(self, count: int) -> None:
         for item in range(count):
             ACTORS["step"].send(item)
-
-    def settled(self) -> float:
-        """The last step's end is taken for it."""
-        return 0.0
 
 
 PEER = OnDramatiq

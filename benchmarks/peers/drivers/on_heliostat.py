@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import heliostat
 from benchmarks.peers.drivers import flows
+from benchmarks.peers.peer import Peer
 from benchmarks.peers.place import Place
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 place = Place.given()
 
 
-class OnHeliostat:
+class OnHeliostat(Peer):
     """One engine, with the eight threads that it has unless told otherwise."""
 
     def __init__(self) -> None:
@@ -46,10 +47,6 @@ class OnHeliostat:
         """Start runs, and work until nothing is left to do."""
         self.engine.start_many(workflow, messages)
         self.engine.work(until="idle")
-
-    def settled(self) -> float:
-        """What was answered is kept."""
-        return 0.0
 
     def check(self) -> None:
         """All came to good ends."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from huey import SqliteHuey, chord
 
-from benchmarks.peers.peer import process
+from benchmarks.peers.peer import Peer, process
 from benchmarks.peers.place import Place
 from benchmarks.peers.work import JOBS, Job, note
 
@@ -34,7 +34,7 @@ def split(width: int) -> None:
     huey.enqueue(chord([TASKS["step"].s(item) for item in range(width)], total.s()))
 
 
-class OnHuey:
+class OnHuey(Peer):
     """One consumer; more threads than one only wait for each other's locks in the file."""
 
     def working(self) -> AbstractContextManager[None]:
@@ -54,10 +54,6 @@ class OnHuey:
     def enqueue(self, count: int) -> None:
         for item in range(count):
             TASKS["step"](item)
-
-    def settled(self) -> float:
-        """The last step's end is taken for it."""
-        return 0.0
 
 
 PEER = OnHuey

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
+from benchmarks.peers.peer import Peer
 from benchmarks.peers.work import JOBS, Job
 
 
-class OnPlain:
+class OnPlain(Peer):
     """A loop."""
 
     def working(self) -> AbstractContextManager[None]:
@@ -24,10 +25,6 @@ class OnPlain:
 
     def enqueue(self, count: int) -> None:
         raise NotImplementedError
-
-    def settled(self) -> float:
-        """Nothing is kept."""
-        return 0.0
 
 
 PEER = OnPlain

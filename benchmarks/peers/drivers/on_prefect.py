@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
-from benchmarks.peers.peer import SLOTS, process
+from benchmarks.peers.peer import SLOTS, Peer, process
 from benchmarks.peers.place import Place
 from benchmarks.peers.work import JOBS, Job, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 PORT = 24_200 + os.getuid() % 1000
 os.environ |= {
@@ -29,7 +30,7 @@ os.environ |= {
 from prefect import flow, task  # noqa: E402 - it reads its settings when it is imported
 from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 
 
 @task
@@ -61,7 +62,7 @@ def fan(width: int) -> int:
     return len(found)
 
 
-class OnPrefect:
+class OnPrefect(Peer):
     """A server in a process of its own, and flows in threads of this one."""
 
     @contextmanager
@@ -73,6 +74,10 @@ class OnPrefect:
                 time.sleep(0.2)
             yield
 
+    def accepting(self) -> AbstractContextManager[None]:
+        """The server accepts."""
+        return self.working()
+
     def sequences(self, job: Job, *, runs: int, length: int, value: int) -> None:
         with ThreadPoolExecutor(SLOTS) as pool:
             list(pool.map(lambda _: sequence(job, length, value), range(runs)))
@@ -81,12 +86,8 @@ class OnPrefect:
         fan(width)
 
     def enqueue(self, count: int) -> None:
-        with self.working(), ThreadPoolExecutor(SLOTS) as pool:
+        with ThreadPoolExecutor(SLOTS) as pool:
             list(pool.map(lambda item: step.delay("step", item), range(count)))
-
-    def settled(self) -> float:
-        """What was answered is kept."""
-        return 0.0
 
 
 def _healthy() -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import procrastinate
 
-from benchmarks.peers.peer import SLOTS, process
+from benchmarks.peers.peer import SLOTS, Peer, process
 from benchmarks.peers.place import Place
 from benchmarks.peers.work import JOBS, Job, note
 
@@ -52,11 +52,11 @@ async def total() -> None:
     note()
 
 
-class OnProcrastinate:
+class OnProcrastinate(Peer):
     """One worker process, which is one event loop."""
 
     def __init__(self) -> None:
-        self._run(lambda: app.schema_manager.apply_schema_async())
+        self._run(app.schema_manager.apply_schema_async)
 
     def working(self) -> AbstractContextManager[None]:
         poll = ["--fetch-job-polling-interval", "0.05"]  # a notification may come too early for a busy worker
@@ -75,10 +75,6 @@ class OnProcrastinate:
                 await step.batch_defer_async(*({"job": "step", "value": item, "left": 0} for item in items))
 
         self._run(defer)
-
-    def settled(self) -> float:
-        """The last step's end is taken for it."""
-        return 0.0
 
     def _run(self, call: Callable[[], Awaitable[object]]) -> None:
         async def run() -> None:

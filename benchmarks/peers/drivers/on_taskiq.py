@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from taskiq_aio_pika import AioPikaBroker
 from taskiq_aio_pika.queue import Queue
 
-from benchmarks.peers.peer import process
+from benchmarks.peers.peer import Peer, process
 from benchmarks.peers.place import Place
 from benchmarks.peers.work import JOBS, Job, note
 
@@ -59,7 +59,7 @@ async def _together(sendings: list[Coroutine[object, object, object]]) -> None:
         await asyncio.gather(*sendings[first : first + AT_ONCE])
 
 
-class OnTaskiq:
+class OnTaskiq(Peer):
     """One worker process, which is one event loop."""
 
     def __init__(self) -> None:
@@ -77,10 +77,6 @@ class OnTaskiq:
 
     def enqueue(self, count: int) -> None:
         self._send(lambda: [step.kiq("step", item, 0) for item in range(count)])
-
-    def settled(self) -> float:
-        """The last step's end is taken for it."""
-        return 0.0
 
     def _send(self, sendings) -> None:
         async def send() -> None:
