@@ -34,6 +34,9 @@ class Sizes:
     few_waiting: int = 10_000
     tasks: int = 10_000
     starts: int = 15
+    workers: int = 4
+    slots: int = 4
+    waits: int = 400
 
 
 QUICK = Sizes(
@@ -48,6 +51,7 @@ QUICK = Sizes(
     few_waiting=1_000,
     tasks=1_000,
     starts=3,
+    waits=60,
 )
 
 
@@ -182,6 +186,18 @@ def bare_backlog(bench: Bench, store: str) -> list[Figure]:
     return [Figure(f"backlog-bare/{store}", value, "tasks/s", base, value / base)]
 
 
+def crowd(bench: Bench) -> list[Figure]:
+    """Tasks in a second with several worker processes, against one, where each task waits for 50 ms."""
+    sizes = bench.sizes
+
+    def rate(workers: int) -> float:
+        measures = bench.take("postgresql", "crowd", "crowd", workers=workers, slots=sizes.slots, tasks=sizes.waits)
+        return measures["tasks"] / measures["seconds"]
+
+    one, several = bench.alternate(partial(rate, 1), partial(rate, sizes.workers))
+    return [held(f"crowd/postgresql/{sizes.workers}", several, "tasks/s", one, "≥ 3.6")]
+
+
 def help_time(bench: Bench) -> list[Figure]:
     """``heliostat --help``, against a Typer app that has as many commands and does nothing."""
     folder = bench.databases.folder
@@ -221,4 +237,4 @@ _ON_STORES = {
 }
 FIGURES: dict[str, Taking] = {
     f"{name}/{store}": partial(take, store=store) for name, take in _ON_STORES.items() for store in STORES
-} | {"help": help_time, "import": import_time}
+} | {"crowd/postgresql/4": crowd, "help": help_time, "import": import_time}

@@ -1,7 +1,7 @@
 """``python -m benchmarks.peers``: a line of JSON per measure on stdout, a table for people on stderr.
 
 Measures are taken in turn: in each round every workload, and under each workload every peer, each in a process and on
-a database of its own. So a slow minute of the machine falls on all alike.
+a database of its own. So a slow minute of the machine falls on all alike. Ctrl-C ends it early, with what there is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -83,19 +85,22 @@ def take(servers: Servers, entries: list[Entry], workloads: list[Workload], *, r
         if not entry.only or workload.name in entry.only
     }
     failures: dict[tuple[str, str], list[str]] = {key: [] for key in taken}
-    for turn in range(rounds):
-        for (peer, load), one in sorted(taken.items(), key=lambda item: list(WORKLOADS).index(item[0][1])):
-            if len(failures[peer, load]) >= TRIES:
+    turns = [(turn, load, entry) for turn in range(rounds) for load in workloads for entry in entries]
+    with suppress(KeyboardInterrupt):  # what was taken until then is shown, and kept
+        for turn, load, entry in turns:
+            key = (entry.name, load.name)
+            if key not in taken or len(failures[key]) >= TRIES:
                 continue
-            with PEOPLE.status(f"round {turn + 1} of {rounds}: {load} on {peer}"):
+            with PEOPLE.status(f"round {turn + 1} of {rounds}: {load.name} on {entry.title}"):
                 try:
-                    one.values.append(measured(servers, ENTRIES[peer], WORKLOADS[load], one.sizes))
+                    taken[key].values.append(measured(servers, entry, load, taken[key].sizes))
                 except (RuntimeError, subprocess.TimeoutExpired) as error:
-                    failures[peer, load].append(str(error))
-                    PEOPLE.print(f"{peer}, {load}: {error}", style="red", markup=False)
+                    failures[key].append(str(error).splitlines()[-1])
+                    PEOPLE.print(f"{entry.name}, {load.name}: {error}", style="red", markup=False)
     return [
-        one if one.values else Taken(one.peer, one.workload, one.sizes, missing=failures[key][-1].splitlines()[-1])
+        replace(one, missing="" if one.values else failures[key][-1])
         for key, one in taken.items()
+        if one.values or failures[key]
     ]
 
 

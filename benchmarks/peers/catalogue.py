@@ -43,6 +43,8 @@ _CELERY = "`--pool threads --concurrency 8`, default prefetching; JSON."
 _DBOS = "One process that starts workflows and runs them in its own pool of threads; pieces of the fan are awaited "
 _DBOS += "together; enqueued by its client, a thousand in a transaction. Ends when the last result is answered."
 
+_FEWER = {"enqueue": {"count": 20_000}}  # they take long enough for that
+
 ENTRIES = {
     entry.name: entry
     for entry in (
@@ -77,6 +79,7 @@ ENTRIES = {
             f"{_CELERY} Quorum queues, persistent messages, publisher confirms, `acks_late`, results only where a "
             "chord needs them (Redis). Chains and a chord of its canvas; it has no batch enqueue.",
             frozenset({RABBIT, REDIS}),
+            sizes=_FEWER,
         ),
         Entry(
             "dramatiq",
@@ -86,6 +89,7 @@ ENTRIES = {
             "`--processes 1 --threads 8`. Its durable classic queues, persistent messages, `confirm_delivery`, "
             "acknowledged when done. Pipelines, and a group with a callback (barrier in Redis); no batch enqueue.",
             frozenset({RABBIT, REDIS}),
+            sizes=_FEWER,
         ),
         Entry(
             "huey",
@@ -94,6 +98,7 @@ ENTRIES = {
             ("huey",),
             "One consumer thread (more wait for each other's locks), polling every 1 to 10 ms, `fsync=True`, WAL. "
             "A task leaves the file when it is taken: it is lost if the consumer dies meanwhile. Pipelines, a chord.",
+            sizes=_FEWER,
         ),
         Entry(
             "taskiq",
@@ -104,6 +109,7 @@ ENTRIES = {
             "(a hundred awaited together), acknowledged when done. It has neither chains nor joins: a step sends the "
             "next, and a counter in Redis sends the last.",
             frozenset({RABBIT, REDIS}),
+            sizes=_FEWER,
         ),
         Entry(
             "procrastinate",

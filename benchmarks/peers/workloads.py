@@ -46,4 +46,4 @@ WORKLOADS = {
 }
 
 #: Small loads: whether it runs, not how fast.
-QUICK = {"runs": {"runs": 50}, "fan": {"width": 50}, "enqueue": {"count": 200}, "fib33": {"value": 15}}
+QUICK = {"runs": {"runs": 250}, "fan": {"width": 250}, "enqueue": {"count": 2_000}, "fib33": {"value": 25}}
