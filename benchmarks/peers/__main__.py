@@ -1,13 +1,15 @@
 """``python -m benchmarks.peers``: a line of JSON per measure on stdout, a table for people on stderr.
 
 Measures are taken in turn: in each round every workload, and under each workload every peer, each in a process and on
-a database of its own. So a slow minute of the machine falls on all alike. Ctrl-C ends it early, with what there is.
+a database of its own. So a slow minute of the machine falls on all alike. SIGINT (Ctrl-C) or SIGTERM
+ends it early, with what there is.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -85,6 +87,8 @@ def take(servers: Servers, entries: list[Entry], workloads: list[Workload], *, r
         if not entry.only or workload.name in entry.only
     }
     failures: dict[tuple[str, str], list[str]] = {key: [] for key in taken}
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     turns = [(turn, load, entry) for turn in range(rounds) for load in workloads for entry in entries]
     with suppress(KeyboardInterrupt):  # what was taken until then is shown, and kept
         for turn, load, entry in turns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import subprocess
 import sys
 from abc import ABC, abstractmethod
@@ -51,6 +52,14 @@ class Peer(ABC):
         0 where the calls above answer only then, or where the last step's end is taken for it, to the peer's favour.
         """
         return 0.0
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        port: int = candidate.getsockname()[1]
+        return port
 
 
 @contextmanager

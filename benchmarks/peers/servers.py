@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.databases import Databases
+from benchmarks.peers.peer import free_port
 from benchmarks.peers.place import Place
 from tests.rabbitmq_server import GUARDIAN, Rabbit, rabbitmq_server
 
@@ -82,9 +83,7 @@ def redis_server() -> Iterator[str]:
     if (program := shutil.which("redis-server")) is None:
         raise NoRedisError("Celery and Dramatiq need Redis to join: install redis-server (make bench-peers does).")
     folder = Path(tempfile.mkdtemp(prefix="heliostat-redis-", dir="/tmp"))
-    with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
-        port = candidate.getsockname()[1]
+    port = free_port()
     options = {"--bind": "127.0.0.1", "--port": port, "--dir": folder, "--save": "", "--appendonly": "yes"}
     options |= {"--appendfsync": "always"}
     command = [program, *(str(word) for option in options.items() for word in option)]

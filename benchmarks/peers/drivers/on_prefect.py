@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
-from benchmarks.peers.peer import SLOTS, Peer, process
+from benchmarks.peers.peer import SLOTS, Peer, free_port, process
 from benchmarks.peers.place import Place
 from benchmarks.peers.work import JOBS, Job, note
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-PORT = 24_200 + os.getuid() % 1000
+PORT = free_port()
 os.environ |= {
     "PREFECT_HOME": Place.given().folder,
     "PREFECT_API_URL": f"http://127.0.0.1:{PORT}/api",
