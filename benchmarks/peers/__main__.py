@@ -54,7 +54,9 @@ def main() -> int:
         PEOPLE.print(", ".join([*place.values(), *(f"{name} {value}" for name, value in versions.items())]))
         taken = take(servers, entries, workloads, rounds=asked.rounds, quick=asked.quick)
     minutes = (time.monotonic() - began) / 60
-    results = Results(place | {"rounds": str(asked.rounds), "minutes": f"{minutes:.0f}"}, versions, taken)
+    loads = "small (--quick)" if asked.quick else "whole"
+    place |= {"loads": loads, "rounds": str(asked.rounds), "minutes": f"{minutes:.0f}"}
+    results = Results(place, versions, taken)
     for one in taken:
         print(json.dumps(one.line(), ensure_ascii=False), flush=True)
     show(results)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.peers.workloads import Workload
 
 ROW, HEAD, FOOT = 21, 52, 34  #: heights: of a peer, above the first, below the last
-NAMES, PLOT, FIGURE = 196, 226, 58  #: widths: of names, of the axis, of figures
+NAMES, PLOT, FIGURE = 246, 206, 52  #: widths: of names, of the axis, of figures
 GAP, EDGE, TOP = 36, 28, 84
 WIDTH = 2 * (NAMES + PLOT + FIGURE) + GAP + 2 * EDGE
 OURS = STATES["running"][:2]
@@ -107,8 +107,8 @@ def _tick(power: int) -> str:
 def _css() -> str:
     shape = (
         f"text{{font-family:{FONT};font-size:12.5px}}.h{{font-size:23px;font-weight:700}}"
-        ".t{font-size:15px;font-weight:600}.f{font-size:11.5px}.m{text-anchor:middle}.v{text-anchor:end}"
-        ".n.o,.v.o{font-weight:700}.r{stroke-width:1}.l{stroke-width:2.5;stroke-linecap:round;opacity:.5}"
+        ".t{font-size:15px;font-weight:600}.f{font-size:11px;font-weight:400}.m{text-anchor:middle}.v{text-anchor:end}"
+        ".n.o,.v.o{font-weight:700}.n .f{font-weight:400}.r{stroke-width:1}.l{stroke-width:2.5;stroke-linecap:round;opacity:.5}"
         ".d.b{fill:none;stroke-width:2}"
     )
     return f"{shape}{_colours(0)}@media(prefers-color-scheme:dark){{{_colours(1)}}}"
