@@ -108,7 +108,8 @@ def _css() -> str:
     shape = (
         f"text{{font-family:{FONT};font-size:12.5px}}.h{{font-size:23px;font-weight:700}}"
         ".t{font-size:15px;font-weight:600}.f{font-size:11px;font-weight:400}.m{text-anchor:middle}.v{text-anchor:end}"
-        ".n.o,.v.o{font-weight:700}.n .f{font-weight:400}.r{stroke-width:1}.l{stroke-width:2.5;stroke-linecap:round;opacity:.5}"
+        ".n.o,.v.o{font-weight:700}.n .f{font-weight:400}.r{stroke-width:1}"
+        ".l{stroke-width:2.5;stroke-linecap:round;opacity:.5}"
         ".d.b{fill:none;stroke-width:2}"
     )
     return f"{shape}{_colours(0)}@media(prefers-color-scheme:dark){{{_colours(1)}}}"
