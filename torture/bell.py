@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from amqp.exceptions import AMQPError, NotFound  # type: ignore[import-untyped]
+from amqp.exceptions import AMQPError, NotFound
 from kombu.exceptions import OperationalError
 
 from heliostat.brokers.celery import TICKET, application

@@ -105,7 +105,7 @@ class Worker:
         self._duty_at = 0.0  # the earliest of them
         self._beat_at = self._poll_at = self._progress_at = 0.0
         self._idle, self._turn = IDLE_SECONDS[0], 0
-        self._mean: float | None = None  # seconds a work takes, lately
+        self._lately = (0.0, 0.0)  # works that ended, and in how many seconds: what was before counts by half
         self._commit_seconds = self._settle_at = 0.0  # what the last commit took, and when the next is worth it
         self._found_nothing = self._unheard = self._doubtful = self._rung = self._over = False
         self._cycle = threading.Lock()  # who holds it ticks
@@ -311,10 +311,9 @@ class Worker:
         outcomes: list[tuple[Attempt, Outcome]] = []
         collected = self.executor.collect()
         if collected:
+            works, seconds = self._lately
+            self._lately = (works / 2 + len(collected), seconds / 2 + max(0.0, now - self._progress_at))
             self._progress_at = now
-            mean = max(0.0, now - (collected[0][0].begun_at or now)) / len(collected)
-            # one that the machine held up says little, so it rises slowly and falls at once
-            self._mean = mean if self._mean is None else min(mean, (self._mean + mean) / 2)
         for work, answer in collected:
             if self._works.get(work.task) is not work:
                 continue  # not ours any more
@@ -331,7 +330,7 @@ class Worker:
             self.executor.submit([work for work, over in ended if not over])
             outcomes += [(work.attempt, Released()) for work, over in ended if over]
         if now - self._progress_at > STUCK_SECONDS and self.executor.waiting():
-            self._mean = None  # not what it was: else this commit would take again what it hands back
+            self._lately = (0.0, 0.0)  # not as it was: else this commit would take again what it hands back
             outcomes += [(work.attempt, Released("waited behind long work")) for work in self.executor.take_back()]
         return outcomes
 
@@ -375,9 +374,11 @@ class Worker:
         if not self._open:
             return None
         free = self._free()
-        seconds = max(AHEAD_SECONDS, self._commit_seconds)
-        ahead = 0 if self._mean is None else min(BATCH, int(seconds / max(self._mean, 1e-6))) - max(0, -free)
-        if free <= 0 and ahead < BATCH // 2:
+        works, seconds = self._lately
+        each = max(seconds, 1e-6) / works if works else FOREVER  # until one more has ended, and the next begins
+        line = min(BATCH, round(max(AHEAD_SECONDS, self._commit_seconds) / each))
+        ahead = line - max(0, -free)
+        if free <= 0 and ahead <= line // 2:
             return None
         self._turn += 1
         return Ask(self.id, self.registry.offers, max(0, free), self.taking, self._turn, max(0, ahead), self._unheard)
@@ -408,7 +409,7 @@ class Worker:
                 self._expect(min(later))
             if any(ends(outcome) and self.holds(attempt.run) for attempt, outcome in outcomes):
                 self._over = True
-        self._take(batch.leased, now)
+        self._take(batch.leased, ended_at)
         if ask is not None:
             self._unheard = False
             self._found_nothing = not batch.leased

@@ -246,17 +246,30 @@ def test_outcomes_do_not_gather_when_the_line_is_empty(bench: Bench, monkeypatch
     assert sizes == [1, 1]
 
 
-def test_one_work_that_the_machine_held_up_does_not_make_works_long(bench: Bench) -> None:
-    """What waits in line follows how long works took, but the next quick ones are believed at once."""
-    worker, executor = bench.worker(slots=1)
-    bench.add("quick", "a")
+def test_slots_that_take_turns_find_their_next_work_in_line(bench: Bench) -> None:
+    """Works of 40 ms on four slots: one ends every 10 ms, and its slot is not to wait for a commit."""
+    worker, executor = bench.worker(slots=4)
+    bench.add("works", *"abcdefghijklmnop")
     bench.turn(worker)
-    for seconds, name, nodes in ((0.0, "held-up", "a"), (3.0, "quick-again", "a"), (0.0, "many", "bcd")):
-        bench.clock.time += seconds
-        executor.end("a")
-        run = bench.add(name, *nodes)
+    assert executor.waiting() == 0
+    for node in "abcdefgh":
+        bench.clock.time += 0.01
+        executor.end(node)
         bench.turn(worker)
-    assert states(run) == ["b running", "c running", "d running"]
+    assert begun(executor) == list("ijkl")
+    assert executor.waiting() == 1
+
+
+def test_nothing_waits_in_line_behind_long_works(bench: Bench) -> None:
+    """Even where two of them end at nearly the same time: other workers may have a slot for what would wait."""
+    worker, executor = bench.worker(slots=2)
+    bench.add("works", *"abcdefgh")
+    bench.turn(worker)
+    for seconds, node in ((10.0, "a"), (0.001, "b"), (10.0, "c"), (0.001, "d")):
+        bench.clock.time += seconds
+        executor.end(node)
+        bench.turn(worker)
+        assert executor.waiting() == 0
 
 
 # times

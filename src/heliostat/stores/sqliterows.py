@@ -150,7 +150,9 @@ class SqliteRows(SqlRows):
             self.many("task_home", ("seq", "lane"), away)
         moved = found - len(heads)
         begun = [row for row in heads if row[2]]
-        if begun:
+        if len(begun) == 1:  # a list of one costs twice as much as the one
+            self.run("task_take_one", seq=begun[0][1], worker=worker, now=now)
+        elif begun:
             self.run("task_take", ids=listed([row[1] for row in begun]), worker=worker, now=now)
         if len(begun) < len(heads):
             self.run("task_drop", ids=listed([row[1] for row in heads if not row[2]]), now=now)

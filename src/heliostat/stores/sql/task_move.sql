@@ -2,6 +2,6 @@
 UPDATE tasks SET lane_id = :own
 WHERE seq IN (
     SELECT best.seq FROM (
-        SELECT seq, node FROM tasks WHERE lane_id = :lane AND state = 'ready' AND held = 0
+        SELECT seq, node FROM tasks WHERE lane_id = :lane AND state = 'ready' AND NOT held
         ORDER BY priority DESC, seq LIMIT :most) AS best
     WHERE best.node = :node)
