@@ -28,7 +28,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 NEWEST = STATEMENTS.newest
-BEFORE = RELEASED / f"heliostat-{NEWEST - 1:04}.tar.gz"  #: Heliostat as it was with the schema before this one's
+BEFORE = next(RELEASED.glob("heliostat-*.tar.gz"))  #: Heliostat as it was with a schema before this one's
+OLD = int(BEFORE.name[len("heliostat-") :][:4])
 PATIENCE = 60.0
 
 
@@ -120,18 +121,18 @@ def test_an_old_heliostat_works_on_beside_a_new_one(database: str, hire: Hire, t
     old = [hire("chain", package=before) for _ in range(2)]
     assert {worker.says for worker in old} == {"ready"}
     with heliostat.open(database, files=tmp_path) as engine:
-        assert engine.store.status() == (NEWEST - 1, NEWEST)
+        assert engine.store.status() == (OLD, NEWEST)
         with pytest.raises(SchemaMismatch, match=f"this Heliostat needs {NEWEST}; run: heliostat db upgrade"):
             engine.runs()
         assert engine.store.upgrade() != []
         runs = engine.runs()
         assert len(runs) == 3
         _cut(database)
-        _go_on(runs, NEWEST - 1)  # the old are alone with the new schema
+        _go_on(runs, OLD)  # the old are alone with the new schema
         assert "written by a newer version" in hire("chain", package=before).says  # none may begin there any more
         assert hire("chain").says == "ready"
         _go_on(runs, NEWEST)
-        _go_on(runs, NEWEST - 1)
+        _go_on(runs, OLD)
         for worker in old:
             worker.drain(engine)
         _go_on(runs, NEWEST)

@@ -47,7 +47,7 @@ def test_a_dump_of_every_schema_is_kept() -> None:
         assert [f"{dialect}-{version:04}.sql" for version, *_ in statements.migrations()] == [
             name for name in DUMPS if name.startswith(dialect)
         ]
-    (package,) = RELEASED.glob("*.tar.gz")  # of the version before, for a rolling upgrade; how it is made: see dump.py
+    (package,) = RELEASED.glob("*.tar.gz")  # of the last version, for a rolling upgrade; how it is made: see dump.py
     assert package.name < f"heliostat-{SQLITE.newest:04}.tar.gz"
 
 

@@ -55,9 +55,12 @@ def test_a_death_at_any_commit_changes_nothing(ground: str, when: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("ground", "mutant"), QUICK_MUTANTS)
 def test_a_defect_is_caught(ground: str, mutant: str) -> None:
-    """A campaign that finds nothing is worth something only if it finds what is there."""
-    outcome = carry_out(with_mutant(mutant, ground, 1))
-    assert {violation.rule for violation in outcome.violations} & set(MUTANTS[mutant].caught), found(outcome)
+    """A campaign that finds nothing is worth something only if it finds what is there; a fault need not hit at once."""
+    for seed in range(1, 4):
+        outcome = carry_out(with_mutant(mutant, ground, seed))
+        if {violation.rule for violation in outcome.violations} & set(MUTANTS[mutant].caught):
+            return
+    pytest.fail(f"not caught three times; the last time: {found(outcome)}")
 
 
 def test_the_page_about_it_names_every_fault_rule_and_defect() -> None:
