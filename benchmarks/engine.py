@@ -5,7 +5,6 @@ Every function reads what it waits for and its result is checked, so nothing is 
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 import statistics
@@ -186,14 +185,9 @@ def backlog(url: str, tasks: int) -> dict[str, float]:
 
 
 def warm_up(engine: Engine, workflow: Workflow) -> None:
-    """Have everything loaded and every statement prepared before it is measured.
-
-    What loading has left is collected too: Python looks through all of it once in the life of a process, in the middle
-    of a load as short as these.
-    """
+    """Have everything loaded and every statement prepared before it is measured."""
     engine.start(workflow, 3)
     engine.work(until="idle")
-    gc.collect()
 
 
 def work(engine: Engine, runs: list[RunHandle], result: int | None = None) -> dict[str, float]:
