@@ -16,7 +16,6 @@ from heliostat import config
 from heliostat.alive import gone
 from heliostat.clock import Clock, Ids, SystemClock
 from heliostat.context import Surroundings
-from heliostat.doctor import Patient
 from heliostat.engine import Engine
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.perform import Performer
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from heliostat.broker import Broker
     from heliostat.config import Config
+    from heliostat.doctor import Patient
     from heliostat.store import Store
 
 PATIENCE_SECONDS = 2.0  #: with which who only looks waits for a database
@@ -133,6 +133,7 @@ def open_broker(address: str) -> Broker | None:
 
 def patient(settings: Config) -> Patient:
     """What ``doctor.examine`` looks at: what is configured, with little patience."""
+    from heliostat.doctor import Patient
     from heliostat.stores.filesystem import file_system
 
     return Patient(

@@ -12,7 +12,7 @@ from heliostat.executor import Work
 from heliostat.graph import Arity, Graph, Node
 from heliostat.outcome import Succeeded
 from heliostat.store import Settled
-from heliostat.task import TaskState
+from heliostat.task import TaskState, lean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +68,7 @@ class Inputs:
         for _, source, number, _, _ in work.inputs:
             if (found := recent.get((run, number))) is None:
                 return False
-            work.settled[source] = Settled(SUCCEEDED, found)
+            work.settled[source] = lean(Settled, (SUCCEEDED, found, None, None, None))
         return True
 
     def _forget(self) -> None:

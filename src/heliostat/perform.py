@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 import os
@@ -20,7 +19,7 @@ from heliostat.graph import Arity, Kind
 from heliostat.job import FILES
 from heliostat.outcome import Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
 from heliostat.signature import revive, unfit
-from heliostat.task import TaskState
+from heliostat.task import TaskState, lean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,14 +52,8 @@ class Performer:
         if work.stop is not None and work.job is None:
             return Released(work.stop)
         signatures = self._registry.signatures(work.attempt.graph)
+        signature, node = signatures.get(work.node.name), work.node
         context = Context(work, self._around, signatures)
-        try:
-            return self._performed(work, signatures.get(work.node.name), context)
-        finally:
-            context.clear()
-
-    def _performed(self, work: Work, signature: Signature | None, context: Context) -> Answered:
-        node = work.node
         try:
             if node.kind is JOB:
                 return self._job(work, signature, context)
@@ -71,6 +64,8 @@ class Performer:
             return Failed(_words(error), final=not node.retry.covers(error) or isinstance(error, BadInput))
         except SystemExit as error:
             return Failed(f"the function called exit({error.code!r})", final=True)
+        finally:
+            context.clear()
 
     def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
         if signature is None:
@@ -107,7 +102,7 @@ def succeeded(work: Work, result: str, value: object, context: Context) -> Outco
         return Succeeded(result, context.finish(), width=len(value))
     if value is not None and (other := work.graph.listed.get(work.node.name)) is not None:
         return Failed(f"returned {type(value).__name__}, but {other} goes over its list", final=True)
-    return Succeeded(result, context.finish(), value if isinstance(value, str) else None)
+    return lean(Succeeded, (result, context.finish(), value if isinstance(value, str) else None, None))
 
 
 def arguments(signature: Signature, work: Work, context: Context) -> dict[str, Any]:
@@ -176,12 +171,14 @@ def _call(signature: Signature, given: dict[str, Any], attempt: int) -> object:
 
 
 def _complete(answer: object) -> object:
-    if isinstance(answer, Coroutine):
-        return asyncio.run(answer)
     if isinstance(answer, Generator):
         return list(answer)
     if inspect.isasyncgen(answer):
-        return asyncio.run(_gathered(answer))
+        answer = _gathered(answer)
+    if isinstance(answer, Coroutine):
+        import asyncio  # a fifth of all that a process would load, and most never await anything
+
+        return asyncio.run(answer)
     return answer
 
 

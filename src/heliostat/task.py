@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+lean = tuple.__new__  #: makes a named tuple of all its values in one tuple, at half of what a call by names costs
+
 
 class TaskState(StrEnum):
     """Where a task stands; the comment says who moves it in and out."""

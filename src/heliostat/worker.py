@@ -142,7 +142,7 @@ class Worker:
         if self._suspects.due is not None:
             dues.append(self._suspects.due)
         if self.executor.waiting():
-            dues.append(now + LINE_SECONDS)
+            dues.append(self.clock.now() + LINE_SECONDS)  # a pause after this look, however long that has taken
             if self._outcomes:
                 dues.append(self._settle_at)
         return max(now, min(dues))
@@ -159,17 +159,24 @@ class Worker:
         try:
             while not until():
                 now = self.clock.now()
-                if self.bell.is_set() or now >= self._due:
-                    self.bell.clear()  # only before a look: what rings from here on ends the next wait
-                    with self._cycle:
-                        self._due = self._tried(now)
-                else:
-                    self._wakes_at = self._due
-                    self.clock.wait(self.bell, self._wakes_at - now)
+                if not self.bell.is_set() and now < self._due:
+                    self._wait(now, self._due)
+                elif self._cycle.acquire(blocking=self.bell.is_set()):
+                    try:
+                        self.bell.clear()  # only before a look: what rings from here on ends the next wait
+                        self._due = self._tried(self.clock.now())
+                    finally:
+                        self._cycle.release()
+                else:  # a thread has a turn, and will say when the next one is due
+                    self._wait(now, now + LINE_SECONDS)
         finally:
             self._serving = False
             with self._cycle:  # whoever has a turn has had it
                 pass
+
+    def _wait(self, now: float, until: float) -> None:
+        self._wakes_at = until
+        self.clock.wait(self.bell, until - now)
 
     def _tried(self, now: float) -> float:
         trouble, self._trouble = self._trouble, None

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from heliostat.clock import SystemClock
+from heliostat.clock import Clock, SystemClock
 from heliostat.executor import Work
+from heliostat.executors import thread
 from heliostat.executors.thread import ThreadExecutor
 from heliostat.graph import Graph, Node
 from heliostat.outcome import Failed, Outcome, Succeeded
@@ -21,11 +22,11 @@ PATIENCE = 10.0  #: seconds after which something that should happen has not
 class Crew:
     """An executor whose works do what a test says."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, clock: Clock | None = None) -> None:
         self.bell = threading.Event()
         self.does: dict[int, Callable[[], object]] = {}
         self.begun: list[int] = []
-        self.executor = ThreadExecutor(self._perform, SystemClock(), self.bell, slots)
+        self.executor = ThreadExecutor(self._perform, clock or SystemClock(), self.bell, slots)
 
     def _perform(self, work: Work) -> Outcome:
         number = work.attempt.number
@@ -51,13 +52,22 @@ class Crew:
         return found
 
 
+class StillClock(SystemClock):
+    """Time stands still, so every work is short, until a test moves it."""
+
+    at = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+
 @pytest.fixture
-def crew() -> Iterator[Callable[[int], Crew]]:
+def crew() -> Iterator[Callable[..., Crew]]:
     """Give what makes a crew, and send it home."""
     made: list[Crew] = []
 
-    def make(slots: int) -> Crew:
-        made.append(Crew(slots))
+    def make(slots: int, clock: Clock | None = None) -> Crew:
+        made.append(Crew(slots, clock))
         return made[-1]
 
     yield make
@@ -75,7 +85,7 @@ def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it did not come about")
 
 
-def test_every_work_comes_back_once_with_its_outcome(crew: Callable[[int], Crew]) -> None:
+def test_every_work_comes_back_once_with_its_outcome(crew: Callable[..., Crew]) -> None:
     """Whichever thread had it."""
     team = crew(4)
     works = team.submit(*range(500))
@@ -86,7 +96,7 @@ def test_every_work_comes_back_once_with_its_outcome(crew: Callable[[int], Crew]
     assert team.executor.collect() == []
 
 
-def test_one_slot_begins_works_in_order(crew: Callable[[int], Crew]) -> None:
+def test_one_slot_begins_works_in_order(crew: Callable[..., Crew]) -> None:
     """First in line, first begun."""
     team = crew(1)
     team.submit(1, 2, 3)
@@ -95,7 +105,7 @@ def test_one_slot_begins_works_in_order(crew: Callable[[int], Crew]) -> None:
     assert team.begun == [1, 2, 3, 4]
 
 
-def test_as_many_run_at_once_as_there_are_slots(crew: Callable[[int], Crew]) -> None:
+def test_as_many_run_at_once_as_there_are_slots(crew: Callable[..., Crew]) -> None:
     """And no more."""
     team, gate = crew(3), threading.Event()
     team.does = dict.fromkeys(range(5), gate.wait)
@@ -107,7 +117,7 @@ def test_as_many_run_at_once_as_there_are_slots(crew: Callable[[int], Crew]) -> 
     assert team.executor.begun() == []
 
 
-def test_works_that_were_submitted_one_by_one_do_not_wait_for_one_another(crew: Callable[[int], Crew]) -> None:
+def test_works_that_were_submitted_one_by_one_do_not_wait_for_one_another(crew: Callable[..., Crew]) -> None:
     """A long work holds up nobody while there are slots."""
     team, gate = crew(2), threading.Event()
     team.does = {1: gate.wait}
@@ -120,7 +130,25 @@ def test_works_that_were_submitted_one_by_one_do_not_wait_for_one_another(crew: 
     team.collect(1)
 
 
-def test_begun_works_say_since_when(crew: Callable[[int], Crew]) -> None:
+def test_short_works_share_a_thread_but_do_not_stay_behind_one_that_waits(crew: Callable[..., Crew]) -> None:
+    """Where the line is not empty again after a while, the other threads come."""
+    clock, gate = StillClock(), threading.Event()
+    team = crew(4, clock)
+    team.submit(*range(10))
+    team.collect(10)
+    until(lambda: team.executor._idle == len(team.executor._threads))
+    team.does = {1: gate.wait}
+    team.submit(1, 2, 3)
+    until(lambda: len(team.executor.begun()) == 1)
+    assert team.executor.collect() == []
+    assert team.executor.waiting() == 2
+    clock.at += thread.PATIENCE
+    assert {work.attempt.number for work, _ in team.collect(2)} == {2, 3}
+    gate.set()
+    team.collect(1)
+
+
+def test_begun_works_say_since_when(crew: Callable[..., Crew]) -> None:
     """By the clock."""
     team, gate = crew(1), threading.Event()
     team.does = {1: gate.wait}
@@ -140,7 +168,7 @@ class Mute(BaseException):
         raise Mute
 
 
-def test_an_error_without_words_takes_no_slot_with_it(crew: Callable[[int], Crew]) -> None:
+def test_an_error_without_words_takes_no_slot_with_it(crew: Callable[..., Crew]) -> None:
     """It is known by its class; the thread goes on."""
 
     def fail() -> None:
@@ -152,7 +180,7 @@ def test_an_error_without_words_takes_no_slot_with_it(crew: Callable[[int], Crew
     assert [outcome for _, outcome in team.collect(2)] == [Failed("Mute", final=True), Succeeded("2")]
 
 
-def test_what_has_not_begun_can_be_taken_back(crew: Callable[[int], Crew]) -> None:
+def test_what_has_not_begun_can_be_taken_back(crew: Callable[..., Crew]) -> None:
     """It will not begin, and does not come back otherwise."""
     team, gate = crew(1), threading.Event()
     team.does = {1: gate.wait}
@@ -166,7 +194,7 @@ def test_what_has_not_begun_can_be_taken_back(crew: Callable[[int], Crew]) -> No
 
 
 def test_a_work_that_does_not_end_is_written_off_and_another_thread_takes_its_place(
-    crew: Callable[[int], Crew],
+    crew: Callable[..., Crew],
 ) -> None:
     """Its outcome is dropped when it comes; until then the thread counts as written off."""
     team, gate = crew(1), threading.Event()
@@ -185,7 +213,7 @@ def test_a_work_that_does_not_end_is_written_off_and_another_thread_takes_its_pl
     team.collect(1)
 
 
-def test_what_has_ended_cannot_be_written_off(crew: Callable[[int], Crew]) -> None:
+def test_what_has_ended_cannot_be_written_off(crew: Callable[..., Crew]) -> None:
     """Its outcome is there, and counts."""
     team = crew(1)
     [work] = team.submit(1)
@@ -195,7 +223,7 @@ def test_what_has_ended_cannot_be_written_off(crew: Callable[[int], Crew]) -> No
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit, type("Abort", (BaseException,), {})])
-def test_a_work_comes_back_whatever_it_raises(crew: Callable[[int], Crew], kind: type[BaseException]) -> None:
+def test_a_work_comes_back_whatever_it_raises(crew: Callable[..., Crew], kind: type[BaseException]) -> None:
     """Even what is no Exception: a thread that died of it would hold its slot for ever."""
 
     def raises() -> None:
@@ -210,7 +238,7 @@ def test_a_work_comes_back_whatever_it_raises(crew: Callable[[int], Crew], kind:
     assert team.executor.begun() == []
 
 
-def test_closing_sends_idle_threads_home_and_waits_for_busy_ones(crew: Callable[[int], Crew]) -> None:
+def test_closing_sends_idle_threads_home_and_waits_for_busy_ones(crew: Callable[..., Crew]) -> None:
     """At most so long."""
     team, gate = crew(2), threading.Event()
     team.does = {1: gate.wait}

@@ -111,6 +111,23 @@ def test_a_turn_that_another_has_already_rings_for_whoever_serves(engine: Engine
     assert worker.bell.is_set()
 
 
+def test_whoever_serves_does_not_stand_in_line_for_a_turn(engine: Engine) -> None:
+    """It would come next, and the thread that works would have to wait for it."""
+    worker = engine.worker()
+    worker.bell.clear()
+    asked: list[bool] = []
+
+    def over() -> bool:
+        asked.append(True)
+        if len(asked) == 3:
+            worker._cycle.release()
+        return len(asked) == 3
+
+    worker._cycle.acquire()
+    worker.tick = lambda now: pytest.fail("somebody else has the turn")  # type: ignore[method-assign]
+    worker.serve(over)
+
+
 def test_what_goes_wrong_in_a_turn_is_raised_where_the_worker_serves(engine: Engine) -> None:
     """A thread of the executor is no place for it."""
     worker = engine._worker = engine.worker()

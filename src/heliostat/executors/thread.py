@@ -1,8 +1,12 @@
 """Run works on threads of this process.
 
-The threads share one line of works and put outcomes into one box: no future and no lock per work. Short works are left
-to few threads, since threads that take turns at the interpreter only hinder each other and the one that settles. The
-thread that empties the line has a turn at the worker's cycle; the bell rings when outcomes have waited for a while.
+The threads share one line of works and put outcomes into one box: no future and no lock per work. The thread that
+empties the line has a turn at the worker's cycle; the bell rings when outcomes have waited for a while.
+
+Short works are left to one thread, and nobody settles meanwhile: threads that take turns at the interpreter only
+hinder each other, and a work that writes a line to a file, which gives its turn away, would take ten times as long.
+Where the line is not empty again after a while, as when one work of many waits for something, all threads come.
+
 A thread cannot be stopped, so one that does not end in time is written off: another takes its place, and its outcome is
 dropped.
 """
@@ -23,8 +27,9 @@ if TYPE_CHECKING:
     from heliostat.executor import Answered, Perform, Work
 
 
-MOMENT = 0.002  #: seconds of expected work worth a thread of its own
-SILENCE = 0.005  #: seconds that outcomes wait in the box, at most, while the line is not empty
+SHORT = 0.0005  #: seconds: works that take less share a thread
+PATIENCE = 0.02  #: seconds after which a line of short works that is not empty yet needs more threads
+SILENCE = 0.005  #: seconds that outcomes of longer works wait in the box, at most, while the line is not empty
 
 
 class ThreadExecutor:
@@ -50,16 +55,24 @@ class ThreadExecutor:
         self._written_off: set[int] = set()
         self._work_there = threading.Condition()
         self._idle = 0
-        self._mean = 1.0  # seconds a work takes, lately
+        self._mean: float | None = None  # seconds a work takes, lately
         self._rang_at = 0.0
+        self._since = 0.0  # when somebody last came to an empty line
         self._threads: set[threading.Thread] = set()
         self._closed = False
 
     def submit(self, works: Sequence[Work]) -> None:
         """Put works in line, and see that threads come for them."""
         with self._work_there:
+            if not self._line:
+                self._since = self._clock.now()
             self._line.extend(works)
-            self._call(min(len(works), int(len(works) * self._mean / MOMENT) + 1))
+            self._call(1 if self._short else len(works))
+
+    @property
+    def _short(self) -> bool:
+        """Whether works have been short lately."""
+        return self._mean is not None and self._mean < SHORT
 
     def _call(self, wanted: int) -> None:
         """Wake or start so many threads, as far as there are slots; the lock is held."""
@@ -90,11 +103,12 @@ class ThreadExecutor:
             if self._begun.pop(mine, None) is not work:
                 break  # written off meanwhile; another thread has this one's place
             self._box.append((work, outcome))
-            self._mean += 0.1 * (ended_at - begun_at - self._mean)
+            took, mean = ended_at - begun_at, self._mean
+            self._mean = took if mean is None else mean + 0.1 * (took - mean)
             if not self._line:
                 self._turn()
                 self._rang_at = now()
-            elif ended_at - self._rang_at > SILENCE:
+            elif ended_at - self._rang_at > SILENCE and not self._short:
                 self._rang_at = ended_at
                 self._bell.set()
         with self._work_there:
@@ -119,7 +133,7 @@ class ThreadExecutor:
 
     def collect(self) -> list[tuple[Work, Answered]]:
         """Empty the box; and if the line has not become empty by now, more threads are to come."""
-        if self._line:
+        if self._line and not (self._short and self._clock.now() - self._since < PATIENCE):
             with self._work_there:
                 self._call(len(self._line))
         return [self._box.popleft() for _ in range(len(self._box))]

@@ -46,8 +46,8 @@ from heliostat.store import (
 )
 from heliostat.stores.commit import CANCEL_AT_ONCE, READY, Commit, Unlocked
 from heliostat.stores.known import Known
-from heliostat.stores.rows import Fence, PastAttempt, Stale, Success, lean
-from heliostat.task import FINAL, AttemptState, TaskState
+from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
+from heliostat.task import FINAL, AttemptState, TaskState, lean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,10 +9,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from heliostat.run import RunState
-from heliostat.stores.rows import Arrival, Arrived, RunRow, Strays, lean
+from heliostat.stores.rows import Arrival, Arrived, RunRow, Strays
 from heliostat.stores.sqlrows import Row, SqlRows, listed
 from heliostat.stores.statements import Statements, fill
-from heliostat.task import Attempt
+from heliostat.task import Attempt, lean
 
 if TYPE_CHECKING:
     import sqlite3
