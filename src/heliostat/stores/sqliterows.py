@@ -6,7 +6,7 @@ from enum import Enum
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heliostat.run import RunState
 from heliostat.stores.rows import Arrival, Arrived, RunRow, Strays
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from heliostat.stores.rows import RunChange
 
 STATEMENTS = Statements("sqlite", "?")
+Head: TypeAlias = tuple[int, int, int, int, Attempt]  # priority, place in the order, whether it may begin, lane
+
 REMEMBERED = 10_000  #: runs
 AT_ONCE = 250  #: rows that are turned into columns together: as many as stay near the processor
 
@@ -145,30 +147,40 @@ class SqliteRows(SqlRows):
         heads = self._heads(lanes, n, now)
         found = len(heads)
         if strays:
-            away = [(row[1], home) for row in heads if (home := strays.get((row[3], row[8]))) is not None]
-            heads = [row for row in heads if (row[3], row[8]) not in strays]
-            self.many("task_home", ("seq", "lane"), away)
+            homes = [(head, strays.get((head[3], head[4].node))) for head in heads]
+            self.many("task_home", ("seq", "lane"), [(head[1], home) for head, home in homes if home is not None])
+            heads = [head for head, home in homes if home is None]
         moved = found - len(heads)
-        begun = [row for row in heads if row[2]]
+        begun = [head for head in heads if head[2]]
         if len(begun) == 1:  # a list of one costs twice as much as the one
             self.run("task_take_one", seq=begun[0][1], worker=worker, now=now)
         elif begun:
-            self.run("task_take", ids=listed([row[1] for row in begun]), worker=worker, now=now)
+            self.run("task_take", ids=listed([head[1] for head in begun]), worker=worker, now=now)
         if len(begun) < len(heads):
-            self.run("task_drop", ids=listed([row[1] for row in heads if not row[2]]), now=now)
-        return [lean(Attempt, row[4:]) for row in begun], moved
+            self.run("task_drop", ids=listed([head[1] for head in heads if not head[2]]), now=now)
+        return [head[4] for head in begun], moved
 
-    def _heads(self, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Row]:
+    def _heads(self, lanes: Sequence[tuple[Lane, int]], n: int, now: float) -> list[Head]:
         """The best tasks over all lanes: each lane's own best, merged. One UPDATE … RETURNING takes a fifth longer."""
         if len(lanes) > 1:
             offering = {row[0] for row in self.fetch("lane_offering", ids=listed([lane.id for lane, _ in lanes]))}
             lanes = [(lane, most) for lane, most in lanes if lane.id in offering]
-        heads = []
+        heads: list[Head] = []
         for lane, most in lanes:
-            own = {"lane": lane.id, "graph": lane.graph, "queue": lane.queue}
-            heads += self.fetch("task_heads", **own, most=min(most, n), now=now)
+            id_, graph, queue = lane.id, lane.graph, lane.queue
+            rows = self.fetch("task_heads", lane=id_, most=min(most, n))
+            # fmt: off
+            heads += [
+                (rank, seq, begins, id_, lean(Attempt, (
+                    run, number, count, graph, node, queue, item, message, key,
+                    join, place, failures, rescues, now, due_at, epilogue, parent,
+                )))
+                for rank, seq, begins, run, number, count, node, item, message, key,
+                    join, place, failures, rescues, due_at, epilogue, parent in rows
+            ]
+            # fmt: on
         if len(lanes) > 1:
-            heads.sort(key=lambda row: (-row[0], row[1]))
+            heads.sort(key=lambda head: (-head[0], head[1]))
         return heads[:n]
 
 
