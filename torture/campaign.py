@@ -18,7 +18,7 @@ from torture.checker import LOST, REPEATED, STUCK, Violation, check
 from torture.crew import Crew
 from torture.faults import FAULTS
 from torture.feed import Feed
-from torture.grounds import CeleryGround, Ground, SqliteGround, opened, small_disk
+from torture.grounds import CeleryGround, Ground, opened, small_disk
 from torture.mutants import MUTANTS
 from torture.scene import Fault, Scene, strike_until_over
 from torture.worker import ZERO, Manner
@@ -87,10 +87,8 @@ def carry_out(plan: Plan) -> Outcome:
     """Carry a campaign out on a fresh ground."""
     with contextlib.ExitStack() as stack:
         ground = stack.enter_context(opened(plan.ground))
-        if "full" in plan.faults:
-            assert isinstance(ground, SqliteGround)
-            if not stack.enter_context(small_disk(ground, DISK_MEGABYTES)):
-                return Outcome(plan.ground, "+".join(plan.faults), plan.seed, 0, trouble="nobody may mount a disk here")
+        if "full" in plan.faults and not stack.enter_context(small_disk(ground, DISK_MEGABYTES)):
+            return Outcome(plan.ground, "+".join(plan.faults), plan.seed, 0, trouble="nobody may mount a disk here")
         return _Campaign(plan, ground).run()
 
 

@@ -137,8 +137,7 @@ def lock(scene: Scene) -> int:
 
 def fill(scene: Scene) -> int:
     """Fill the disk to the last byte for a while."""
-    assert isinstance(scene.ground, SqliteGround)
-    ballast = scene.ground.file.parent / "ballast"
+    ballast = scene.ground.disk / "ballast"
     try:
         with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             for size in (1 << 20, 1 << 12, 1):
@@ -178,7 +177,7 @@ FAULTS: dict[str, Fault] = {
     "crash": Fault("workers die at a commit, right before or right after it", armed=doomed),
     "clock": Fault("the workers' wall clock steps by an hour", step, (0.2, 0.6)),
     "lock": Fault("another process holds the write lock, with eight workers", lock, (0.2, 1.0), _SQLITE, 8),
-    "full": Fault("the disk is full, and there is room again", fill, (0.5, 1.5), _SQLITE),
+    "full": Fault("the disk is full, and there is room again", fill, (0.5, 1.5)),
     "restart": Fault("PostgreSQL restarts, mostly with -m immediate", restart, (3.0, 8.0), _POSTGRES),
     "terminate": Fault("pg_terminate_backend of the engine's sessions", terminate, (0.05, 0.3), _POSTGRES),
     "crowd": Fault("no connection is left to be had", crowd, (0.5, 1.5), _POSTGRES),

@@ -19,8 +19,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
+from urllib.parse import urlsplit
 
 import psycopg
+from psycopg import sql
 
 from tests.postgres_server import fresh_database, postgres_server
 from tests.rabbitmq_server import Rabbit, rabbitmq_server
@@ -31,7 +33,7 @@ class Ground(Protocol):
     """A database in a folder of the campaign's own.
 
     ``broker`` is the address of what wakes workers, where anything does; ``birth``: how many seconds a worker takes to
-    begin, which whoever kills them leaves to them.
+    begin, which whoever kills them leaves to them; ``disk``: a directory of its own, for what a small disk is to hold.
     """
 
     name: ClassVar[str]
@@ -39,9 +41,13 @@ class Ground(Protocol):
     broker: str
     url: str
     folder: Path
+    disk: Path
 
     def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What a statement answers, by a connection of its own; ``?`` stands for a value. Waits for a lost server."""
+
+    def settle_on_disk(self) -> None:
+        """Have the data, before there is any, on the disk."""
 
 
 class SqliteGround:
@@ -52,14 +58,18 @@ class SqliteGround:
     broker = ""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.file = folder, folder / "data" / "torture.db"
-        self.file.parent.mkdir()
+        self.folder, self.disk = folder, folder / "data"
+        self.disk.mkdir()
+        self.file = self.disk / "torture.db"
         self.url = f"sqlite:///{self.file}"
 
     def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.file, timeout=60)) as connection:
             connection.execute("PRAGMA query_only = 1")
             return connection.execute(statement, values).fetchall()
+
+    def settle_on_disk(self) -> None:
+        """It is there."""
 
 
 class PostgresGround:
@@ -70,7 +80,8 @@ class PostgresGround:
     broker = ""
 
     def __init__(self, folder: Path, server: str) -> None:
-        self.folder, self.server = folder, server
+        self.folder, self.server, self.disk = folder, server, folder / "data"
+        self.disk.mkdir()
         self.url = fresh_database(server)
         self.data = Path(str(self.ask("SELECT current_setting('data_directory')")[0][0]))
 
@@ -84,6 +95,16 @@ class PostgresGround:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(0.05)
+
+    def settle_on_disk(self) -> None:
+        """Move the database to a tablespace there; the write-ahead log stays where the server has it."""
+        owner = self.data.stat()
+        self.folder.chmod(0o711)
+        os.chown(self.disk, owner.st_uid, owner.st_gid)
+        database = sql.Identifier(urlsplit(self.url).path.removeprefix("/"))
+        with psycopg.connect(self.server, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(self.disk)))
+            connection.execute(sql.SQL("ALTER DATABASE {} SET TABLESPACE small").format(database))
 
     def restart(self, how: signal.Signals) -> None:
         """Stop the server (SIGINT: fast, SIGQUIT: immediate, as pg_ctl does it); it is back when this returns."""
@@ -137,12 +158,14 @@ GROUNDS: Sequence[str] = (SqliteGround.name, PostgresGround.name, CeleryGround.n
 
 
 @contextmanager
-def small_disk(ground: SqliteGround, megabytes: int) -> Iterator[bool]:
+def small_disk(ground: Ground, megabytes: int) -> Iterator[bool]:
     """Put the ground's data on a small file system in memory; answers False where nobody may mount one."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "torture", str(ground.file.parent)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "torture", str(ground.disk)]
     mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
     try:
+        if mounted:
+            ground.settle_on_disk()
         yield mounted
     finally:
         if mounted:
-            subprocess.run(["umount", "-l", str(ground.file.parent)], check=False)
+            subprocess.run(["umount", "-l", str(ground.disk)], check=False)
