@@ -134,17 +134,18 @@ class Worker:
         if self._suspects:
             self._see_suspects(now)
             closed_until = self._suspects.closed_until(now, self.executor.begun())
+        waiting = self.executor.waiting() > 0  # looked at first: what leaves the line now has a time-out
         dues = [now if self._over else self._beat_at, self._duty_at, *self._time_outs()]
         if self.watch is not None and self.watch.jobs:
             dues.append(self.watch.due)
         if not (self.stopping or self.draining) and self._open and self._free() > 0:
-            dues.append(max(self._poll_at, closed_until))
+            dues.append(max(self._poll_at, closed_until, self._settle_at if waiting else 0.0))
         if self._suspects.due is not None:
             dues.append(self._suspects.due)
-        if self.executor.waiting():
+        if self._outcomes:
+            dues.append(self._settle_at)
+        if waiting:
             dues.append(self.clock.now() + LINE_SECONDS)  # a pause after this look, however long that has taken
-            if self._outcomes:
-                dues.append(self._settle_at)
         return max(now, min(dues))
 
     def _do_duties(self, now: float) -> None:
@@ -160,7 +161,8 @@ class Worker:
             while not until():
                 now = self.clock.now()
                 if not self.bell.is_set() and now < self._due:
-                    self._wait(now, self._due)
+                    self._wakes_at = self._due  # and read again: a turn writes the one and then reads the other
+                    self.clock.wait(self.bell, self._due - now)
                 elif self._cycle.acquire(blocking=self.bell.is_set()):
                     try:
                         self.bell.clear()  # only before a look: what rings from here on ends the next wait
@@ -168,15 +170,12 @@ class Worker:
                     finally:
                         self._cycle.release()
                 else:  # a thread has a turn, and will say when the next one is due
-                    self._wait(now, now + LINE_SECONDS)
+                    self._wakes_at = now + LINE_SECONDS
+                    self.clock.wait(self.bell, LINE_SECONDS)
         finally:
             self._serving = False
             with self._cycle:  # whoever has a turn has had it
                 pass
-
-    def _wait(self, now: float, until: float) -> None:
-        self._wakes_at = until
-        self.clock.wait(self.bell, until - now)
 
     def _tried(self, now: float) -> float:
         trouble, self._trouble = self._trouble, None
@@ -188,6 +187,9 @@ class Worker:
             LOG.warning("the database is not there: %s", error)
             self._unheard = self._doubtful = True
             return now + AWAY_SECONDS
+        except BaseException:  # as Ctrl-C in the middle of it: what has been leased is asked for again
+            self._unheard = self._doubtful = True
+            raise
 
     def turn(self) -> None:
         """Tick, in a thread that has nothing else to do, while another serves."""
@@ -200,7 +202,8 @@ class Worker:
                 self._trouble, self._due = error, 0.0
             finally:
                 self._cycle.release()
-            if self._due >= self._wakes_at and not self._found_nothing and self.taking is self.queues:
+            soon = self._due < self._wakes_at or self._found_nothing or self.taking is not self.queues
+            if not (soon or self.stopping or self.draining):
                 return
         self.bell.set()  # whoever serves is to look: at the time to wake, at the condition, at what just ended
 
@@ -229,7 +232,7 @@ class Worker:
 
     def holds(self, run: int) -> bool:
         """Whether it holds attempts of a run."""
-        return any(task[0] == run for task in self._works)
+        return any(task[0] == run for task in list(self._works))  # a turn may be under way
 
     def ring(self, *, ended: bool = False) -> None:
         """Have it look for work at once; and if a run has ``ended``, ask at once what is to stop."""
@@ -268,7 +271,7 @@ class Worker:
 
     def _functions(self) -> list[Work]:
         jobs = self.watch.jobs if self.watch else {}
-        return [work for task, work in self._works.items() if task not in jobs]
+        return [work for work in list(self._works.values()) if work.task not in jobs]  # a turn may be under way
 
     def _hand_back(self, works: Sequence[Work]) -> None:
         self._outcomes += [(work.attempt, Released("its worker stopped")) for work in works]
@@ -398,6 +401,8 @@ class Worker:
         self._commit_seconds = min(COMMIT_SECONDS, ended_at - begun_at)
         self._settle_at = ended_at + self._commit_seconds
         self._outcomes = []
+        if ask is not None:
+            self._unheard, self._found_nothing = False, not batch.leased
         self.settled += len(outcomes)
         for (attempt, outcome), verdict in zip(outcomes, batch.verdicts, strict=True):
             if verdict is COMMITTED:
@@ -418,8 +423,6 @@ class Worker:
                 self._over = True
         self._take(batch.leased, ended_at)
         if ask is not None:
-            self._unheard = False
-            self._found_nothing = not batch.leased
             self._idle = IDLE_SECONDS[0] if batch.leased else min(self._idle * 2, IDLE_SECONDS[1])
             full = len(batch.leased) >= ask.n + ask.ahead  # else there was no more, for the moment
             self._poll_at = now if full else now + self._idle

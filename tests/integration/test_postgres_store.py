@@ -280,7 +280,7 @@ def test_marks_of_processes_that_are_long_silent_are_forgotten(store: PostgresSt
     """And a process that comes back after all begins anew."""
     begin(store)
     with psycopg.connect(postgres_database) as connection:
-        connection.execute("UPDATE commits SET at = at - interval '2 days'")
+        connection.execute("UPDATE commits SET at = at - interval '31 days'")
         connection.execute("INSERT INTO commits VALUES ('young', 2)")
     store.prune(0.0)
     with psycopg.connect(postgres_database) as connection:

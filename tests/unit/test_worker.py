@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import count
+from typing import Any
 
 import pytest
 
@@ -109,6 +111,36 @@ def test_a_turn_that_another_has_already_rings_for_whoever_serves(engine: Engine
     with worker._cycle:
         worker.turn()
     assert worker.bell.is_set()
+
+
+@pytest.mark.parametrize("ends", ["stopping", "draining"])
+def test_the_last_turn_of_a_worker_that_ends_rings(engine: Engine, ends: str) -> None:
+    """Whoever serves would else learn a second later that nothing is left."""
+    worker = engine.worker()
+    worker._serving, worker._found_nothing = True, False
+    worker.tick = lambda now: now + 1000.0  # type: ignore[method-assign]
+    worker.turn()
+    assert not worker.bell.is_set()
+    setattr(worker, ends, True)
+    worker.turn()
+    assert worker.bell.is_set()
+
+
+def test_what_was_leased_when_ctrl_c_came_is_asked_for_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a notebook the same worker goes on, and nobody else will rescue what it holds."""
+    run, looks = engine.start(steps), count()
+    settle = engine.store.settle
+
+    def interrupted(*args: Any) -> Any:
+        settle(*args)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine.store, "settle", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.work(until=run)
+    engine.work(until=lambda: run.over or next(looks) > 40)
+    assert run.over
 
 
 def test_whoever_serves_does_not_stand_in_line_for_a_turn(engine: Engine) -> None:

@@ -51,7 +51,7 @@ class ThreadExecutor:
         self._turn = turn or bell.set
         self._line: deque[Work] = deque()
         self._box: deque[tuple[Work, Answered]] = deque()
-        self._begun: dict[int, Work] = {}
+        self._begun: dict[Work, int] = {}  # and the thread that has it
         self._written_off: set[int] = set()
         self._work_there = threading.Condition()
         self._idle = 0
@@ -86,21 +86,21 @@ class ThreadExecutor:
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._serve, name="heliostat-slot", daemon=True)
-        self._threads.add(thread)
         thread.start()
+        self._threads.add(thread)
 
     def _serve(self) -> None:
         me = threading.current_thread()
         mine, now, perform = threading.get_ident(), self._clock.now, self._perform
         while (work := self._next()) is not None:
-            self._begun[mine] = work
             work.begun_at = begun_at = now()
+            self._begun[work] = mine
             try:
                 outcome = perform(work)
             except BaseException as error:  # noqa: BLE001 - no thread dies of its work, and takes a slot with it
                 outcome = Failed(f"{type(error).__name__}: {said(error)}".removesuffix(": "), final=True)
             ended_at = now()
-            if self._begun.pop(mine, None) is not work:
+            if self._begun.pop(work, None) is None:
                 break  # written off meanwhile; another thread has this one's place
             self._box.append((work, outcome))
             took, mean = ended_at - begun_at, self._mean
@@ -149,7 +149,7 @@ class ThreadExecutor:
 
     def begun(self) -> list[Work]:
         """What the threads hold now."""
-        return list(self._begun.values())
+        return list(self._begun)
 
     def waiting(self) -> int:
         """How long the line is."""
@@ -158,13 +158,12 @@ class ThreadExecutor:
     def write_off(self, work: Work) -> bool:
         """Leave a thread to itself: another may take its place."""
         with self._work_there:
-            for ident, held in list(self._begun.items()):
-                if held is work and self._begun.pop(ident, None) is work:
-                    self._written_off.add(ident)
-                    if self._line:
-                        self._start_thread()
-                    return True
-        return False
+            if (thread := self._begun.pop(work, None)) is None:
+                return False
+            self._written_off.add(thread)
+            if self._line:
+                self._start_thread()
+            return True
 
     @property
     def written_off(self) -> int:
