@@ -126,6 +126,7 @@ class _Campaign:
         self.frozen: list[int] = []
         self.mends: list[Callable[[], object]] = []
         self.struck = 0
+        self.troubles: list[str] = []  # why this campaign says less than it seems to
 
     def _manner(self) -> Manner:
         manner = Manner(self.plan.lease, clock=self.clock, mutant=self.plan.mutant)
@@ -149,8 +150,8 @@ class _Campaign:
             seconds = time.monotonic() - last if quiet else None
             after = self._rate(plan.calm) if quiet else 0.0
             self.feed.end()
-            if quiet:
-                until(lambda: not self._open(set(self.feed.accepted)), plan.patience)
+            if not quiet or not until(lambda: not self._open(set(self.feed.accepted)), plan.patience):
+                self.troubles.append(f"not all was over {plan.patience:g} s later")
             for mend in self.mends:
                 mend()
             self._thaw()
@@ -164,7 +165,10 @@ class _Campaign:
 
         def strike(fault: Fault, scene: Scene) -> None:
             try:
-                ends.append(strike_until_over(fault, scene))
+                struck, last = strike_until_over(fault, scene)
+                ends.append((struck, last))
+                if not struck and fault.strike is not None:
+                    self.troubles.append("it never struck")
             except BaseException as error:  # noqa: BLE001 - it is raised where all are waited for
                 failed.append(error)
 
@@ -199,7 +203,8 @@ class _Campaign:
             carriers = self.crew.carriers(pid)
             shown = self._beats(carriers)
             self.crew.signal(pid, signal.SIGCONT)
-            until(lambda carriers=carriers, shown=shown: self._beats(carriers) > shown, 10.0)  # type: ignore[misc]
+            if not until(lambda carriers=carriers, shown=shown: self._beats(carriers) > shown, 10.0):  # type: ignore[misc]
+                self.troubles.append("a worker that went on showed no life")
 
     # looking
 
@@ -223,6 +228,12 @@ class _Campaign:
         violations = check(self.ground, self.notes, self.feed.accepted)
         kinds = Counter(violation.rule for violation in violations)
         tasks, rescues = self.ground.ask("SELECT count(*), sum(rescues) FROM tasks")[0]
+        if any(fault.armed for fault in self.faults) and not self.strikes.stat().st_size:
+            self.troubles.append("it never struck")
+        if self.crew.strays:
+            self.troubles.append(f"{self.crew.strays} workers ended by themselves")
+        if not self.feed.accepted:
+            self.troubles.append("nothing was done")
         return Outcome(
             self.plan.ground,
             "+".join(self.plan.faults),
@@ -242,7 +253,7 @@ class _Campaign:
             round(during, 1),
             round(after, 1),
             round(after / before, 3) if before and after else None,
-            self.feed.trouble,
+            "; ".join(filter(None, [self.feed.trouble, *self.troubles])),
             tuple(violations),
         )
 

@@ -10,6 +10,7 @@ left      a row is running, holds a key, or a count is off after the end
 fence     what stands in a row was written by an attempt that is not the settled one
 limit     more ran at once than a limit allows
 serial    tasks of one key ran at once, or out of order
+early     what was put off began before its time
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 
 from heliostat.run import public_id
 from torture.feed import Accepted
-from torture.flows import LIMITED, SERIAL, Fate, Node, chain_fate
+from torture.flows import LIMITED, NEVER, SERIAL, Fate, Node, chain_fate
 from torture.grounds import Ground
 
 FINAL = ("succeeded", "failed", "cancelled", "skipped")
@@ -52,7 +53,6 @@ class Row(NamedTuple):
     state: str
     attempt: int
     settled: int
-    rescues: int
     holds: bool
     join: int | None
     place: int | None
@@ -62,7 +62,16 @@ class Row(NamedTuple):
     missing: int
     ended_at: float | None
     result: str | None
-    message: str | None
+
+
+class Begin(NamedTuple):
+    """A function was called, by its notes."""
+
+    run: int
+    number: int
+    node: str
+    attempt: int
+    at: float
 
 
 class Act(NamedTuple):
@@ -77,8 +86,8 @@ class Act(NamedTuple):
 
 
 _TASKS = (
-    "SELECT run_id, number, node, state, attempt, settled, rescues, holds, join_number, join_place, item, serial_key, "
-    "idempotency_key, missing, ended_at, result, message FROM tasks ORDER BY run_id, number"
+    "SELECT run_id, number, node, state, attempt, settled, holds, join_number, join_place, item, serial_key, "
+    "idempotency_key, missing, ended_at, result FROM tasks ORDER BY run_id, number"
 )
 _RUNS = "SELECT id, state, open, result, parent, workflow, message FROM runs"
 
@@ -104,7 +113,7 @@ class Tables:
         past = ground.ask("SELECT run_id, number, attempt, state FROM attempts")
         self.past = [tuple(row) for row in past]
         self.journal = ground.ask("SELECT seq, run_id, event FROM journal ORDER BY seq")
-        self.acts = list(_acts(notes))
+        self.begins, self.acts = _calls(notes)
 
 
 def check(ground: Ground, notes: Path, accepted: Mapping[int, Accepted]) -> list[Violation]:
@@ -127,6 +136,7 @@ def check(ground: Ground, notes: Path, accepted: Mapping[int, Accepted]) -> list
         for task in tables.tasks[run]:
             found += _one_task(tables, task)
     found += _story(tables)
+    found += _begins(tables)
     found += _limits(tables)
     found += _turns(tables)
     return sorted(set(found), key=lambda violation: (violation.run, violation.number, violation.rule))
@@ -275,18 +285,33 @@ def _story(tables: Tables) -> Iterator[Violation]:
 # what the functions noted
 
 
-def _acts(notes: Path) -> Iterator[Act]:
-    begun: dict[tuple[str, int], float] = {}
+def _calls(notes: Path) -> tuple[list[Begin], list[Act]]:
+    """All calls that began, and those of them that ended."""
+    begins: list[Begin] = []
+    acts: list[Act] = []
+    begun: dict[tuple[int, int, int], float] = {}
     ids: dict[str, tuple[int, int]] = {}
     with notes.open(encoding="utf-8") as lines:
         for text in lines:
             line = json.loads(text)
-            call = (line["task"], line["attempt"])
+            run, number = ids.setdefault(line["task"], _reference(line["task"]))
+            call = (run, number, line["attempt"])
             if line["what"] == "begun":
+                begins.append(Begin(run, number, line["node"], line["attempt"], line["at"]))
                 begun[call] = line["at"]
             elif call in begun:
-                run, number = ids.setdefault(line["task"], _reference(line["task"]))
-                yield Act(run, number, line["node"], line["attempt"], begun[call], line["at"])
+                acts.append(Act(run, number, line["node"], line["attempt"], begun[call], line["at"]))
+    return begins, acts
+
+
+def _begins(tables: Tables) -> Iterator[Violation]:
+    """Each attempt is begun once, by whoever has leased it."""
+    for (run, number, attempt), times in Counter((b.run, b.number, b.attempt) for b in tables.begins).items():
+        if times > 1:
+            yield Violation(REPEATED, run, number, f"its attempt {attempt} began {times} times")
+    for begin in tables.begins:
+        if begin.node == NEVER:
+            yield Violation("early", begin.run, begin.number, "it was put off by half an hour, and began")
 
 
 def _reference(task: str) -> tuple[int, int]:

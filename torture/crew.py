@@ -85,6 +85,7 @@ class Crew:
     members: list[Member] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     deaths: int = 0
+    strays: int = 0  #: of them, those that nobody killed
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +116,7 @@ class Crew:
             dead = [member for member in self.members if not member.process.is_alive()]
             for member in dead:
                 self.members.remove(member)
+                self.strays += member.process.exitcode != -signal.SIGKILL
                 self.bury(member)
             self.deaths += len(dead)
             while len(self.members) < self.size:

@@ -28,9 +28,11 @@ def acting(ctx: Context, seconds: float = 0.002) -> Iterator[None]:
     """Note the begin, leave the record, take a while, note the end."""
     note(ctx, "begun")
     ctx.put(ctx.attempt)
-    yield
-    Event().wait(seconds)
-    note(ctx, "ended")
+    try:
+        yield
+        Event().wait(seconds)
+    finally:
+        note(ctx, "ended")
 
 
 def note(ctx: Context, what: str) -> None:
@@ -413,6 +415,7 @@ def doomed_fate(n: int) -> Fate:
     return Fate({"before": Node(state="failed", stamps=0)}, state="failed")
 
 
+NEVER = "never"
 dropped = Workflow("dropped", stays_open=True, rescues=PATIENT)
 
 
@@ -420,7 +423,7 @@ dropped = Workflow("dropped", stays_open=True, rescues=PATIENT)
 def begin(ctx: Context, message: int) -> None:
     """Send what will be cancelled."""
     with acting(ctx):
-        ctx.send("never", 1, delay="1h")
+        ctx.send(NEVER, 1, delay="30m")  # less than by what clocks step
         ctx.send("linger", 1)
 
 

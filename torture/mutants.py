@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg
 
 from heliostat.brokers.celery import CeleryBroker
+from heliostat.clock import SystemClock
 from heliostat.graph import Arity
 from heliostat.loops.promote import Promote
 from heliostat.loops.remind import Remind
@@ -240,6 +242,15 @@ def trusted_tickets() -> None:
     Carrier.carry = trusting  # type: ignore[method-assign]
 
 
+def follows_the_wall_clock() -> None:
+    """Ask it each time."""
+
+    def says(self: SystemClock) -> float:
+        return time.time()
+
+    SystemClock.now = says  # type: ignore[method-assign]
+
+
 CELERY = ("celery",)
 
 MUTANTS: dict[str, Mutant] = {
@@ -270,6 +281,9 @@ MUTANTS: dict[str, Mutant] = {
     "stale-count": Mutant("a limit is counted before the lock", counts_before_it_locks, "none", ("limit",)),
     "no-keys": Mutant("idempotency keys are not looked at", forgets_keys, "none", ("repeated",)),
     "one-arrival": Mutant("a join counts one of the members of a commit", joins_count_once, "none", ("stuck", "join")),
+    "wall-clock": Mutant(
+        "time is what the wall clock says", follows_the_wall_clock, "clock", ("early",), BOTH, ("dropped",)
+    ),
     "no-reminder": Mutant(
         "a ticket that was lost is not issued anew", no_reminder, "broker-mute", ("stuck",), CELERY, ("slow",)
     ),

@@ -20,6 +20,7 @@ from celery.worker import consumer
 
 from heliostat import compose, config
 from heliostat.errors import HeliostatError, StoreUnavailable
+from heliostat.graph import NAME
 
 if TYPE_CHECKING:
     from heliostat.broker import Broker
@@ -51,7 +52,7 @@ class Carrier:
         self._address, self._flows, self._queues, self._slots = address, flows, queues, slots
         self._tickets: list[_Ticket] = []
         self._opened, self._ending = threading.Event(), threading.Event()
-        self._polling = False
+        self._polling, self._why = False, ""
         self._worker: Worker | None = None
         self._broker: Broker | None = None
         self._thread = threading.Thread(target=self._live, name="heliostat-worker", daemon=True)
@@ -65,8 +66,10 @@ class Carrier:
                 self._serve()
             except StoreUnavailable as error:
                 LOG.warning("the database is not there: %s", error)
-            except HeliostatError:
-                LOG.exception("this process cannot work")
+            except HeliostatError as error:
+                if str(error) != self._why:  # once, for it is tried again and again
+                    LOG.error("this process cannot work: %s", error)  # noqa: TRY400 - the sentence says it all
+                self._why = str(error)
             except Exception:
                 LOG.exception("the worker of this process ended, and begins again")
             self._ending.wait(AGAIN_SECONDS)
@@ -77,6 +80,7 @@ class Carrier:
                 engine.add(flow)
             self._worker, self._broker = engine.worker(queues=self._queues), engine.broker
             self._worker.taking = frozenset()
+            self._why = ""
             self._opened.set()
             try:
                 self._worker.serve(self._over)
@@ -91,8 +95,9 @@ class Carrier:
         """Between the worker's turns: let tickets go, see what it may take, and whether it is to end."""
         assert self._worker is not None
         for ticket in tuple(self._tickets):
-            if self._worker.spent or self._may_go(ticket, self._worker):
-                ticket.more = not self._worker.spent
+            draining = self._worker.draining  # others have the rest, and are reminded of it
+            if self._worker.spent or draining or self._may_go(ticket, self._worker):
+                ticket.more = not (self._worker.spent or draining)
                 self._tickets.remove(ticket)
                 ticket.over.set()
         self._look(self._worker)
@@ -132,7 +137,7 @@ class Carrier:
     def carry(self, queue: str, n: int) -> str:
         """Work on a queue for a turn, and see to it that others do while there is more."""
         if not self._opened.wait(OPEN_SECONDS):
-            return "the database is not there"
+            return self._why or "the database is not there"
         worker, broker = self._worker, self._broker
         assert worker is not None
         assert broker is not None
@@ -245,8 +250,10 @@ def _refused(sentence: str) -> SystemExit:
 
 
 @app.task(name="heliostat.ticket")
-def ticket(queue: str, n: int = 1) -> str:
+def ticket(queue: Any, n: Any = 1) -> str:
     """Up to n tasks of this queue may be ready."""
+    if not (isinstance(queue, str) and NAME.fullmatch(queue) and type(n) is int and n > 0):  # anybody may send one
+        return "this ticket names no queue and number of tasks"
     if _place.carrier is None:  # as in a program that calls the task itself
         return "there is no worker here"
     return _place.carrier.carry(queue, n)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from heliostat import config
 from heliostat.alive import gone
@@ -124,6 +125,13 @@ def open_broker(address: str) -> Broker | None:
     scheme = address.partition("://")[0]
     if scheme not in ("amqp", "amqps", "pyamqp"):
         raise BadInput(f"broker {scheme!r}://… is none; write amqp://user:password@host/vhost, or amqps://…")
+    try:
+        _ = urlsplit(address).port
+    except ValueError:  # its words would repeat a part of the password
+        raise BadInput(
+            "broker: the address cannot be read; write amqp://user:password@host:port/vhost, "
+            "with %2F, %3F, %23 and %40 for /, ?, # and @ in the password"
+        ) from None
     if importlib.util.find_spec("celery") is None:
         raise BadInput("a broker needs the extra: pip install 'heliostat[celery]'")
     from heliostat.brokers.celery import CeleryBroker

@@ -104,5 +104,5 @@ def _strings(given: object) -> TypeGuard[list[str]]:
 
 def masked(url: str) -> str:
     """An address without its password."""
-    url = re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
+    url = re.sub(r"(://[^/@:]*):.*@", r"\1:***@", url)  # to the last @, should the password hold a / by mistake
     return re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", url)

@@ -161,7 +161,7 @@ def look_at_schema(patient: Patient) -> Iterator[Finding]:
 def look_at_files(patient: Patient) -> Iterator[Finding]:
     """Whether files can be kept, on what and with how much room."""
     files = patient.config.files.absolute()
-    place = next(path for path in (files, *files.parents) if path.exists())
+    place = next(path for path in (files, *files.parents) if os.access(path, os.F_OK))
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         yield bad("files", f"{place} cannot be written", "give whoever works write access, or set artifacts elsewhere")
         return

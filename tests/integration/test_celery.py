@@ -71,6 +71,19 @@ def test_a_run_is_carried_to_its_end(engine: Engine, crew: CeleryCrew, pool: str
     assert f"Task {TICKET}" in worker.log
 
 
+def test_a_ticket_that_is_none_changes_nothing(engine: Engine, crew: CeleryCrew, vhost: str) -> None:
+    """Whoever shares the virtual host may send anything."""
+    worker = crew.one("--pool", "solo", "-Q", "default,telescope", concurrency=1)
+    app = application(vhost)
+    hostile: list[list[Any]] = [[None], [[]], [3], ["x\0"], [""], ["default", "many"], ["default", -1], [{"a": 1}, 2]]
+    for args in hostile:
+        app.send_task(TICKET, args=args, queue="default")
+    run = engine.start(carried.two)
+    ended(run)
+    wait_until(lambda: worker.log.count("names no queue and number") == len(hostile), "all of them refused")
+    assert "begins again" not in worker.log
+
+
 def test_queues_are_served_by_those_who_consume_them(engine: Engine, crew: CeleryCrew) -> None:
     """With -Q, each of two workers takes from its own queue alone."""
     here, there = crew.one("-Q", "default"), crew.one("-Q", "telescope")

@@ -198,6 +198,15 @@ def test_a_server_that_is_away_is_one_sentence(look: Look, monkeypatch: pytest.M
             )
 
 
+def test_a_slip_in_the_brokers_address_is_a_sentence(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no defect, and nothing of the password is shown."""
+    monkeypatch.setenv("HELIOSTAT_BROKER", "amqp://me:se/cret@127.0.0.1/sky")
+    verdict, words = look(code=6)["broker"]
+    assert verdict == "bad"
+    assert words.startswith("broker: the address cannot be read; write amqp://")
+    assert "cret" not in words
+
+
 def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system whose server is gone answers nobody, and the other checks go on."""
     over = threading.Event()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from heliostat.run import public_id
 from torture import faults
 from torture.campaign import Outcome, Plan, carry_out, with_mutant
 from torture.checker import check
@@ -71,20 +74,43 @@ def test_the_page_about_it_names_every_fault_rule_and_defect() -> None:
     assert not missing
 
 
-def test_the_checker_misses_nothing_that_was_accepted(tmp_path: Path) -> None:
-    """A run that is not in the tables at all is lost."""
+@pytest.fixture
+def ground(tmp_path: Path) -> SqliteGround:
+    """Tables with nothing in them."""
     ground = SqliteGround(tmp_path)
     with closing(sqlite3.connect(ground.file)) as file:
         for table, columns in {
-            "tasks": "run_id, number, node, state, attempt, settled, rescues, holds, join_number, join_place, item, "
-            "serial_key, idempotency_key, missing, ended_at, result, message",
+            "tasks": "run_id, number, node, state, attempt, settled, holds, join_number, join_place, item, "
+            "serial_key, idempotency_key, missing, ended_at, result",
             "runs": "id, state, open, result, parent, workflow, message",
             "records": "seq, run_id, node, key, number, value",
             "attempts": "run_id, number, attempt, state",
             "journal": "seq, run_id, event",
         }.items():
             file.execute(f"CREATE TABLE {table} ({columns})")
+    return ground
+
+
+def test_the_checker_misses_nothing_that_was_accepted(ground: SqliteGround, tmp_path: Path) -> None:
+    """A run that is not in the tables at all is lost."""
     notes = tmp_path / "notes"
     notes.touch()
     (violation,) = check(ground, notes, {7: Accepted(7, "chain", chain_fate(1))})
     assert violation.rule == "lost"
+
+
+def test_the_checker_sees_an_attempt_that_two_have_begun(ground: SqliteGround, tmp_path: Path) -> None:
+    """Though only one of them can settle it, and the tables show nothing."""
+    notes = tmp_path / "notes"
+    lines = [{"task": f"{public_id(7)}/2", "node": "second", "attempt": n, "what": "begun", "at": n} for n in (1, 2, 2)]
+    notes.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (violation,) = check(ground, notes, {})
+    assert str(violation).endswith("task 2: its attempt 2 began 2 times")
+
+
+def test_a_fault_that_never_strikes_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else came out well."""
+    monkeypatch.setitem(faults.FAULTS, "lock", replace(faults.FAULTS["lock"], strike=lambda _: 0))
+    outcome = carry_out(Plan("sqlite", ("lock",), calm=0.1, trouble=0.5, open_runs=2, warm=1))
+    assert not outcome.violations
+    assert outcome.trouble == "it never struck"

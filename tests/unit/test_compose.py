@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from heliostat import compose
-from heliostat.errors import NotFound
+from heliostat.errors import BadInput, NotFound
 
 FLOW = '''
 from dataclasses import dataclass
@@ -81,3 +81,12 @@ def test_the_name_of_a_workflow_leads_to_its_variable(tmp_path: Path) -> None:
         compose.load(f"{place}:model")
     assert str(refused.value) == f"{place} has no workflow 'model'; did you mean {place}:m?"
     assert [*compose.variables(place)] == ["m"]
+
+
+def test_a_broker_with_a_slip_in_its_address_is_refused_without_the_password() -> None:
+    """Python's own words would repeat a part of it."""
+    with pytest.raises(
+        BadInput, match=r"the address cannot be read; write amqp://user:password@host:port/vhost"
+    ) as bad:
+        compose.open_broker("amqp://me:se/cret@host/sky")
+    assert "cret" not in str(bad.value)

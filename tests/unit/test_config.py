@@ -42,3 +42,10 @@ def test_where_no_sites_are_listed_any_name_will_do(tmp_path: Path) -> None:
     """A label needs no list."""
     (tmp_path / config.FILE).write_text('site = "the dome"', "utf-8")
     assert config.read(tmp_path).site == "the dome"
+
+
+@pytest.mark.parametrize("password", ["secret", "se/cret", "se:cret", "s@cret", "se?cret#"])
+def test_no_part_of_a_password_is_shown(password: str) -> None:
+    """Also where it should have been escaped."""
+    shown = config.masked(f"amqp://me:{password}@host:5672/sky")
+    assert shown == "amqp://me:***@host:5672/sky"
