@@ -101,8 +101,8 @@ def hire(ground: Ground, size: int, manner: Callable[[], Manner]) -> Crew:
 def with_mutant(name: str, ground: str, seed: int) -> Plan:
     """A short campaign under the fault at which a defect shows."""
     mutant = MUTANTS[name]
-    trouble = 15.0 if ground == CeleryGround.name else 5.0  # its workers take a while to begin
-    plan = Plan(ground, (mutant.fault,), seed, calm=0.2, trouble=trouble, lease=1.0, patience=6.0, warm=0)
+    trouble, patience = (15.0, 30.0) if ground == CeleryGround.name else (5.0, 6.0)  # its workers take a while to begin
+    plan = Plan(ground, (mutant.fault,), seed, calm=0.2, trouble=trouble, lease=1.0, patience=patience, warm=0)
     return replace(plan, mutant=name, flows=mutant.flows)
 
 
