@@ -25,6 +25,7 @@ test:  ## check style, types and the direction of imports, then run every test (
 	$(development)
 	@.venv-dev/bin/python -m tools.ensure_postgres
 	@.venv-dev/bin/python -m tools.ensure_rabbitmq
+	@.venv-dev/bin/python -m tools.ensure_faketime
 	@.venv-dev/bin/python -m tools.check $(ARGS)
 
 bench:  ## measure: python -m benchmarks
@@ -43,6 +44,7 @@ torture:  ## break it: python -m torture, real workers and databases under real 
 	$(development)
 	@.venv-dev/bin/python -m tools.ensure_postgres
 	@.venv-dev/bin/python -m tools.ensure_rabbitmq
+	@.venv-dev/bin/python -m tools.ensure_faketime
 	@.venv-dev/bin/python -m torture $(ARGS)
 
 lock:  ## take new requirements of pyproject.toml into the locks (ARGS=--upgrade: the newest of everything)

@@ -23,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -43,16 +44,19 @@ class NoPostgresError(Exception):
 
 
 @contextlib.contextmanager
-def postgres_server(*, durable: bool = False, returns: bool = False) -> Iterator[str]:
+def postgres_server(
+    *, durable: bool = False, returns: bool = False, environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Start a server and give the URL of its first database; stop it at the end, however the end comes.
 
     `durable` leaves fsync on, for benchmarks and for what is said about power cuts. With `returns` the server begins
-    again whenever it ends, so that it can be stopped in any way; then it is never the one of the environment.
+    again whenever it ends, so that it can be stopped in any way. Such a server, or one with
+    an `environment` of its own, is never the one of HELIOSTAT_TEST_POSTGRES.
 
     Raises:
         NoPostgresError: no PostgreSQL is installed that is recent enough, or it did not start.
     """
-    if not returns and (given := os.environ.get("HELIOSTAT_TEST_POSTGRES")):
+    if not (returns or environment) and (given := os.environ.get("HELIOSTAT_TEST_POSTGRES")):
         yield given
         return
     programs = find_programs()
@@ -61,7 +65,8 @@ def postgres_server(*, durable: bool = False, returns: bool = False) -> Iterator
             f"The tests need PostgreSQL {OLDEST_VERSION} or newer: install it (make test does if it may), "
             "or set HELIOSTAT_TEST_POSTGRES to the URL of a server where databases may be created."
         )
-    guardian, url = _start(programs, durable=durable, returns=returns)
+    script = partial(_script, programs, durable=durable, returns=returns, environment=environment or {})
+    guardian, url = _start(programs, script)
     try:
         yield url
     finally:
@@ -111,14 +116,14 @@ def _version(home: Path) -> int:
     return int(number[1]) if number and (home / "initdb").exists() else 0
 
 
-def _start(programs: Path, *, durable: bool, returns: bool) -> tuple[subprocess.Popen[bytes], str]:
+def _start(programs: Path, script: Callable[[Path, int], str]) -> tuple[subprocess.Popen[bytes], str]:
     """Start a server; somebody else may take the free port first, so try again."""
     log = ""
     for _ in range(3):
         # Not under pytest's tmp_path: a socket's path has 107 bytes at most.
         directory = Path(tempfile.mkdtemp(prefix="heliostat-pg-", dir="/tmp"))
         port = _free_port()
-        guardian = _guard(_script(programs, directory, port, durable=durable, returns=returns), directory)
+        guardian = _guard(script(directory, port), directory)
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         try:
             if _answers(url, guardian):
@@ -133,7 +138,9 @@ def _start(programs: Path, *, durable: bool, returns: bool) -> tuple[subprocess.
     raise NoPostgresError(f"PostgreSQL ({programs}) did not start. It said: {log.strip()[-2000:]}")
 
 
-def _script(programs: Path, directory: Path, port: int, *, durable: bool, returns: bool) -> str:
+def _script(
+    programs: Path, directory: Path, port: int, *, durable: bool, returns: bool, environment: Mapping[str, str]
+) -> str:
     """Initialise and serve in one go, so that the guardian watches over both."""
     data = str(directory / "data")
     initialise = [str(programs / "initdb"), "--pgdata", data, "--username", "postgres", "--auth", "trust"]
@@ -146,7 +153,8 @@ def _script(programs: Path, directory: Path, port: int, *, durable: bool, return
         "timezone": "UTC",
         **({} if durable else FORGETFUL),
     }
-    serve = [str(programs / "postgres"), "-D", data]
+    serve = ["env", *(f"{name}={value}" for name, value in environment.items())]
+    serve += [str(programs / "postgres"), "-D", data]
     serve += (f"--{name}={value}" for name, value in settings.items())
     begin = shlex.join(initialise)
     return f"{begin} && while :; do {shlex.join(serve)}; done" if returns else f"{begin} && exec {shlex.join(serve)}"

@@ -9,16 +9,17 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
+from tests.wall_clock import library
 from torture.celery_crew import CeleryCrew
 from torture.checker import LOST, REPEATED, STUCK, Violation, check
 from torture.crew import Crew
 from torture.faults import FAULTS
 from torture.feed import Feed
-from torture.grounds import CeleryGround, Ground, opened, small_disk
+from torture.grounds import CeleryGround, Ground, SqliteGround, opened, small_disk
 from torture.mutants import MUTANTS
 from torture.scene import Fault, Scene, strike_until_over
 from torture.worker import ZERO, Manner
@@ -30,6 +31,8 @@ DISK_MEGABYTES = 192
 class Plan:
     """What a campaign does; times are in seconds.
 
+    ``calm`` is how long the rate is measured before and after the faults: that of tasks which take every slot and
+    hardly a processor, so that it tells of lost workers, slots and bells, and little of what else the machine does.
     ``patience`` is how long it waits for quiet before it says stuck, ``warm`` how many tasks are over before anything
     is measured.
     """
@@ -86,7 +89,10 @@ class Outcome:
 def carry_out(plan: Plan) -> Outcome:
     """Carry a campaign out on a fresh ground."""
     with contextlib.ExitStack() as stack:
-        ground = stack.enter_context(opened(plan.ground))
+        steps = "clock" in plan.faults
+        if steps and plan.ground != SqliteGround.name and library() is None:
+            return Outcome(plan.ground, "+".join(plan.faults), plan.seed, 0, trouble="no libfaketime is installed here")
+        ground = stack.enter_context(opened(plan.ground, steps=steps))
         if "full" in plan.faults and not stack.enter_context(small_disk(ground, DISK_MEGABYTES)):
             return Outcome(plan.ground, "+".join(plan.faults), plan.seed, 0, trouble="nobody may mount a disk here")
         return _Campaign(plan, ground).run()
@@ -102,7 +108,7 @@ def with_mutant(name: str, ground: str, seed: int) -> Plan:
     """A short campaign under the fault at which a defect shows."""
     mutant = MUTANTS[name]
     trouble, patience = (15.0, 30.0) if ground == CeleryGround.name else (5.0, 6.0)  # its workers take a while to begin
-    plan = Plan(ground, (mutant.fault,), seed, calm=0.2, trouble=trouble, lease=1.0, patience=patience, warm=0)
+    plan = Plan(ground, (mutant.fault,), seed, calm=0, trouble=trouble, lease=1.0, patience=patience, warm=0)
     return replace(plan, mutant=name, flows=mutant.flows)
 
 
@@ -141,21 +147,21 @@ class _Campaign:
         self.feed.begin()
         with crew, _supervised(crew):
             until(lambda: self._final() > plan.warm, 30.0)
-            before = self._rate(plan.calm)
+            before = self._calm()
             begun, tasks = time.monotonic(), self._final()
             last = self._trouble()
             during = (self._final() - tasks) / (time.monotonic() - begun)
             open_then = set(self.feed.accepted)
-            quiet = until(lambda: not self._open(open_then), plan.patience)
-            seconds = time.monotonic() - last if quiet else None
-            after = self._rate(plan.calm) if quiet else 0.0
-            self.feed.end()
-            if not quiet or not until(lambda: not self._open(set(self.feed.accepted)), plan.patience):
-                self.troubles.append(f"not all was over {plan.patience:g} s later")
+            until(lambda: not self._open(open_then), plan.patience)
+            quiet = time.monotonic() - last
+            late = self._open(open_then)
             for mend in self.mends:
                 mend()
             self._thaw()
-        return self._outcome(before, during, after, seconds)
+            after = 0.0 if late else self._calm()
+            self.feed.end()
+            self._over()
+        return self._outcome(before, during, after, None if late else quiet, late)
 
     def _trouble(self) -> float:
         """All faults at once, each in a thread; answers when the last one was over."""
@@ -219,13 +225,27 @@ class _Campaign:
     def _open(self, runs: set[int]) -> set[int]:
         return runs & {row[0] for row in self.ground.ask("SELECT id FROM runs WHERE state = 'active' OR open > 0")}
 
-    def _rate(self, seconds: float) -> float:
-        begun, tasks = time.monotonic(), self._final()
-        time.sleep(seconds)
-        return (self._final() - tasks) / (time.monotonic() - begun)
+    def _over(self) -> bool:
+        """Wait until all that was accepted so far has ended."""
+        accepted = set(self.feed.accepted)
+        return until(lambda: not self._open(accepted), self.plan.patience)
 
-    def _outcome(self, before: float, during: float, after: float, quiet: float | None) -> Outcome:
-        violations = check(self.ground, self.notes, self.feed.accepted)
+    def _calm(self) -> float:
+        """Have nothing but steady work done for a while; answers how much of it a second."""
+        if not self.plan.calm:
+            return 0.0
+        self.feed.steady = True
+        self._over()
+        begun, tasks = time.monotonic(), self._final()
+        time.sleep(self.plan.calm)
+        rate = (self._final() - tasks) / (time.monotonic() - begun)
+        self.feed.steady = False
+        return rate
+
+    def _outcome(self, before: float, during: float, after: float, quiet: float | None, late: Iterable[int]) -> Outcome:
+        waited = f"it was open {self.plan.patience:g} s after the last fault"
+        violations = [Violation(STUCK, run, 0, waited) for run in sorted(late)]
+        violations += check(self.ground, self.notes, self.feed.accepted)
         kinds = Counter(violation.rule for violation in violations)
         tasks, rescues = self.ground.ask("SELECT count(*), sum(rescues) FROM tasks")[0]
         if any(fault.armed for fault in self.faults) and not self.strikes.stat().st_size:

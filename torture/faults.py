@@ -151,9 +151,13 @@ def fill(scene: Scene) -> int:
 
 
 def step(scene: Scene) -> int:
-    """Step the wall clock of all workers an hour ahead, back, or to where it was."""
+    """Step every wall clock an hour ahead, back, or to where it was.
+
+    Whoever begins under a wrong clock takes it for the time, so that with ``kill`` beside it tasks may begin early.
+    """
     off = scene.chance.choice((HOUR, -HOUR, 0.0))
     os.utime(scene.clock, (ZERO + off, ZERO + off))
+    scene.ground.step_clock(off)
     return 1
 
 

@@ -47,6 +47,7 @@ class Feed:
         self.accepted: dict[int, Accepted] = {}
         self._acts: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = self._said = 0
+        self.steady = False  #: whether it starts runs of that flow alone
         self.stopping, self.trouble = threading.Event(), ""
         self._thread = threading.Thread(target=self._feed, daemon=True)
 
@@ -89,7 +90,7 @@ class Feed:
             active = insist(lambda: engine.store.runs(state=RunState.active, limit=self._open_runs))
             missing = self._open_runs - len(active)
         for _ in range(min(missing, 8)):
-            self._start(engine, self._chance.choice(self._names))
+            self._start(engine, "steady" if self.steady else self._chance.choice(self._names))
         time.sleep(0.02 if missing <= 0 else 0.002)
 
     def _start(self, engine: Engine, name: str) -> None:
@@ -103,7 +104,7 @@ class Feed:
                     self._later(lambda message=message: self._send(run, accepted, message))  # type: ignore[misc]
         elif name == "dropped":
             self._later(lambda: run.cancel("the campaign has seen enough"))
-        elif name == "pack" or number % 5 == 0:
+        elif name == "pack" or (number % 5 == 0 and name != "steady"):
             insist(lambda: _if_open(run.pause))
             self._later(lambda: _if_open(run.resume))
 

@@ -97,6 +97,32 @@ def chain_fate(n: int) -> Fate:
     return Fate({"first": Node(results=[n + 1]), "second": Node(results=[n + 2]), "third": Node(results=[n + 3])})
 
 
+# what takes every slot and hardly a processor: how many of these a second tells whether all that works is there
+
+steady = Workflow("steady", rescues=PATIENT)
+STEADY_WIDE, STEADY_SECONDS = 16, 0.1
+
+
+@steady.node
+def spread(ctx: Context, message: int) -> list[int]:
+    """Give a list to go over."""
+    with acting(ctx):
+        return [message + item for item in range(STEADY_WIDE)]
+
+
+@steady.node(map={"part": spread})
+def hold(ctx: Context, part: int) -> int:
+    """Hold a slot."""
+    with acting(ctx, STEADY_SECONDS):
+        return part
+
+
+def steady_fate(n: int) -> Fate:
+    """All are held once."""
+    parts = [n + item for item in range(STEADY_WIDE)]
+    return Fate({"spread": Node(results=[parts]), "hold": Node(STEADY_WIDE, results=parts)})
+
+
 # fan-out, a limited node, a limited queue, a branch, a join of three
 
 mosaic = Workflow("mosaic", rescues=PATIENT)
@@ -448,7 +474,7 @@ def dropped_fate(n: int) -> Fate:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A workflow, how often it comes among the others, and what must become of it."""
+    """A workflow, what must become of it, and how often it comes among the others."""
 
     workflow: Workflow
     fate: Callable[[int], Fate]
@@ -458,6 +484,7 @@ class Flow:
 FLOWS = {
     flow.workflow.name: flow
     for flow in (
+        Flow(steady, steady_fate, 0),
         Flow(chain, chain_fate, 3),
         Flow(mosaic, mosaic_fate, 3),
         Flow(tally, tally_fate, 2),

@@ -26,6 +26,7 @@ from psycopg import sql
 
 from tests.postgres_server import fresh_database, postgres_server
 from tests.rabbitmq_server import Rabbit, rabbitmq_server
+from tests.wall_clock import WallClock
 from torture.wire import Wire, wire
 
 
@@ -49,6 +50,9 @@ class Ground(Protocol):
     def settle_on_disk(self) -> None:
         """Have the data, before there is any, on the disk."""
 
+    def step_clock(self, seconds: float) -> None:
+        """Have the database's own clock off by so much."""
+
 
 class SqliteGround:
     """One file."""
@@ -71,6 +75,9 @@ class SqliteGround:
     def settle_on_disk(self) -> None:
         """It is there."""
 
+    def step_clock(self, seconds: float) -> None:
+        """It has none but its users'."""
+
 
 class PostgresGround:
     """One server, which begins again whenever it ends."""
@@ -79,8 +86,8 @@ class PostgresGround:
     birth: ClassVar[float] = 0.0
     broker = ""
 
-    def __init__(self, folder: Path, server: str) -> None:
-        self.folder, self.server, self.disk = folder, server, folder / "data"
+    def __init__(self, folder: Path, server: str, clock: WallClock | None) -> None:
+        self.folder, self.server, self.disk, self._clock = folder, server, folder / "data", clock
         self.disk.mkdir()
         self.url = fresh_database(server)
         self.data = Path(str(self.ask("SELECT current_setting('data_directory')")[0][0]))
@@ -99,12 +106,15 @@ class PostgresGround:
     def settle_on_disk(self) -> None:
         """Move the database to a tablespace there; the write-ahead log stays where the server has it."""
         owner = self.data.stat()
-        self.folder.chmod(0o711)
         os.chown(self.disk, owner.st_uid, owner.st_gid)
         database = sql.Identifier(urlsplit(self.url).path.removeprefix("/"))
         with psycopg.connect(self.server, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(self.disk)))
             connection.execute(sql.SQL("ALTER DATABASE {} SET TABLESPACE small").format(database))
+
+    def step_clock(self, seconds: float) -> None:
+        assert self._clock is not None
+        self._clock.step(seconds)
 
     def restart(self, how: signal.Signals) -> None:
         """Stop the server (SIGINT: fast, SIGQUIT: immediate, as pg_ctl does it); it is back when this returns."""
@@ -130,8 +140,8 @@ class CeleryGround(PostgresGround):
     name: ClassVar[str] = "celery"
     birth: ClassVar[float] = 2.0
 
-    def __init__(self, folder: Path, server: str, rabbit: Rabbit, line: Wire) -> None:
-        super().__init__(folder, server)
+    def __init__(self, folder: Path, server: str, clock: WallClock | None, rabbit: Rabbit, line: Wire) -> None:
+        super().__init__(folder, server, clock)
         self.rabbit, self.wire = rabbit, line
         self.care = threading.Lock()  #: held by whoever has taken the broker away
         self.direct = rabbit.fresh_vhost()
@@ -139,19 +149,23 @@ class CeleryGround(PostgresGround):
 
 
 @contextmanager
-def opened(name: str) -> Iterator[Ground]:
-    """A ground, with a folder that goes when it is left."""
+def opened(name: str, *, steps: bool = False) -> Iterator[Ground]:
+    """A ground, with a folder that goes when it is left. ``steps``: its clock can be stepped, which costs time."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heliostat-torture-", dir="/tmp")))
         if name == SqliteGround.name:
             yield SqliteGround(folder)
             return
-        server = stack.enter_context(postgres_server(durable=True, returns=True))
+        folder.chmod(0o711)  # the server, whose account is another, reads in it
+        clock = WallClock(folder / "server-clock") if steps else None
+        server = stack.enter_context(
+            postgres_server(durable=True, returns=True, environment=clock.environment if clock else {})
+        )
         if name == PostgresGround.name:
-            yield PostgresGround(folder, server)
+            yield PostgresGround(folder, server, clock)
         else:
             rabbit = stack.enter_context(rabbitmq_server())
-            yield CeleryGround(folder, server, rabbit, stack.enter_context(wire(rabbit.port)))
+            yield CeleryGround(folder, server, clock, rabbit, stack.enter_context(wire(rabbit.port)))
 
 
 GROUNDS: Sequence[str] = (SqliteGround.name, PostgresGround.name, CeleryGround.name)

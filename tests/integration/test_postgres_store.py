@@ -27,6 +27,8 @@ from heliostat.stores.postgresrows import STATEMENTS, PostgresRows
 from heliostat.stores.rows import Due
 from heliostat.task import TaskState
 from tests.integration.stores import JOIN, RUN, TALK, begin, send, states, work
+from tests.wall_clock import library
+from torture.campaign import until
 from torture.grounds import PostgresGround, opened
 
 MIGRATIONS = [name for _, name, _ in STATEMENTS.migrations()]
@@ -330,10 +332,38 @@ def test_a_process_that_froze_inside_a_transaction_is_not_waited_for(
     store: PostgresStore, postgres_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who waits in vain for its locks ends its session; when it goes on it finds so, and does its transaction again."""
+    freeze_and_overtake(store, postgres_database, monkeypatch)
+
+
+def test_a_frozen_process_is_not_waited_for_though_the_servers_clock_is_set_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whose last word lies in the future has been silent too long."""
+    if library() is None:
+        pytest.skip("no libfaketime is installed here")
+    with opened("postgresql", steps=True) as ground:
+        store = PostgresStore(ground.url)
+        store.upgrade()
+
+        def set_back() -> None:
+            until(lambda: bool(ground.ask(SILENT)), 10.0)  # the statements before it have been carried out
+            ground.step_clock(-3600)
+
+        freeze_and_overtake(store, ground.url, monkeypatch, set_back)
+        store.close()
+
+
+SILENT = "SELECT 1 FROM pg_stat_activity WHERE starts_with(query, 'UPDATE runs') AND wait_event = 'ClientRead'"
+
+
+def freeze_and_overtake(
+    store: PostgresStore, url: str, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """Stop inside a transaction that locks a run, until another has written to it."""
     monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.2, raising=False)
     monkeypatch.setattr(postgres, "SILENT_SECONDS", 0.3, raising=False)
     begin(store)
-    frozen, other = PostgresStore(postgres_database), PostgresStore(postgres_database, patience=10.0)
+    frozen, other = PostgresStore(url), PostgresStore(url, patience=10.0)
     tries = 0
 
     def pause(store: PostgresStore, *, on: bool) -> None:
@@ -345,6 +375,7 @@ def test_a_process_that_froze_inside_a_transaction_is_not_waited_for(
         nonlocal tries
         tries += 1
         if tries == 1:  # the run's row is locked, and nothing more is said until others are through
+            meanwhile()
             pause(other, on=True)
         prepare(rows)
 
