@@ -109,7 +109,7 @@ def with_mutant(name: str, ground: str, seed: int) -> Plan:
     mutant = MUTANTS[name]
     trouble, patience = (15.0, 30.0) if ground == CeleryGround.name else (5.0, 6.0)  # its workers take a while to begin
     plan = Plan(ground, (mutant.fault,), seed, calm=0, trouble=trouble, lease=1.0, patience=patience, warm=0)
-    return replace(plan, mutant=name, flows=mutant.flows)
+    return replace(plan, mutant=name, flows=mutant.flows, open_runs=mutant.open_runs)
 
 
 class _Campaign:

@@ -35,7 +35,10 @@ BOTH = ("sqlite", "postgresql")
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """``apply`` changes this process. ``caught``: rules of the checker, of which one is to find it."""
+    """``apply`` changes this process. ``caught``: rules of the checker, of which one is to find it.
+
+    ``open_runs``: fewer than there are slots, where nothing may wait that has not begun.
+    """
 
     about: str
     apply: Callable[[], None]
@@ -43,6 +46,7 @@ class Mutant:
     caught: tuple[str, ...]
     grounds: tuple[str, ...] = BOTH
     flows: tuple[str, ...] = ()
+    open_runs: int = 24
 
 
 def _spelled(changes: dict[str, list[tuple[str, str]]]) -> None:
@@ -285,7 +289,7 @@ MUTANTS: dict[str, Mutant] = {
         "time is what the wall clock says", follows_the_wall_clock, "clock", ("early",), BOTH, ("dropped",)
     ),
     "no-reminder": Mutant(
-        "a ticket that was lost is not issued anew", no_reminder, "broker-mute", ("stuck",), CELERY, ("slow",)
+        "a ticket that was lost is not issued anew", no_reminder, "broker-mute", ("stuck",), CELERY, ("slow",), 8
     ),
     "no-polling": Mutant("nobody looks without a ticket", no_polling, "broker-away", ("stuck",), CELERY),
     "deaf": Mutant("whoever reconnects consumes nothing", deaf_after_reconnecting, "broker-reset", ("stuck",), CELERY),
