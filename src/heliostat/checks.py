@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from heliostat.graph import Node
     from heliostat.queue import Why
+    from heliostat.review import Review
 
 
 def explain(why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None]] | None = None) -> str:
@@ -69,7 +70,7 @@ def _short(text: str | None) -> str:
 
 def _running(why: Why, now: float) -> str:
     task = why.task
-    held = f"running since {_ago(now - (task.started_at or now))} on worker {task.worker} (attempt {task.count})"
+    held = f"running since {lasting(now - (task.started_at or now))} on worker {task.worker} (attempt {task.count})"
     if not any(worker.id == task.worker and worker.state != "lost" for worker in why.workers):
         return f"{held}, which shows no life; it will be rescued"
     if why.run.state.final and not why.graph[task.node].epilogue:
@@ -106,11 +107,24 @@ def _paused(why: Why) -> str | None:
 
 def _waiting(why: Why, now: float) -> str:
     task = why.task
-    due = _ago((task.due_at or now) - now)
+    if why.review is not None:
+        return _asked(why, why.review, now)
+    due = lasting((task.due_at or now) - now)
     if task.reason is not None:
         return f"retried in {due} after: {task.reason}"
     word = "asked to be asked again" if task.count else "a delayed message"
     return f"{word}, due in {due}"
+
+
+def _asked(why: Why, review: Review, now: float) -> str:
+    asks = why.graph[review.node].review
+    assert asks is not None
+    words = f"waits for a decision, {asks.words}" + (f", by {asks.role}" if asks.role else "")
+    words += f"; claimed by {review.claimed_by}" if review.claimed_by else "; claimed by nobody"
+    if review.due_at is not None:
+        then = f"it is {asks.otherwise!r}" if asks.otherwise else "it fails"
+        words += f"; in {lasting(review.due_at - now)} {then}"
+    return words
 
 
 def _ready(why: Why, now: float) -> str:
@@ -128,7 +142,7 @@ def _ready(why: Why, now: float) -> str:
     if queue is not None and queue.limit is not None and why.in_queue >= queue.limit:
         return f"queue {queue.name} is full: {why.in_queue} of {queue.limit} running"
     if queue is not None and queue.rate is not None and why.free_at > now:
-        return f"queue {queue.name} lets {queue.rate} begin, the next one in {_ago(why.free_at - now)}"
+        return f"queue {queue.name} lets {queue.rate} begin, the next one in {lasting(why.free_at - now)}"
     offering = [worker for worker in why.workers if worker.state == "active" and offers(worker, why.graph.label)]
     if not offering:
         return f"no worker offers {why.graph.label}"
@@ -139,7 +153,8 @@ def _ready(why: Why, now: float) -> str:
     return f"ready: {kind} in queue {task.queue}, next for one of {len(serving)} workers"
 
 
-def _ago(seconds: float) -> str:
+def lasting(seconds: float) -> str:
+    """A duration for people."""
     seconds = max(0.0, seconds)
     if seconds < 120:
         return f"{seconds:.1f} s"

@@ -7,20 +7,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
 from heliostat import checks, codec
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
 from heliostat.effects import End, Send, Start
-from heliostat.errors import BadInput, Drained, NotEnded, NotFound, RunFailed, Taken
+from heliostat.errors import BadInput, Drained, NotEnded, NotFound, RunFailed, Taken, nearest
 from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
+from heliostat.outcome import Decision
 from heliostat.prune import Pruned, prune
 from heliostat.repository import check_files
+from heliostat.review import Review
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_sent, check_start, revive
-from heliostat.store import Answer, Command, Pause, Register
+from heliostat.store import Answer, Claim, Command, Decide, Pause, Register
 from heliostat.story import Line, story
 from heliostat.task import TaskState
 from heliostat.workflow import NodeHandle, Workflow
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from heliostat.worker import Worker
 
 R = TypeVar("R")
+Asks: TypeAlias = "NodeHandle[..., Any] | Review | str | int"  # a review: its node, what ``reviews`` gave, its task
 S = TypeVar("S", RunState, TaskState)
 PAGE = 500
 GRACE_SECONDS = 5.0  #: how long what runs may go on when an engine stops working
@@ -186,6 +189,10 @@ class Engine:
         found = self.store.runs(name, _state(state, RunState, "run"), limit=codec.whole(limit, "limit", 1, MOST))
         return [RunHandle(self, run.id, self.registry.graph(run.graph)) for run in found]
 
+    def reviews(self, limit: int = 1000) -> list[Review]:
+        """The reviews that are open in all runs, oldest first."""
+        return self.store.reviews(limit=codec.whole(limit, "limit", 1, MOST))
+
     def prune(self, before: datetime | float) -> Pruned:
         """Forget runs that ended before a time, with their files; a file that another run keeps too stays.
 
@@ -263,6 +270,13 @@ class Engine:
             self._worker.ring(ended=ended)
 
 
+def _decisions(value: Any) -> Any:
+    """What was decided in a review: one, or a list of them."""
+    if isinstance(value, list):
+        return [_decisions(each) for each in value]
+    return None if value is None else Decision(**{**value, "at": datetime.fromisoformat(value["at"])})
+
+
 class RunHandle:
     """A run as a program holds it."""
 
@@ -334,6 +348,43 @@ class RunHandle:
         """End the run as cancelled; a no-op that says so if it has ended."""
         return self._accept(End(RunState.cancelled, reason=reason or "cancelled by its caller"), reason)
 
+    def decide(self, review: Asks, choice: str, reason: str = "") -> Answer:
+        """Decide a review that is open: by its node or, where it goes over a list, as ``reviews`` gave it.
+
+        Raises BadInput for what is no choice, Conflict if somebody else has claimed it, NotFound if nobody is asked
+        yet, and Ended if it was decided otherwise before; to say the same twice is no mistake.
+        """
+        return self._accept(Decide(self._asking(review), choice), reason)
+
+    def claim(self, review: Asks) -> Answer:
+        """Take a review, so that nobody else decides it; raises Conflict if somebody has taken it."""
+        return self._accept(Claim(self._asking(review)))
+
+    def release(self, review: Asks, reason: str = "") -> Answer:
+        """Give a review back, whoever has claimed it."""
+        return self._accept(Claim(self._asking(review), on=False), reason)
+
+    def withdraw(self, review: Asks, reason: str = "") -> Answer:
+        """Have nobody decide a review any more; what waits for it is skipped."""
+        return self._accept(Decide(self._asking(review)), reason)
+
+    def _asking(self, review: Asks) -> int:
+        """The number of a review's task."""
+        if isinstance(review, Review):
+            return review.number
+        if isinstance(review, int):
+            return review
+        node = self.graph[named(review, "review")]
+        if node.review is None:
+            raise BadInput(f"{node.name} is no review{nearest(node.name, sorted(self.graph.reviews))}")
+        if node.arity is Arity.each:
+            raise BadInput(f"review {node.name} goes over a list; give one of what reviews() answers")
+        return self.graph.number(node.name)
+
+    def reviews(self) -> list[Review]:
+        """The reviews of this run that are open."""
+        return self._engine.store.reviews(self.key)
+
     def pause(self, reason: str = "") -> Answer:
         """Hold what has not begun."""
         return self._accept(Pause(True), reason)
@@ -342,7 +393,7 @@ class RunHandle:
         """Let it go on."""
         return self._accept(Pause(False), reason)
 
-    def _accept(self, verb: Send | End | Pause, reason: str = "") -> Answer:
+    def _accept(self, verb: Send | End | Pause | Claim | Decide, reason: str = "") -> Answer:
         reason = codec.word(reason, "reason", 0)
         return self._engine._accept(Command(verb, self.key, self._engine._actor, reason))  # noqa: SLF001
 
@@ -359,8 +410,9 @@ class RunHandle:
         """
         run, store = self.info, self._engine.store
         if node is not None:
-            name = named(node, "node")
-            return revive(node_result(store, run.id, self.graph, self.graph[name]), None)
+            found = self.graph[named(node, "node")]
+            value = revive(node_result(store, run.id, self.graph, found), None)
+            return value if found.review is None else _decisions(value)
         if not run.state.final:
             raise NotEnded(self.id, self.explain(limit=1).partition("\n")[0])
         if run.state is not RunState.succeeded:

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from heliostat.codec import seconds
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.job import JobSpec
+from heliostat.review import ReviewSpec
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Kind(StrEnum):
 
     function = "function"  # calls Python
     job = "job"  # gives a command to a batch system
+    review = "review"  # asks a person
 
 
 class Arity(StrEnum):
@@ -171,6 +173,7 @@ class Node:
     serial: bool | str = False  # one at a time per run, or per value of that field of the message
     takes_message: bool = False  # its function has a parameter for the message
     job: JobSpec | None = None
+    review: ReviewSpec | None = None
     queue: str = "default"
     priority: int = 0
     limit: int | None = None
@@ -315,6 +318,11 @@ class Graph:
         return frozenset(edge.source for node in self.nodes for edge in node.edges if edge.choice is not None)
 
     @cached_property
+    def reviews(self) -> frozenset[str]:
+        """The nodes that ask a person."""
+        return frozenset(node.name for node in self.nodes if node.kind is Kind.review)
+
+    @cached_property
     def plans(self) -> dict[Any, Any]:
         """What the planner has worked out for it; it follows from the graph alone."""
         return {}
@@ -356,7 +364,8 @@ class Graph:
         edges = [(e.source, e.parameter, str(e.on), e.choice, e.optional, e.each) for e in node.edges]
         epilogue = node.epilogue and str(node.epilogue)
         head = (node.name, str(node.arity), str(node.kind), edges, epilogue, node.entry, node.serial)
-        return (*head, node.may_fail, self.stays_open, self.on_failure)
+        choices = () if node.review is None else (node.review.choices,)
+        return (*head, node.may_fail, self.stays_open, self.on_failure, *choices)
 
 
 def named(node: object, where: str) -> str:
@@ -413,6 +422,10 @@ def _check_arity(node: Node) -> None:
         raise DefinitionError(f"node {node.name}: limit={node.limit} would never let it run; pause the node instead")
     if node.rescues < 0:
         raise DefinitionError(f"node {node.name}: rescues={node.rescues}; its worker may be lost 0 or more times")
+    if (node.kind is Kind.review) != (node.review is not None):
+        raise DefinitionError(f"node {node.name}: a review has choices, and nothing else has")
+    if node.epilogue and node.kind is Kind.review:
+        raise DefinitionError(f"node {node.name}: a review decides how a run goes on, so it cannot come after its end")
     if node.epilogue and node.edges:
         raise DefinitionError(f"node {node.name}: a node that runs after the run's end waits for no other")
 

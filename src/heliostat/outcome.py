@@ -7,15 +7,12 @@ that into an *outcome*, a value that settling understands.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeAlias
 
 from heliostat import codec
 from heliostat.effects import Effect, End, Send
 from heliostat.task import AttemptState
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +90,13 @@ class Snoozed:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A person is asked; if nobody has decided until then (None: for ever), another attempt sees what follows."""
+
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """Nothing to do; effects count."""
 
@@ -133,7 +137,7 @@ class Rescued:
     reason: str = "its worker was lost"
 
 
-Outcome: TypeAlias = Succeeded | Snoozed | Skipped | Failed | Released | Rescued
+Outcome: TypeAlias = Succeeded | Snoozed | Asked | Skipped | Failed | Released | Rescued
 
 
 def ends(outcome: Outcome) -> bool:
@@ -147,8 +151,8 @@ def times(outcome: Outcome) -> list[float]:
     """The times for which an outcome asks."""
     if isinstance(outcome, Failed):
         return [] if outcome.retry_at is None else [outcome.retry_at]
-    if isinstance(outcome, Snoozed):
-        return [outcome.until]
+    if isinstance(outcome, Snoozed | Asked):
+        return [] if outcome.until is None else [outcome.until]
     effects = getattr(outcome, "effects", ())
     return [effect.due_at for effect in effects if isinstance(effect, Send) and effect.due_at is not None]
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from heliostat import codec
+from heliostat.checks import lasting
 from heliostat.context import Context
 from heliostat.errors import BadInput, HeliostatError, StoreUnavailable, said
 from heliostat.graph import Arity, Kind
 from heliostat.job import FILES
-from heliostat.outcome import Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
+from heliostat.outcome import Asked, Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
+from heliostat.review import decision
 from heliostat.signature import revive, unfit
 from heliostat.task import TaskState, lean
 
@@ -57,6 +59,8 @@ class Performer:
         try:
             if node.kind is JOB:
                 return self._job(work, signature, context)
+            if node.kind is Kind.review:
+                return self._review(work)
             return self._called(work, signature, context)
         except StoreUnavailable as error:  # nothing that the function did: it will be called again
             return Released(str(error))
@@ -74,6 +78,20 @@ class Performer:
         if type(answer) in _ANSWERS:
             return self._answered(answer, context)
         return succeeded(work, context.encode(answer, "result"), answer, context)
+
+    def _review(self, work: Work) -> Outcome:
+        """Ask, or see that the time to decide is over."""
+        asks, now = work.node.review, self._around.clock.now()
+        assert asks is not None
+        open_one = self._around.store.review(*work.task)
+        if open_one is None:
+            return Asked(None if asks.deadline is None else now + codec.seconds(asks.deadline))
+        if open_one.due_at is None or now < open_one.due_at:
+            return Asked(open_one.due_at)
+        late = f"nobody decided within {lasting(codec.seconds(asks.deadline or 0))}"
+        if asks.otherwise is None:
+            return Failed(late, final=True)
+        return Succeeded(decision(asks.otherwise, "", late, now), choice=asks.otherwise)
 
     def _job(self, work: Work, signature: Signature | None, context: Context) -> Answered:
         if self._jobs is None:

@@ -11,6 +11,7 @@ from heliostat.errors import BadInput
 from heliostat.graph import Graph, Node, stable_id
 
 if TYPE_CHECKING:
+    from heliostat.review import Review
     from heliostat.run import Run
     from heliostat.task import Task
 
@@ -118,6 +119,7 @@ class Why:
     lane_paused: bool = False
     workers: tuple[WorkerInfo, ...] = ()
     child: str | None = None  # the run whose end it waits for
+    review: Review | None = None  # what a person is asked
 
 
 def lane_of(graph: Graph, node: Node) -> Lane:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from heliostat.graph import Graph
     from heliostat.outcome import Outcome, Verdict
     from heliostat.queue import Queue
+    from heliostat.review import Review
     from heliostat.run import Run, RunState
     from heliostat.task import Attempt, Task, TaskState
 
@@ -40,6 +41,22 @@ class Pause:
     """Hold (or release) the open tasks of a run; what is running goes on."""
 
     on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take (or give back) a review that is open, so that nobody else decides it meanwhile."""
+
+    number: int
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Decide a review that is open; without a choice it is withdrawn, and what waits for it is skipped."""
+
+    number: int
+    choice: str | None = None
 
 
 SEVERAL = 0  #: the run of a journal line that tells of several runs
@@ -78,7 +95,7 @@ class Drain:
 class Command:
     """What somebody outside asks for: the verb, the run it is about, who asks and why."""
 
-    verb: Start | Send | End | Pause | Register | SetQueue | SetNode | Drain
+    verb: Start | Send | End | Pause | Claim | Decide | Register | SetQueue | SetNode | Drain
     run: int | None = None
     actor: str = "caller"
     reason: str = ""
@@ -302,6 +319,12 @@ class Store(Protocol):
 
     def artifacts(self, run: int) -> list[Kept]:
         """What a run keeps, in the order kept."""
+
+    def reviews(self, run: int | None = None, limit: int = 1000) -> list[Review]:
+        """The reviews that are open, of one run or of all, oldest first."""
+
+    def review(self, run: int, number: int) -> Review | None:
+        """A review that is open."""
 
     def attempts(self, run: int, number: int | None = None) -> list[AttemptRecord]:
         """Attempts that ended otherwise than well."""

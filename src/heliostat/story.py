@@ -10,10 +10,10 @@ from heliostat.run import public_id, task_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from heliostat.store import Store
+    from heliostat.store import Entry, Store
     from heliostat.task import Task
 
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Line:
     """One line of ``run.log()``: when, about which task and node, who did it, and in words what.
 
-    ``kind`` is run, task, attempt, log or progress; ``fields`` are what ``ctx.log`` was given besides, ``done`` and
-    ``total`` of ``ctx.progress``, and facts such as a reason or the seconds that a task ran.
+    ``kind`` is run, task, attempt, review, log or progress; ``fields`` are what ``ctx.log`` was given besides,
+    ``done`` and ``total`` of ``ctx.progress``, and facts such as a reason or the seconds that a task ran.
     """
 
     at: float
@@ -35,27 +35,39 @@ class Line:
 
 
 _HEAD = ("at", "task", "node", "attempt", "message", "progress")
-_RANK = {"log": 0, "progress": 0, "attempt": 1, "task": 2, "run": 3}  # what one commit did, as it came about
+#: What one commit did, as it came about.
+_RANK = {"log": 0, "progress": 0, "review": 1, "attempt": 1, "task": 2, "run": 3}
 _FACTS = ("reason", "by", "result")
 _PAGE = 10_000
 
 
 def story(store: Store, run: int, tasks: Sequence[Task], log: Path) -> list[Line]:
     """Everything that is known to have happened, in order of time."""
-    lines = [*_journal(store, run), *_ended(run, tasks), *_attempts(store, run, tasks), *_logged(run, log)]
+    titles = {task.number: task.title for task in tasks}
+    lines = [*_journal(store, run, titles), *_ended(run, tasks), *_attempts(store, run, tasks), *_logged(run, log)]
     return sorted(lines, key=lambda line: (line.at, _RANK[line.kind]))
 
 
-def _journal(store: Store, run: int) -> Iterator[Line]:
-    """What the journal tells of the run itself; its tasks tell for themselves."""
+def _journal(store: Store, run: int, titles: Mapping[int, str]) -> Iterator[Line]:
+    """What the journal tells of the run itself and of its reviews; its tasks tell for themselves."""
     after = 0
     while page := store.journal(run, after, _PAGE):
         for entry in page:
             event = json.loads(entry.event)
+            yield from _reviews(run, entry, event, titles)
             facts = {name: event[name] for name in _FACTS if event.get(name)}
             for words in _words(event):
                 yield Line(entry.at, "run", words, by=event.get("by") or entry.actor or None, fields=facts)
         after = page[-1].seq
+
+
+def _reviews(run: int, entry: Entry, event: dict[str, Any], titles: Mapping[int, str]) -> Iterator[Line]:
+    """Who has claimed, released or decided a review."""
+    for told in event.get("reviews", ()):
+        number, reason = told["number"], {"reason": told["reason"]} if told["reason"] else {}
+        yield Line(
+            entry.at, "review", told["review"], task_id(run, number), titles.get(number), told["by"] or None, reason
+        )
 
 
 def _words(event: dict[str, Any]) -> Iterator[str]:

@@ -13,10 +13,10 @@ class TaskState(StrEnum):
     """Where a task stands; the comment says who moves it in and out."""
 
     pending = "pending"  # in: born before its inputs or its turn; out: the arrival or the settling that completes it
-    ready = "ready"  # in: birth, arrival, promotion, rescue; out: a lease, or the end of the run
+    ready = "ready"  # in: birth, arrival, promotion, rescue; out: a lease, a decision, or the end of the run
     running = "running"  # in: a lease; out: settling, a rescue, or the end of the run
-    waiting = "waiting"  # in: a delay, a retry, a snooze; out: its time, an input that will not come, or the run's end
-    succeeded = "succeeded"  # in: an attempt that answered with a result; final
+    waiting = "waiting"  # in: a delay, a retry, a snooze, a review; out: its time, a decision, or the run's end
+    succeeded = "succeeded"  # in: an attempt that answered with a result, a decision; final
     failed = "failed"  # in: an attempt that failed for the last time; out: only an operator's retry
     cancelled = "cancelled"  # in: the end of the run before it could act; final
     skipped = "skipped"  # in: an input that did not come, or its own answer; final
@@ -33,9 +33,9 @@ _S = TaskState
 #: From each state, the states a task may move to.
 TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
     _S.pending: frozenset({_S.ready, _S.skipped, _S.succeeded, _S.cancelled}),
-    _S.ready: frozenset({_S.running, _S.cancelled}),
+    _S.ready: frozenset({_S.running, _S.succeeded, _S.skipped, _S.cancelled}),
     _S.running: frozenset({_S.ready, _S.waiting, _S.succeeded, _S.failed, _S.skipped, _S.cancelled}),
-    _S.waiting: frozenset({_S.ready, _S.pending, _S.skipped, _S.cancelled}),
+    _S.waiting: frozenset({_S.ready, _S.pending, _S.succeeded, _S.skipped, _S.cancelled}),
     _S.succeeded: frozenset(),
     _S.failed: frozenset({_S.ready}),
     _S.cancelled: frozenset(),

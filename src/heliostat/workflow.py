@@ -29,6 +29,8 @@ from heliostat import job as jobs
 from heliostat.context import Context
 from heliostat.errors import BadInput, DefinitionError, nearest
 from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Resources, Retry
+from heliostat.outcome import Decision
+from heliostat.review import ReviewSpec
 from heliostat.signature import Signature
 
 P = ParamSpec("P")
@@ -49,7 +51,7 @@ class NodeHandle(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, without any engine."""
         if self.function is None:
-            raise DefinitionError(f"node {self.name} is a job; only a batch system can run it")
+            raise DefinitionError(f"node {self.name} is no function, so it cannot be called")
         return self.function(*args, **kwargs)
 
     def __getitem__(self, choice: str) -> Branch:
@@ -62,8 +64,11 @@ class NodeHandle(Generic[P, R]):
                     f"node {self.name} returns {kind}, never the string {choice!r}; only strings can be waited for so"
                 )
             known = get_args(returns) if get_origin(returns) is Literal else ()
-            if known and choice not in known:
-                raise DefinitionError(f"node {self.name} never returns {choice!r}{nearest(choice, map(str, known))}")
+        else:
+            asks = self.workflow.graph[self.name].review
+            known = () if asks is None else asks.choices
+        if known and choice not in known:
+            raise DefinitionError(f"node {self.name} never returns {choice!r}{nearest(choice, map(str, known))}")
         return Branch(self.name, choice)
 
     def __repr__(self) -> str:
@@ -110,6 +115,18 @@ class NodeOptions(JobOptions, total=False):
     name: str
 
 
+class ReviewOptions(TypedDict, total=False):
+    """Options of a review."""
+
+    after: Upstream | Iterable[Upstream]
+    inputs: Mapping[str, Upstream]
+    map: Mapping[str, Upstream]
+    on: Literal["succeeded", "failed", "ended"]
+    queue: str
+    priority: int
+    may_fail: bool
+
+
 class HandlerOptions(Policies, total=False):
     """Options of a handler."""
 
@@ -123,6 +140,7 @@ class HandlerOptions(Policies, total=False):
 _POLICIES = frozenset(Policies.__annotations__)
 _NODE = (*NodeOptions.__annotations__,)
 _HANDLER = (*HandlerOptions.__annotations__,)
+_REVIEW = ("name", *ReviewOptions.__annotations__)
 
 
 class Workflow:
@@ -223,6 +241,31 @@ class Workflow:
         node = self._node(where, {**options, "name": name}, wanted, rest=rest)
         return self._add(replace(node, kind=Kind.job, job=spec, takes_message=takes_message), signature, None)
 
+    def review(
+        self,
+        name: str,
+        *,
+        choices: Iterable[str],
+        role: str = "",
+        deadline: Duration | None = None,
+        otherwise: str | None = None,
+        **options: Unpack[ReviewOptions],
+    ) -> NodeHandle[..., Decision]:
+        """Add a wait for a person, who decides one of ``choices``; ``approve["publish"]`` is the edge of one of them.
+
+        ``role`` says who is to decide. If nobody has within ``deadline``, it is decided ``otherwise``, or fails. Its
+        result is a ``Decision``; what it waits for by name is shown to whoever decides.
+        """
+        where = f"review {name}"
+        if isinstance(choices, str) or not isinstance(choices, Iterable):
+            raise DefinitionError(f'{where}: choices= takes words, such as ("publish", "discard"), not {choices!r}')
+        try:
+            spec = ReviewSpec(tuple(choices), role, deadline, otherwise)
+        except DefinitionError as error:
+            raise DefinitionError(f"{where}: {error}") from None
+        node = self._node(where, {**options, "name": name}, {}, known=_REVIEW, rest=True)
+        return self._add(replace(node, kind=Kind.review, review=spec), None, None)
+
     def _add_function(self, function: Any, options: dict[str, Any], *, handler: bool) -> NodeHandle[..., Any]:
         if isinstance(function, NodeHandle):
             function = function.function
@@ -234,7 +277,8 @@ class Workflow:
         if signature.is_class:
             options = {k: getattr(function, k) for k in _NODE if hasattr(function, k)} | options
         wanted = {p.name: p.optional for p in signature.inputs.values()}
-        node = self._node(where, {**options, "name": name}, wanted, handler=handler, rest=signature.rest is not None)
+        known, rest = _HANDLER if handler else _NODE, signature.rest is not None
+        node = self._node(where, {**options, "name": name}, wanted, known=known, rest=rest)
         return self._add(replace(node, takes_message=signature.message is not None), signature, function)
 
     def _add(self, node: Node, signature: Signature | None, function: Any) -> NodeHandle[..., Any]:
@@ -245,10 +289,16 @@ class Workflow:
         return NodeHandle(self, node.name, function)
 
     def _node(
-        self, where: str, options: dict[str, Any], wanted: dict[str, bool], *, handler: bool = False, rest: bool = False
+        self,
+        where: str,
+        options: dict[str, Any],
+        wanted: dict[str, bool],
+        *,
+        known: tuple[str, ...] = _NODE,
+        rest: bool = False,
     ) -> Node:
         """The graph's node for options and wanted parameters (name, whether it has a default)."""
-        known = _HANDLER if handler else _NODE
+        handler = known is _HANDLER
         _known_options(options, known, where)
         on = options.get("on", "succeeded")
         if on not in tuple(On):
@@ -267,7 +317,7 @@ class Workflow:
             epilogue=epilogue,
             entry=bool(options.get("entry", False)),
             serial=options.get("serial", False),
-            **_policies({**self._defaults, **options}, where),
+            **_policies({**_taken(self._defaults, known), **options}, where),
         )
 
     def _edges(
@@ -324,6 +374,11 @@ def _may_be_text(returns: Any) -> bool:
         return any(_may_be_text(member) for member in inner)
     kind = type(None) if returns is None else inner[0] if origin is Annotated else origin or returns
     return kind in (Any, object) or not isinstance(kind, type) or issubclass(kind, str)
+
+
+def _taken(defaults: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Of the defaults of a workflow, those that a node of this kind has."""
+    return {name: value for name, value in defaults.items() if name in known}
 
 
 def _listed(after: object) -> list[object]:

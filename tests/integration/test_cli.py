@@ -70,6 +70,14 @@ counter = Workflow("counter", stays_open=True)
 def add(ctx: Context, message: int) -> None:
     ctx.put(message)
 
+asks = Workflow("asks")
+
+@asks.node
+def forecast(message: float) -> float:
+    return message
+
+both = [asks.review(name, after=forecast, choices=("publish", "discard"), role="chief") for name in ("first", "last")]
+
 size = Workflow("size")
 
 @size.node
@@ -945,3 +953,70 @@ def every_command() -> Iterator[list[str]]:
 def test_every_command_explains_itself(shell: Shell, words: list[str]) -> None:
     """``--help`` says in a sentence what it does."""
     assert "Usage: " in shell(*words, "--help").stdout
+
+
+# reviews
+
+
+def asking(shell: Shell) -> str:
+    """A run that waits for two decisions."""
+    run = shell.start("asks", "3.5")
+    shell("worker", "start", "--until", "idle")
+    return run
+
+
+REVIEW_KEYS = {
+    "id", "workflow", "name", "node", "item", "choices", "role", "otherwise", "asked_at", "due_at", "claimed_by",
+    "claimed_at",
+}  # fmt: skip
+
+
+def test_open_reviews_are_listed_and_shown_with_what_is_decided_on(shell: Shell) -> None:
+    """Of all runs, or of one."""
+    run, other = asking(shell), asking(shell)
+    listed = shell.json("review", "list")
+    assert {entry["id"] for entry in listed} == {f"{each}/{number}" for each in (run, other) for number in (2, 3)}
+    assert all(set(entry) == REVIEW_KEYS for entry in listed)
+    assert len(shell.json("review", "list", "--run", run)) == 2
+    assert f"{run}/3" in shell("review", "list").stdout
+    shown = shell.json("review", "show", f"{run}/first")
+    assert (shown["node"], shown["choices"], shown["inputs"]) == ("first", ["publish", "discard"], {"forecast": 3.5})
+    text = shell("review", "show", f"{run}/first").stdout
+    assert "publish, discard" in text
+    assert "3.5" in text
+
+
+def test_a_review_is_claimed_released_decided_and_withdrawn(shell: Shell) -> None:
+    """By the person who calls, with the reason in the log of the run."""
+    run = asking(shell)
+    assert "is yours to decide" in shell("review", "claim", f"{run}/first").stderr
+    assert [entry["claimed_by"] is None for entry in shell.json("review", "list")] == [False, True]
+    assert "is anybody's" in shell("review", "release", f"{run}/2", "--reason", "lunch").stderr
+    assert shell("review", "decide", f"{run}/first", "publish", "--reason", "clear sky").stderr == "decided: publish\n"
+    assert shell("review", "withdraw", run, "--reason", "too late").stderr == "withdrawn\n"
+    shown = shell.json("run", "show", run)
+    assert shown["state"] == "succeeded"
+    assert shown["result"]["first"]["choice"] == "publish"
+    told = [line for line in shell.json("run", "log", run) if line["kind"] == "review"]
+    assert [(line["text"], line["fields"].get("reason")) for line in told] == [
+        ("claimed", None),
+        ("released", "lunch"),
+        ("decided: publish", "clear sky"),
+        ("withdrawn", "too late"),
+    ]
+    assert "decided: publish: clear sky  (by " in shell("run", "log", run).stdout
+
+
+def test_what_cannot_be_decided_is_said_in_one_sentence(shell: Shell) -> None:
+    """With the nearest choice, or which review may be meant."""
+    run = asking(shell)
+    assert shell.says("review", "decide", f"{run}/first", "publsh", code=4) == (
+        "first: 'publsh' is no choice; did you mean 'publish'?"
+    )
+    assert shell.says("review", "decide", run, "publish", code=4) == f"{run} is short for {run}/2, {run}/3; which one?"
+    assert "has no node 'frist'; did you mean 'first'?" in shell.says("review", "claim", f"{run}/frist", code=4)
+    assert "is of forecast, which is no review" in shell.says("review", "claim", f"{run}/forecast", code=4)
+    assert "has no task 99 yet" in shell.says("review", "claim", f"{run}/99", code=4)
+    shell("review", "decide", f"{run}/first", "discard")
+    assert "decided 'discard'" in shell.says("review", "decide", f"{run}/first", "publish", code=4)
+    assert "is not open: succeeded" in shell.says("review", "show", f"{run}/first", code=4)

@@ -18,10 +18,14 @@ from heliostat.testing.conformance.hand import Hand, gives
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(
-        ("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since", "lively", "lively_lanes"), ()
+        (
+            *("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since", "lively"),
+            *("lively_lanes", "reviews"),
+        ),
+        (),
     ),
     **dict.fromkeys(("run", "graph", "tasks", "records", "artifacts", "attempts", "traffic", "states"), (1,)),
-    **dict.fromkeys(("task", "items", "joined", "first", "child", "why"), (1, 1)),
+    **dict.fromkeys(("task", "items", "joined", "first", "child", "why", "review"), (1, 1)),
     "worker": ("w",),
     **dict.fromkeys(("messages", "results"), ((),)),
     "prune": (0.0,),

@@ -37,6 +37,7 @@ LARGER: dict[str, str] = {
     "batches/local.py": "the process table and what is read from it are understood together",
     "engine.py": "all that a program may ask of an engine and of a run, on two pages",
     "engine.py:Engine": "one method for each thing that a program may ask of it",
+    "engine.py:RunHandle": "one method for each thing that a program may ask of a run",
     "graph.py": "the words of a graph, what follows from them, and what is refused of them",
     "stores/commit.py": "the life of a task, told once for all databases; in two files nobody could follow it",
     "stores/commit.py:Commit": "its steps share what a commit has added up so far",
@@ -49,11 +50,14 @@ LARGER: dict[str, str] = {
     "stores/memory.py:MemoryStore": "one method for each reading verb of the contract",
     "stores/postgres.py": "connections, transactions, schema and sentences, all of one database",
     "stores/postgres.py:PostgresStore": "connections, transactions, schema and sentences, all of one database",
+    "stores/rows.py": "the contract of a database's rows, on four pages: what each verb takes, does and answers",
     "stores/sqlite.py:SqliteStore": "connections, transactions, schema and sentences, all of one database",
     "stores/sqlrows.py:SqlRows": "one method for each verb of rows",
     "testing/simulation.py:simulate": "a line for each thing that a test may say, and what each means",
     "worker.py": "the cycle and its steps share what the worker holds",
     "worker.py:Worker": "the cycle and its steps share what the worker holds",
+    "workflow.py": "all that an author may say of a workflow, and what becomes of it",
+    "workflow.py:Workflow": "one method for each kind of node, and the edges that their options mean",
 }
 
 

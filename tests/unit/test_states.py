@@ -9,8 +9,11 @@ import pytest
 from heliostat import Context, Retry, Skip, Snooze, Workflow
 from heliostat.engine import Engine
 from heliostat.run import RUN_MOVES, RunState
+from heliostat.stores.memory import MemoryStore
 from heliostat.task import FINAL, TASK_MOVES, TaskState
 from heliostat.testing.cast import Cast
+from heliostat.testing.conformance.hand import Hand
+from heliostat.testing.conformance.reviews import asked, decide
 from heliostat.testing.simulation import Play
 
 S, R = TaskState, RunState
@@ -31,6 +34,9 @@ NOT_YET = {
     move(R.pending, R.active),
     move(R.pending, R.cancelled),
 }
+
+#: Moves for which somebody must decide between the deadline and the lease; they are made by hand below.
+BY_HAND = {move(S.ready, S.succeeded), move(S.ready, S.skipped)}
 
 busy = Workflow("busy", stays_open=True, retry=Retry(2, delay=1))
 
@@ -59,6 +65,9 @@ def each(ctx: Context, one: int) -> int:
     if one == 2:
         raise ValueError("two")
     return one
+
+
+busy.review("approve", after=numbers, choices=("yes", "no"))
 
 
 @busy.node(map={"one": "empty"}, after="numbers")
@@ -130,7 +139,18 @@ def test_no_task_and_no_run_makes_a_move_that_is_not_in_its_table(moves: set[str
 
 def test_every_move_of_the_tables_is_made_by_something(moves: set[str]) -> None:
     """A move that nothing makes would be a table that tells stories."""
-    assert LEGAL - moves == NOT_YET
+    assert LEGAL - moves - BY_HAND == NOT_YET
+
+
+@pytest.mark.parametrize(("choice", "state"), [("yes", S.succeeded), (None, S.skipped)])
+def test_people_may_decide_what_is_about_to_be_leased(choice: str | None, state: TaskState) -> None:
+    """Its deadline has passed, and no worker has taken notice."""
+    hand = Hand(MemoryStore())
+    run = asked(hand)
+    hand.wait(60)
+    assert hand.task(run, 2).state is S.ready
+    decide(hand, run, choice)
+    assert hand.task(run, 2).state is state
 
 
 def test_only_an_operator_leads_out_of_a_final_state() -> None:

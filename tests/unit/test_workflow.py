@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import pytest
 from heliostat import Context, Resources, Retry, Workflow
 from heliostat.errors import DefinitionError
 from heliostat.graph import Arity, Edge, Graph, Kind, On
+from heliostat.review import ReviewSpec
 
 
 def nothing() -> None:
@@ -330,6 +332,47 @@ SENTENCES: list[tuple[Callable[[], object], str]] = [
         lambda: Workflow("w").node(chooses)["north"],
         "node chooses never returns 'north'; there is east, west",
     ),
+    (
+        lambda: flow().review("ask", choices=("yes", "no"))["yess"],
+        "node ask never returns 'yess'; did you mean 'yes'?",
+    ),
+    (
+        lambda: flow().review("ask", choices="yes"),
+        'review ask: choices= takes words, such as ("publish", "discard"), not \'yes\'',
+    ),
+    (
+        lambda: flow().review("ask", choices=()),
+        'review ask: choices= takes one or more words, such as ("publish", "discard")',
+    ),
+    (
+        lambda: flow().review("ask", choices=("yes", 1)),
+        "review ask: choices and role are strings of up to 100 letters, not 1",
+    ),
+    (lambda: flow().review("ask", choices=("yes", "yes")), "review ask: choices= names 'yes' twice"),
+    (
+        lambda: flow().review("ask", choices=("yes", "no"), deadline="2h", otherwise="non"),
+        "review ask: otherwise='non' is none of its choices; did you mean 'no'?",
+    ),
+    (
+        lambda: flow().review("ask", choices=("yes",), otherwise="yes"),
+        "review ask: otherwise= is what a deadline decides; say deadline=, too",
+    ),
+    (
+        lambda: flow().review("ask", choices=("yes",), deadline=0),
+        "review ask: deadline=0 would leave nobody time to decide",
+    ),
+    (
+        lambda: flow().review("ask", choices=("yes",), deadline="soon"),
+        'review ask: deadline: \'soon\' is no duration; write "90s", "10m", "1h30m" or a timedelta',
+    ),
+    (
+        lambda: flow().review("ask", choices=("yes",), on="ended"),
+        "node ask: a review decides how a run goes on, so it cannot come after its end",
+    ),
+    (
+        lambda: flow().review("ask", choices=("yes",), retry=3),
+        "review ask: there is no option 'retry'; there is name, after, inputs, map, on, queue, priority, may_fail",
+    ),
 ]
 
 
@@ -364,5 +407,31 @@ def test_entry_and_serial_are_refused_for_what_acts_once() -> None:
 def test_a_job_is_not_called_as_a_function() -> None:
     """Only a batch system can run it."""
     job = flow("a").job("j", "run {a}")
-    with pytest.raises(DefinitionError, match="node j is a job; only a batch system can run it"):
+    with pytest.raises(DefinitionError, match="node j is no function, so it cannot be called"):
         job()
+
+
+def test_a_review_is_a_node_like_any_other() -> None:
+    """It waits for what after= and map= name, and each of its choices is an edge."""
+    workflow = Workflow("w", retry=3, queue="desk")
+    pictures = workflow.node(nothing, name="pictures")
+    ask = workflow.review("ask", map={"picture": pictures}, choices=["yes", "no"], role="chief", deadline="2h")
+    publish = workflow.node(gathers, name="publish", after=ask["yes"])
+    node = workflow.graph["ask"]
+    assert (node.kind, node.arity, node.queue, node.retry.limit) == (Kind.review, Arity.each, "desk", 0)
+    assert node.edges == (Edge("pictures", "picture", each=True),)
+    assert node.review == ReviewSpec(("yes", "no"), "chief", 7200.0)
+    assert workflow.graph[publish.name].edges == (Edge("ask", "ask", choice="yes"),)
+    assert Graph.from_json(json.loads(json.dumps(workflow.graph.to_json()))) == workflow.graph
+
+
+def test_the_choices_of_a_review_are_structure_and_the_rest_is_policy() -> None:
+    """A run goes on by its choices; how long people have may change meanwhile."""
+
+    def asking(**options: Any) -> str:
+        workflow = Workflow("w")
+        workflow.review("ask", **{"choices": ("yes", "no"), **options})
+        return workflow.graph.fingerprint
+
+    assert asking() == asking(role="chief", deadline="1h", otherwise="no")
+    assert asking() != asking(choices=("yes", "no", "later"))

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from heliostat.story import Line
 
 
+_PEOPLES = ("run", "review")  #: kinds of lines that tell who and why
+
+
 def shape(line: Line) -> LogLine:
     """A line for programs."""
     return {
@@ -58,9 +61,9 @@ def _told(line: Line, alike: int, width: int) -> object:
         words = " ".join(filter(None, (f"{done}" + (f"/{total}" if total is not None else ""), line.text)))
     elif line.kind == "log":
         words += "".join(f"  {name}={output.short(value, 40)}" for name, value in line.fields.items())
-    elif line.kind == "run" and "reason" in line.fields:
+    elif line.kind in _PEOPLES and "reason" in line.fields:
         words += f": {line.fields['reason']}"
-    if line.kind == "run" and line.by:
+    if line.kind in _PEOPLES and line.by:
         words += f"  (by {line.by})"
     return (
         output.text(f"{at}  ", "bright_black")

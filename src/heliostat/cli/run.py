@@ -271,7 +271,7 @@ def send(
     later = None if delay is None else duration(delay, "--delay")
     with session(context).engine() as engine:
         answer = find_run(engine, run).send(handler, content, idempotency_key=key, delay=later)
-        _tell(answer, f"sent: task {answer.number}")
+        tell(answer, f"sent: task {answer.number}")
 
 
 @app.command()
@@ -284,29 +284,30 @@ def complete(
     """End a run as succeeded; what has not begun is cancelled."""
     content = message([], result)
     with session(context).engine() as engine:
-        _tell(find_run(engine, run).complete(content, reason=reason), "completed")
+        tell(find_run(engine, run).complete(content, reason=reason), "completed")
 
 
 @app.command()
 def cancel(context: typer.Context, run: Id, reason: Reason = "") -> None:
     """End a run as cancelled, and ask what is running to stop."""
     with session(context).engine() as engine:
-        _tell(find_run(engine, run).cancel(reason), "cancelled")
+        tell(find_run(engine, run).cancel(reason), "cancelled")
 
 
 @app.command()
 def pause(context: typer.Context, run: Id, reason: Reason = "") -> None:
     """Hold what has not begun; what is running goes on."""
     with session(context).engine() as engine:
-        _tell(find_run(engine, run).pause(reason), "paused")
+        tell(find_run(engine, run).pause(reason), "paused")
 
 
 @app.command()
 def resume(context: typer.Context, run: Id, reason: Reason = "") -> None:
     """Let a paused run go on."""
     with session(context).engine() as engine:
-        _tell(find_run(engine, run).resume(reason), "resumed")
+        tell(find_run(engine, run).resume(reason), "resumed")
 
 
-def _tell(answer: Answer, words: str) -> None:
+def tell(answer: Answer, words: str) -> None:
+    """What came of a command."""
     output.say(words if answer.done else answer.note or "nothing to do")

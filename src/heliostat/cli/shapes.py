@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from heliostat.engine import RunHandle
     from heliostat.graph import Graph, Node
     from heliostat.queue import Queue, WorkerInfo
+    from heliostat.review import Review
     from heliostat.run import Run
     from heliostat.store import AttemptRecord, Kept, Store
     from heliostat.task import Task
@@ -129,11 +130,34 @@ class Explanation(TypedDict):
     explanation: str
 
 
+class ReviewShape(TypedDict):
+    """``review list`` writes a list of these."""
+
+    id: str  # the task's
+    workflow: str
+    name: str  # the run's
+    node: str
+    item: int | None  # which item of a list it is for
+    choices: list[str]
+    role: str | None
+    otherwise: str | None  # what is decided when the time is over
+    asked_at: str | None
+    due_at: str | None
+    claimed_by: str | None
+    claimed_at: str | None
+
+
+class ReviewDetails(ReviewShape):
+    """``review show``."""
+
+    inputs: dict[str, Any]  # the results of what it waits for
+
+
 class LogLine(TypedDict):
     """``run log`` writes a list of these, in order of time."""
 
     at: str | None
-    kind: str  # run, task, attempt, log, progress
+    kind: str  # run, task, attempt, review, log, progress
     task: str | None
     node: str | None
     by: str | None  # the worker or person
@@ -388,6 +412,26 @@ def attempt_shape(past: AttemptRecord, code: str | None) -> AttemptShape:
         "started_at": stamp(past.started_at),
         "ended_at": stamp(past.ended_at),
         "reason": past.reason,
+    }
+
+
+def review_shape(run: Run, graph: Graph, review: Review) -> ReviewShape:
+    """A review that is open."""
+    asks = graph[review.node].review
+    assert asks is not None
+    return {
+        "id": task_id(review.run, review.number),
+        "workflow": graph.name,
+        "name": run.name,
+        "node": review.node,
+        "item": review.item,
+        "choices": list(asks.choices),
+        "role": asks.role or None,
+        "otherwise": asks.otherwise,
+        "asked_at": stamp(review.asked_at),
+        "due_at": stamp(review.due_at),
+        "claimed_by": review.claimed_by,
+        "claimed_at": stamp(review.claimed_at),
     }
 
 

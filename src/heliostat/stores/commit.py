@@ -15,16 +15,19 @@ from heliostat.artifact import MARK, mentioned
 from heliostat.effects import End, Keep, Put, Start
 from heliostat.errors import Conflict, Taken
 from heliostat.graph import Arity, Graph, Node
+from heliostat.outcome import Asked
 from heliostat.planner import Arrive, Change, Create, Launch
 from heliostat.run import RunState, public_id
 from heliostat.store import SEVERAL
-from heliostat.stores.rows import Arrival, Arrived, Expand, Finish, NewRun, NewTask, RunChange, RunRow
+from heliostat.stores.rows import Arrival, Arrived, Asking, Expand, Finish, NewRun, NewTask, RunChange, RunRow
 from heliostat.task import FINAL, TaskState, lean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from heliostat.effects import Effect
+    from heliostat.outcome import Outcome
+    from heliostat.store import Reference
     from heliostat.stores.known import Known
     from heliostat.stores.rows import Rows
 
@@ -132,6 +135,13 @@ class Commit:
                 self.records.append((run.id, node, effect.key, number, effect.value))
             elif type(effect) is Keep:
                 self.artifacts.append((run.id, number, effect.artifact, self.now))
+
+    def review(self, task: Reference, outcome: Outcome, *, final: bool) -> None:
+        """A person is asked from now on, or no more."""
+        if type(outcome) is Asked:
+            self.rows.review_ask([Asking(*task, self.now, outcome.until)])
+        elif final:
+            self.rows.review_close([task])
 
     def keep_mentioned(self, run: OpenRun, number: int, message: str) -> None:
         """A file that comes with a message from outside is kept by the run that gets it."""
@@ -551,15 +561,21 @@ class Commit:
             self._flush_tasks()
             run.closing, run.reason = True, end.reason
             run.open -= int(run.graph.stays_open)
-            run.open -= self.rows.task_cancel(run.id, "the run failed", self.now, 1 << 31)
+            self._cancel(run, "the run failed", 1 << 31)
         else:
             self._over(run, end)
+
+    def _cancel(self, run: OpenRun, reason: str, limit: int) -> None:
+        """What has not begun in a run that ends never will, and nobody is asked any more."""
+        run.open -= self.rows.task_cancel(run.id, reason, self.now, limit)
+        if run.graph.reviews:
+            self.rows.review_close_all(run.id)
 
     def _over(self, run: OpenRun, end: End) -> None:
         self._flush_tasks()
         run.open -= int(run.graph.stays_open and not run.closing)
         if run.open > 0:
-            run.open -= self.rows.task_cancel(run.id, WHY_CANCELLED[end.state], self.now, CANCEL_AT_ONCE)
+            self._cancel(run, WHY_CANCELLED[end.state], CANCEL_AT_ONCE)
         run.state, run.result, run.reason, run.ended_at = end.state, end.result, end.reason, self.now
         run.paused = False  # nobody can resume what is over, and what runs after the end is to run
         run.facts["ended"] = str(end.state)  # a member of an enumeration takes eight times as long to become JSON

@@ -19,6 +19,7 @@ from heliostat.outcome import (
     COMMITTED,
     LOST,
     RUN_ENDED,
+    Asked,
     Failed,
     Outcome,
     Released,
@@ -36,7 +37,9 @@ from heliostat.store import (
     Answer,
     Ask,
     Batch,
+    Claim,
     Command,
+    Decide,
     Drain,
     Orders,
     Pause,
@@ -46,6 +49,7 @@ from heliostat.store import (
 )
 from heliostat.stores.commit import CANCEL_AT_ONCE, READY, Commit, Unlocked
 from heliostat.stores.known import Known
+from heliostat.stores.reviewing import reviewed
 from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
 from heliostat.task import FINAL, AttemptState, TaskState, lean
 
@@ -231,6 +235,8 @@ class Ledger(ABC):
                 commit.apply_late(run, changes, number)
             if effects := getattr(outcome, "effects", ()):
                 commit.keep(run, attempt.node, number, effects)
+            if run.graph.reviews and attempt.node in run.graph.reviews:
+                commit.review(attempt.task, outcome, final=final)
         if past := [_past(attempt, outcome, worker, now) for attempt, outcome, _ in others if type(outcome) in _HOW]:
             rows.attempt_insert(past)
         commit.write()
@@ -358,6 +364,8 @@ class Ledger(ABC):
                 return self._end(commit, run, end, command)
             case Pause(on):
                 return self._pause(commit, run, command, on=on)
+            case Claim() | Decide() as verb:
+                return reviewed(commit, run, verb, command)
             case _:
                 raise BadInput(f"{type(command.verb).__name__} is not about a run")
 
@@ -625,7 +633,7 @@ def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, no
     holds = False
     if isinstance(outcome, Skipped):
         reason = outcome.reason
-    elif isinstance(outcome, Snoozed):
+    elif isinstance(outcome, Snoozed | Asked):
         due_at = outcome.until
     elif isinstance(outcome, Failed):
         reason, due_at, failures = outcome.error, outcome.retry_at, failures + 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from heliostat.errors import NotFound
 from heliostat.graph import Arity
 from heliostat.queue import Lane, Queue, Why, WorkerInfo
+from heliostat.review import Review
 from heliostat.run import Run, RunState
 from heliostat.store import SEVERAL, About, AttemptRecord, Discarded, Entry, Kept, Record, Settled
 from heliostat.stores.ledger import Ledger
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from heliostat.store import Reference
     from heliostat.stores.rows import (
         Arrival,
+        Asking,
         Expand,
         Fence,
         Finish,
@@ -98,6 +100,7 @@ class Tables:
     free_at: dict[str, float] = field(default_factory=dict)
     gates: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
     firsts: dict[tuple[int, str], int] = field(default_factory=dict)
+    reviews: dict[tuple[int, int], Review] = field(default_factory=dict)
     records: dict[int, dict[Any, Record]] = field(default_factory=lambda: defaultdict(dict))
     artifacts: dict[int, list[Kept]] = field(default_factory=lambda: defaultdict(list))
     attempts: dict[int, list[AttemptRecord]] = field(default_factory=lambda: defaultdict(list))
@@ -108,6 +111,12 @@ class Tables:
     leftover: dict[int, bool] = field(default_factory=dict)
     discarded: list[tuple[int, int, str | None]] = field(default_factory=list)
     seq: int = 0
+
+    def task(self, row: TaskRow) -> Task:
+        """A task as it is read."""
+        lane = self.lanes[row.lane]
+        names = [name for name in Task.__dataclass_fields__ if name not in ("graph", "queue")]
+        return Task(graph=lane.graph, queue=lane.queue, **{name: getattr(row, name) for name in names})
 
 
 class MemoryRows:
@@ -155,6 +164,12 @@ class MemoryRows:
         else:
             self.undo.append(lambda: table.pop(key, None))
         table[key] = value
+
+    def take(self, table: dict[Any, Any], key: Any) -> None:
+        """Take an entry out of a table, if it is there, and remember how to undo it."""
+        if key in table:
+            old = table.pop(key)
+            self.undo.append(lambda: table.__setitem__(key, old))
 
     def append(self, rows: list[Any], value: Any) -> None:
         """Append to a list and remember how to undo it."""
@@ -297,6 +312,10 @@ class MemoryRows:
                 return task.number, task.message
         return None
 
+    def task_get(self, run: int, number: int) -> Task | None:
+        row = self.t.tasks.get(run, {}).get(number)
+        return None if row is None else self.t.task(row)
+
     def task_failed(self, run: int, number: int) -> bool:
         return any(task.state is TaskState.failed for task in _items(self.t.tasks[run], number))
 
@@ -313,8 +332,7 @@ class MemoryRows:
         return found
 
     def task_due(self, now: float, limit: int) -> list[Due]:
-        waiting = self._waiting()
-        return [Due(task.run, task.number, task.key) for task in waiting if (task.due_at or 0) <= now][:limit]
+        return [Due(task.run, task.number, task.key) for due_at, task in self._waiting() if due_at <= now][:limit]
 
     def task_promote(self, due: Sequence[Due], now: float) -> None:
         for run, number, _ in due:
@@ -323,11 +341,43 @@ class MemoryRows:
             self.change(task, state=PENDING if waits else READY)
 
     def task_next_due(self) -> float | None:
-        return next((task.due_at for task in self._waiting()), None)
+        return next((due_at for due_at, _ in self._waiting()), None)
 
-    def _waiting(self) -> list[TaskRow]:
+    def _waiting(self) -> list[tuple[float, TaskRow]]:
+        """What waits for a time, in its order."""
         waiting = (t for tasks in self.t.tasks.values() for t in tasks.values() if t.state is WAITING and not t.held)
-        return sorted(waiting, key=lambda task: (task.due_at or 0, task.seq))
+        due = [(task.due_at, task) for task in waiting if task.due_at is not None]
+        return sorted(due, key=lambda found: (found[0], found[1].seq))
+
+    # reviews
+
+    def review_ask(self, asked: Sequence[Asking]) -> None:
+        for ask in asked:
+            if ask[:2] not in self.t.reviews:
+                task = self.t.tasks[ask.run][ask.number]
+                self.put(self.t.reviews, ask[:2], Review(*ask[:2], task.node, task.item, *ask[2:]))
+
+    def review_find(self, run: int, number: int) -> Review | None:
+        return self.t.reviews.get((run, number))
+
+    def review_claim(self, run: int, number: int, by: str | None, at: float | None) -> None:
+        self.put(self.t.reviews, (run, number), replace(self.t.reviews[run, number], claimed_by=by, claimed_at=at))
+
+    def review_close(self, closed: Sequence[Reference]) -> None:
+        for reference in closed:
+            self.take(self.t.reviews, reference)
+
+    def review_close_all(self, run: int) -> None:
+        self.review_close([reference for reference in self.t.reviews if reference[0] == run])
+
+    def task_decide(
+        self, run: int, number: int, state: TaskState, result: str | None, reason: str | None, now: float
+    ) -> bool:
+        task = self.t.tasks[run].get(number)
+        if task is None or task.state not in (PENDING, READY, WAITING):
+            return False
+        self.change(task, state=state, result=result, reason=reason, ended_at=now, due_at=None, holds=False)
+        return True
 
     # gates
 
@@ -568,7 +618,7 @@ class MemoryStore(Ledger):
     @_alone
     def task(self, run: int, number: int) -> Task | None:
         row = self.tables.tasks.get(run, {}).get(number)
-        return None if row is None else self._task(row)
+        return None if row is None else self.tables.task(row)
 
     @_alone
     def tasks(
@@ -580,12 +630,17 @@ class MemoryStore(Ledger):
             for number, row in rows
             if number > after and (state is None or row.state == state) and (node is None or row.node == node)
         ]
-        return [self._task(row) for row in found[:limit]]
+        return [self.tables.task(row) for row in found[:limit]]
 
-    def _task(self, row: TaskRow) -> Task:
-        lane = self.tables.lanes[row.lane]
-        names = [name for name in Task.__dataclass_fields__ if name not in ("graph", "queue")]
-        return Task(graph=lane.graph, queue=lane.queue, **{name: getattr(row, name) for name in names})
+    @_alone
+    def reviews(self, run: int | None = None, limit: int = 1000) -> list[Review]:
+        found = [review for review in self.tables.reviews.values() if run in (None, review.run)]
+        order = ("asked_at", "run", "number") if run is None else ("number",)
+        return sorted(found, key=lambda review: [getattr(review, name) for name in order])[:limit]
+
+    @_alone
+    def review(self, run: int, number: int) -> Review | None:
+        return self.tables.reviews.get((run, number))
 
     @_alone
     def messages(self, runs: Iterable[int]) -> dict[int, str]:
@@ -671,7 +726,7 @@ class MemoryStore(Ledger):
         same = [t for t in self.tables.tasks[run].values() if row.key and t.key == row.key and not t.state.final]
         child = self.child(run, number)
         return Why(
-            self._task(row),
+            self.tables.task(row),
             self.tables.runs[run],
             graph,
             waits_for=self._waits_for(run, graph, row),
@@ -684,6 +739,7 @@ class MemoryStore(Ledger):
             lane_paused=lane.paused,
             workers=tuple(self.workers()),
             child=None if child is None else child.public,
+            review=self.tables.reviews.get((run, number)),
         )
 
     def _queue(self, lane: int) -> str:

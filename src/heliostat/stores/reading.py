@@ -10,8 +10,10 @@ from heliostat.artifact import Artifact
 from heliostat.errors import NotFound
 from heliostat.graph import Arity, Graph
 from heliostat.queue import Queue, Why, WorkerInfo
+from heliostat.review import Review
 from heliostat.run import Run, RunState
 from heliostat.store import AttemptRecord, Discarded, Entry, Kept, Record, Settled
+from heliostat.stores import sqlrows
 from heliostat.stores.sqlrows import RUN_STATES, TASK_STATES, Row, definition, lane_queue, listed
 from heliostat.task import Task, TaskState
 
@@ -84,14 +86,14 @@ class Reading(ABC):
     # tasks
 
     def task(self, run: int, number: int) -> Task | None:
-        return next(map(_task, self.fetch("task", run=run, number=number)), None)
+        return next(map(sqlrows.task, self.fetch("task", run=run, number=number)), None)
 
     def tasks(
         self, run: int, state: TaskState | None = None, node: str | None = None, after: int = 0, limit: int = 1000
     ) -> list[Task]:
         given = {"state": state and str(state), "node": node}
         name = _among("tasks", given, "state", "node")
-        return [_task(row) for row in self.fetch(name, run=run, after=after, most=limit, **_given(given))]
+        return [sqlrows.task(row) for row in self.fetch(name, run=run, after=after, most=limit, **_given(given))]
 
     def results(self, references: Iterable[Reference]) -> dict[Reference, Settled]:
         found = self.fetch("results", references=listed(references))
@@ -120,6 +122,14 @@ class Reading(ABC):
     def attempts(self, run: int, number: int | None = None) -> list[AttemptRecord]:
         name = "attempts" if number is None else "attempts_of_task"
         return [AttemptRecord(*row) for row in self.fetch(name, run=run, number=number)]
+
+    def reviews(self, run: int | None = None, limit: int = 1000) -> list[Review]:
+        if run is None:
+            return [Review(*row) for row in self.fetch("reviews", most=limit)]
+        return [Review(*row) for row in self.fetch("reviews_of_run", run=run, most=limit)]
+
+    def review(self, run: int, number: int) -> Review | None:
+        return next((Review(*row) for row in self.fetch("review", run=run, number=number)), None)
 
     # what a run keeps
 
@@ -179,7 +189,7 @@ class Reading(ABC):
         found = fetch("task", run=run, number=number)
         if not found:
             return None
-        task = _task(found[0])
+        task = sqlrows.task(found[0])
         graph = self._definition(task.graph, fetch("graph_get", graph=task.graph)[0][0])
         lane, queue = lane_queue(fetch("lane_of_task", run=run, number=number)[0])
         child = fetch("child", run=run, number=number)
@@ -197,6 +207,7 @@ class Reading(ABC):
             lane_paused=lane.paused,
             workers=tuple(WorkerInfo(*row) for row in fetch("workers")),
             child=_run(child[0]).public if child else None,
+            review=next((Review(*row) for row in fetch("review", run=run, number=number)), None),
         )
 
 
@@ -238,11 +249,6 @@ def _count(rows: list[Row]) -> int:
 
 def _run(row: Row) -> Run:
     return Run(row[0], row[1], RUN_STATES[row[2]], row[3], bool(row[4]), bool(row[5]), *row[6:])
-
-
-def _task(row: Row) -> Task:
-    values = (*row[:3], TASK_STATES[row[3]], *row[4:7], bool(row[7]), *row[8:])
-    return Task(*values)
 
 
 def _artifact(row: Row) -> Artifact:

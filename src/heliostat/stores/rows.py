@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
     from heliostat.queue import Lane, Queue, WorkerInfo
+    from heliostat.review import Review
     from heliostat.run import RunState
     from heliostat.store import Reference
-    from heliostat.task import Attempt, TaskState
+    from heliostat.task import Attempt, Task, TaskState
 
 
 class RunRow(NamedTuple):
@@ -174,6 +175,15 @@ class Expand(NamedTuple):
     number: int
 
 
+class Asking(NamedTuple):
+    """A review to open."""
+
+    run: int
+    number: int
+    asked_at: float
+    due_at: float | None
+
+
 class PastAttempt(NamedTuple):
     """An attempt that ended otherwise than well, to insert."""
 
@@ -272,6 +282,9 @@ class Rows(Protocol):
     def task_by_key(self, run: int, node: str, key: str) -> tuple[int, str | None] | None:
         """The task a message with an idempotency key gave birth to, and the message."""
 
+    def task_get(self, run: int, number: int) -> Task | None:
+        """A task as it is now."""
+
     def task_failed(self, run: int, number: int) -> bool:
         """Whether any task of an each node, whose first task is named, has failed."""
 
@@ -289,6 +302,27 @@ class Rows(Protocol):
 
     def task_next_due(self) -> float | None:
         """When the next waiting task's time comes."""
+
+    # reviews
+    def review_ask(self, asked: Sequence[Asking]) -> None:
+        """Open reviews; one that is asked for again stays as it is."""
+
+    def review_find(self, run: int, number: int) -> Review | None:
+        """A review that is open."""
+
+    def review_claim(self, run: int, number: int, by: str | None, at: float | None) -> None:
+        """Write who has claimed a review, or that nobody has."""
+
+    def review_close(self, closed: Sequence[Reference]) -> None:
+        """Close reviews that are decided."""
+
+    def review_close_all(self, run: int) -> None:
+        """Close all reviews of a run."""
+
+    def task_decide(
+        self, run: int, number: int, state: TaskState, result: str | None, reason: str | None, now: float
+    ) -> bool:
+        """Settle a task that no worker holds; answers False if one does, or if it is final."""
 
     # handlers' gates
     def gate_first(self, run: int, node: str, number: int) -> bool:

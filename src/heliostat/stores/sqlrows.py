@@ -14,10 +14,11 @@ from pydantic_core import to_json
 
 from heliostat.graph import Graph
 from heliostat.queue import Lane, Queue
+from heliostat.review import Review
 from heliostat.run import RunState
 from heliostat.stores import rows as shapes
 from heliostat.stores.rows import Arrived, Due, FenceState, RunRow
-from heliostat.task import Attempt, TaskState
+from heliostat.task import Attempt, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -138,6 +139,9 @@ class SqlRows(ABC):
         found = self.fetch("task_by_key", run=run, node=node, key=key)
         return (found[0][0], found[0][1]) if found else None
 
+    def task_get(self, run: int, number: int) -> Task | None:
+        return next(map(task, self.fetch("task", run=run, number=number)), None)
+
     def task_failed(self, run: int, number: int) -> bool:
         return bool(self.fetch("task_failed", run=run, number=number)[0][0])
 
@@ -161,6 +165,30 @@ class SqlRows(ABC):
     def task_next_due(self) -> float | None:
         found = self.fetch("task_next_due")
         return found[0][0] if found else None
+
+    # reviews
+
+    def review_ask(self, asked: Sequence[shapes.Asking]) -> None:
+        self.many_later("review_ask", shapes.Asking._fields, asked)
+
+    def review_find(self, run: int, number: int) -> Review | None:
+        found = self.fetch("review", run=run, number=number)
+        return Review(*found[0]) if found else None
+
+    def review_claim(self, run: int, number: int, by: str | None, at: float | None) -> None:
+        self.later("review_claim", run=run, number=number, by=by, at=at)
+
+    def review_close(self, closed: Sequence[Reference]) -> None:
+        self.many_later("review_close", ("run", "number"), closed)
+
+    def review_close_all(self, run: int) -> None:
+        self.later("review_close_all", run=run)
+
+    def task_decide(
+        self, run: int, number: int, state: TaskState, result: str | None, reason: str | None, now: float
+    ) -> bool:
+        values = {"state": str(state), "result": result, "reason": reason, "now": now}
+        return self.run("task_decide", run=run, number=number, **values) == 1
 
     # gates
 
@@ -295,6 +323,12 @@ def attempt(row: Row) -> Attempt:
     """An attempt from the columns of ``_attempt.sql``."""
     values = (*row[:13], row[13] or 0.0, row[14], bool(row[15]), row[16])
     return Attempt(*values)
+
+
+def task(row: Row) -> Task:
+    """A task from the columns of ``_task.sql``."""
+    values = (*row[:3], TASK_STATES[row[3]], *row[4:7], bool(row[7]), *row[8:])
+    return Task(*values)
 
 
 def definition(text: str) -> Graph:

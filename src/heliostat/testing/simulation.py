@@ -23,14 +23,14 @@ from heliostat.clock import Ids
 from heliostat.codec import whole
 from heliostat.context import Surroundings
 from heliostat.engine import MOST, Engine, RunHandle
-from heliostat.errors import BadInput, StoreUnavailable
+from heliostat.errors import BadInput, Refused, StoreUnavailable
 from heliostat.executors.inline import InlineExecutor
 from heliostat.loops.promote import Promote
 from heliostat.loops.rescue import Rescue
 from heliostat.loops.sweep import Sweep
 from heliostat.registry import Registry
 from heliostat.repositories.directory import DirectoryRepository
-from heliostat.run import EPOCH
+from heliostat.run import EPOCH, public_id
 from heliostat.store import Command, Register
 from heliostat.stores.memory import MemoryStore
 from heliostat.testing.cast import Cast, StubPerformer
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from heliostat.clock import Clock
     from heliostat.graph import Graph
     from heliostat.queue import WorkerInfo
-    from heliostat.store import Store
+    from heliostat.review import Review
+    from heliostat.store import Reference, Store
     from heliostat.testing.stage import Actor, Cut
     from heliostat.workflow import Workflow
 
@@ -90,6 +91,8 @@ class Play:
         stage.enter("caller", lambda actor: self._call(actor, files))
         for _ in range(self.workers):
             stage.enter("worker", lambda actor: self._work(actor, files))
+        if any(workflow.graph.reviews for workflow in self.cast):
+            stage.enter("person", lambda actor: self._decide(actor, files))
         stage.play()
         engine = self._engine(reader, stage.clock(), random.Random(seed), files, stage)  # noqa: S311 - it draws nothing
         if stage.failure is None:
@@ -123,6 +126,22 @@ class Play:
         if not actor.stage.over:
             actor.note("retires")
             worker.stop(grace=LEASE)
+
+    def _decide(self, actor: Actor, files: Path) -> None:
+        """Be the people who are asked: one after the other is claimed, given back, decided, or left to its deadline."""
+        engine, chance = self._engine(cast("Store", actor.store), actor, actor.chance, files, actor.stage), actor.chance
+        left: set[Reference] = set()
+        while not actor.stage.rested():
+            pause = LEASE * chance.random()
+            with suppress(StoreUnavailable, Refused):  # somebody was faster, or the time was over
+                reviews = engine.reviews()
+                if wanted := [review for review in reviews if (review.run, review.number) not in left]:
+                    review = chance.choice(wanted)
+                    if not _act(engine, review, chance):
+                        left.add((review.run, review.number))
+                elif reviews:
+                    pause = max(pause, min(review.due_at or 0.0 for review in reviews) - actor.now())
+            actor.wait(None, pause)
 
     def _engine(self, store: Store, clock: Clock, chance: random.Random, files: Path, stage: Stage) -> Engine:
         """What ``compose`` puts together, but for the executor: everything in the actor's own thread."""
@@ -225,6 +244,22 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
+
+
+def _act(engine: Engine, review: Review, chance: random.Random) -> bool:
+    """Do something with a review; False if nobody will."""
+    run, what = engine.find(public_id(review.run)), chance.random()
+    asks = run.graph[review.node].review
+    assert asks is not None
+    if what < 0.2:
+        run.claim(review)
+    elif what < 0.4 and review.claimed_by is not None:
+        run.release(review)
+    elif what < 0.6 and review.due_at is not None:
+        return False
+    else:
+        run.decide(review, chance.choice(asks.choices))
+    return True
 
 
 def _seen_to_be_gone(other: WorkerInfo) -> bool:

@@ -28,6 +28,7 @@ SEVERITIES = (0.0, 0.02, 0.05, 0.12)  #: how likely it is that a call is struck;
 LEASE = 1.0  #: seconds of a lease; a pause takes up to three times as long
 CALM = 300  #: calls after which no fault strikes any more, so that every play comes to its end
 RARE, RARELY = ("repeat", "late"), 3  #: kinds that can strike few calls, and how much likelier each is there
+STAYING = ("worker", "person")  #: roles that are played until all is over
 QUIET = 4.0  #: seconds without a change of state or a fault after which only a timer can bring one
 
 
@@ -109,8 +110,10 @@ class Stage:
         if any(self.tables.running.values()) or any(self.tables.ready.values()):
             return 0.0
         tasks = [task for run in self.tables.tasks.values() for task in run.values()]
-        dues = [task.due_at or 0.0 for task in tasks if task.state is TaskState.waiting and not task.held]
-        dues += [actor.due for actor in self.actors if actor.role != "worker"]
+        waiting = [task for task in tasks if task.state is TaskState.waiting and not task.held]
+        dues = [task.due_at for task in waiting if task.due_at is not None]
+        asked = bool(self.tables.reviews)  # else a person only looks whether there is something to decide
+        dues += [actor.due for actor in self.actors if actor.role not in STAYING or (asked and actor.role == "person")]
         self.stirred_at = max(self.stirred_at, min(dues, default=0.0))
         return min(dues, default=0.0)
 
@@ -127,7 +130,7 @@ class Stage:
 
     def rested(self) -> bool:
         """Whether all runs are over and nobody sleeps who might come back; then the play is over too."""
-        awake = all(actor.role == "worker" and not actor.asleep for actor in self.actors)
+        awake = all(actor.role in STAYING and not actor.asleep for actor in self.actors)
         self.over = self.over or (awake and all(run.state.final and run.open <= 0 for run in self.tables.runs.values()))
         return self.over
 
@@ -226,7 +229,7 @@ class Actor:
         try:
             if not self.stage.over:
                 self.live(self)
-                self.done = self.role != "worker"
+                self.done = self.role not in STAYING
         except Lost:
             pass
         except BaseException as error:  # noqa: BLE001 - nothing that an actor does may raise

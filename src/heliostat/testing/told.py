@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat.effects import End, Send, Start
 from heliostat.outcome import Failed, Released, Skipped, Snoozed, Succeeded
-from heliostat.store import Pause
+from heliostat.store import Claim, Decide, Pause
 
 if TYPE_CHECKING:
     from heliostat.outcome import Outcome, Verdict
@@ -90,8 +90,17 @@ def _asked(tables: Tables, command: Command) -> str:
             return f"ends {where or 'the run '}as {end.state}"
         case Pause(on):
             return f"{'pauses' if on else 'resumes'} {where or 'the run'}".rstrip()
+        case Claim(number, on):
+            return f"{'claims' if on else 'releases'} {where}{_title(tables, command.run, number)}"
+        case Decide(number, choice):
+            return f"decides {where}{_title(tables, command.run, number)}: {choice or 'withdrawn'}"
         case other:
             return f"asks for {type(other).__name__}"
+
+
+def _title(tables: Tables, run: int | None, number: int) -> str:
+    task = tables.tasks[run].get(number) if run in tables.tasks else None
+    return f"{task.node if task else 'task'}/{number}"
 
 
 def _short(text: str) -> str:

@@ -1,2 +1,2 @@
 -- When the next waiting task's time comes.
-SELECT due_at FROM tasks WHERE state = 'waiting' AND NOT held ORDER BY due_at LIMIT 1
+SELECT due_at FROM tasks WHERE state = 'waiting' AND NOT held AND due_at IS NOT NULL ORDER BY due_at LIMIT 1
