@@ -236,6 +236,7 @@ class _Campaign:
             return 0.0
         self.feed.steady = True
         self._over()
+        time.sleep(self.plan.lease + 3 * self.ground.birth)  # who was born last has begun by then
         begun, tasks = time.monotonic(), self._final()
         time.sleep(self.plan.calm)
         rate = (self._final() - tasks) / (time.monotonic() - begun)

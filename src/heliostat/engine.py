@@ -13,7 +13,7 @@ from heliostat import checks, codec
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
 from heliostat.effects import End, Send, Start
-from heliostat.errors import BadInput, Drained, NotEnded, NotFound, RunFailed, Taken, nearest
+from heliostat.errors import BadInput, Drained, Ended, NotEnded, NotFound, RunFailed, Taken, nearest
 from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
 from heliostat.outcome import Decision
@@ -22,9 +22,9 @@ from heliostat.repository import check_files
 from heliostat.review import Review
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_sent, check_start, revive
-from heliostat.store import Answer, Claim, Command, Decide, Pause, Register
+from heliostat.store import Answer, Claim, Command, Decide, Pause, Register, Resolve, SetTask, TryAgain
 from heliostat.story import Line, story
-from heliostat.task import TaskState
+from heliostat.task import Task, TaskState
 from heliostat.workflow import NodeHandle, Workflow
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from heliostat.broker import Broker
     from heliostat.codec import Json
     from heliostat.registry import Registry
-    from heliostat.store import Store
-    from heliostat.task import Task
+    from heliostat.store import Store, Verb
     from heliostat.worker import Worker
 
 R = TypeVar("R")
 Asks: TypeAlias = "NodeHandle[..., Any] | Review | str | int"  # a review: its node, what ``reviews`` gave, its task
+Which: TypeAlias = "NodeHandle[..., Any] | Task | str | int"  # a task: its node, what ``tasks`` gave, its number
 S = TypeVar("S", RunState, TaskState)
 PAGE = 500
 GRACE_SECONDS = 5.0  #: how long what runs may go on when an engine stops working
@@ -354,6 +354,8 @@ class RunHandle:
         Raises BadInput for what is no choice, Conflict if somebody else has claimed it, NotFound if nobody is asked
         yet, and Ended if it was decided otherwise before; to say the same twice is no mistake.
         """
+        if not isinstance(choice, str):
+            raise BadInput(f"decide: a choice is a string, not {choice!r}; a review may be withdrawn instead")
         return self._accept(Decide(self._asking(review), choice), reason)
 
     def claim(self, review: Asks) -> Answer:
@@ -371,6 +373,8 @@ class RunHandle:
     def _asking(self, review: Asks) -> int:
         """The number of a review's task."""
         if isinstance(review, Review):
+            if review.run != self.key:
+                raise BadInput(f"the review is of run {public_id(review.run)}, not of run {self.id}")
             return review.number
         if isinstance(review, int):
             return review
@@ -381,9 +385,49 @@ class RunHandle:
             raise BadInput(f"review {node.name} goes over a list; give one of what reviews() answers")
         return self.graph.number(node.name)
 
+    def retry(self, task: Which | None = None, reason: str = "") -> Answer:
+        """Give what made the run fail one more attempt: the run goes on from where it was.
+
+        ``task`` is one that failed: its node, its number, or as ``tasks`` gave it; others that made the run fail are
+        tried again with it. Raises Ended if there is none, Conflict if the run has told its end to another one.
+        """
+        return self._accept(TryAgain(self._first_failed() if task is None else self._number(task)), reason)
+
+    def skip(self, task: Which, reason: str = "") -> Answer:
+        """Have a task that is ready, waits or has failed count as skipped; a run that failed for it goes on."""
+        return self._accept(Resolve(self._number(task), TaskState.skipped), reason)
+
+    def resolve(self, task: Which, result: object = None, reason: str = "") -> Answer:
+        """Say the result of a task that is ready, waits or has failed; a run that failed for it goes on."""
+        text = self._engine._encode(result, "result")  # noqa: SLF001 - its own kind
+        return self._accept(Resolve(self._number(task), TaskState.succeeded, text), reason)
+
+    def set(self, task: Which, *, priority: int, reason: str = "") -> Answer:
+        """Have a task that has not begun come sooner (a higher priority) or later."""
+        return self._accept(SetTask(self._number(task), priority), reason)
+
+    def _number(self, task: Which) -> int:
+        if isinstance(task, int):
+            return task
+        if isinstance(task, Task):
+            if task.run != self.key:
+                raise BadInput(f"the task is of run {public_id(task.run)}, not of run {self.id}")
+            return task.number
+        node = self.graph[named(task, "task")]
+        if node.arity is not Arity.once:
+            raise BadInput(f"{node.name} may have several tasks; give a number, or one of what tasks() answers")
+        return self.graph.number(node.name)
+
+    def _first_failed(self) -> int:
+        for task in self._engine.store.tasks(self.key, TaskState.failed):
+            node = self.graph[task.node]
+            if not (node.may_fail or node.epilogue or self.graph.caught(node.name)):
+                return task.number
+        raise Ended(f"run {self.id} has no task that made it fail; it is {self.state}")
+
     def reviews(self) -> list[Review]:
         """The reviews of this run that are open."""
-        return self._engine.store.reviews(self.key)
+        return self._engine.store.reviews(self.key, MOST)
 
     def pause(self, reason: str = "") -> Answer:
         """Hold what has not begun."""
@@ -393,7 +437,7 @@ class RunHandle:
         """Let it go on."""
         return self._accept(Pause(False), reason)
 
-    def _accept(self, verb: Send | End | Pause | Claim | Decide, reason: str = "") -> Answer:
+    def _accept(self, verb: Verb, reason: str = "") -> Answer:
         reason = codec.word(reason, "reason", 0)
         return self._engine._accept(Command(verb, self.key, self._engine._actor, reason))  # noqa: SLF001
 
@@ -417,7 +461,8 @@ class RunHandle:
             raise NotEnded(self.id, self.explain(limit=1).partition("\n")[0])
         if run.state is not RunState.succeeded:
             raise RunFailed(self.id, run.state, run.reason or "nobody said why")
-        return revive(result_of(store, run, self.graph), None)
+        value, ends = revive(result_of(store, run, self.graph), None), self.graph.ends
+        return _decisions(value) if run.result is None and len(ends) == 1 and ends[0].review else value
 
     def results(self) -> dict[str, Any]:
         """The results of all nodes that act once or per item, by name."""

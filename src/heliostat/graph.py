@@ -364,7 +364,7 @@ class Graph:
         edges = [(e.source, e.parameter, str(e.on), e.choice, e.optional, e.each) for e in node.edges]
         epilogue = node.epilogue and str(node.epilogue)
         head = (node.name, str(node.arity), str(node.kind), edges, epilogue, node.entry, node.serial)
-        choices = () if node.review is None else (node.review.choices,)
+        choices = () if node.review is None else (sorted(node.review.choices),)
         return (*head, node.may_fail, self.stays_open, self.on_failure, *choices)
 
 
@@ -403,6 +403,8 @@ def check_node(node: Node, before: Mapping[str, Node]) -> None:
         if edge.source not in before:
             near = nearest(edge.source, before)
             raise DefinitionError(f"node {node.name}: waits for {edge.source!r}, which is no node before it{near}")
+        if edge.each and before[edge.source].kind is Kind.review and before[edge.source].arity is not Arity.each:
+            raise DefinitionError(f"node {node.name}: {edge.source!r} is decided once, so there is no list to go over")
         if before[edge.source].epilogue:
             raise DefinitionError(f"node {node.name}: waits for {edge.source!r}, which runs after the run's end")
     _check_arity(node)
@@ -416,6 +418,8 @@ def _check_arity(node: Node) -> None:
     maps = [edge for edge in node.edges if edge.each]
     if (node.arity is Arity.each) != (len(maps) == 1):
         raise DefinitionError(f"node {node.name}: map= takes one parameter and the node whose list it goes over")
+    if node.arity is Arity.handler and node.kind is Kind.review:
+        raise DefinitionError(f"node {node.name}: a review takes no messages")
     if node.arity is not Arity.handler and (node.entry or node.serial):
         raise DefinitionError(f"node {node.name}: entry= and serial= are for handlers, which act on each message")
     if node.limit is not None and node.limit < 1:

@@ -86,9 +86,10 @@ class Performer:
         open_one = self._around.store.review(*work.task)
         if open_one is None:
             return Asked(None if asks.deadline is None else now + codec.seconds(asks.deadline))
-        if open_one.due_at is None or now < open_one.due_at:
-            return Asked(open_one.due_at)
-        late = f"nobody decided within {lasting(codec.seconds(asks.deadline or 0))}"
+        until, called = open_one.due_at, work.attempt.due_at is not None  # whoever called it has seen the time come
+        if until is None or (now < until and not called):
+            return Asked(until)
+        late = f"nobody decided within {lasting(until - open_one.asked_at)}"
         if asks.otherwise is None:
             return Failed(late, final=True)
         return Succeeded(decision(asks.otherwise, "", late, now), choice=asks.otherwise)

@@ -209,7 +209,7 @@ def counts_failures(graph: Graph, node: Node) -> tuple[str, ...]:
     return tuple(e.source for e in node.edges if e.on is On.failed and graph[e.source].arity is Arity.each)
 
 
-def epilogue(graph: Graph, state: RunState) -> list[Change]:
+def epilogue(graph: Graph, state: RunState) -> list[Create]:
     """The nodes that run after a run has ended so."""
     wanted = (On.ended, On.failed) if state is RunState.failed else (On.ended,)
     return [Create(node, number=graph.number(node.name)) for node in graph.nodes if node.epilogue in wanted]

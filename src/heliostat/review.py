@@ -29,8 +29,8 @@ class ReviewSpec:
         choices = self.choices
         words: tuple[object, ...] = (*choices, self.role)
         for word in words:
-            if not isinstance(word, str) or len(word) > LETTERS:
-                raise DefinitionError(f"choices and role are strings of up to {LETTERS} letters, not {word!r}")
+            if not isinstance(word, str) or len(word) > LETTERS or not (word.isprintable() or not word):
+                raise DefinitionError(f"choices and role are words of up to {LETTERS} letters, not {word!r}")
         if not choices or "" in choices:
             raise DefinitionError('choices= takes one or more words, such as ("publish", "discard")')
         if twice := [choice for choice in choices if choices.count(choice) > 1]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from heliostat.effects import End, Send, Start
+from heliostat.codec import whole
+from heliostat.effects import PRIORITY, End, Send, Start
 from heliostat.queue import Why, WorkerInfo
 
 if TYPE_CHECKING:
@@ -59,6 +60,39 @@ class Decide:
     choice: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """Give what made a run fail one more attempt: the run goes on from where it was, with all that its end cancelled.
+
+    ``number`` is a task that failed; others that did so too are tried again with it.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Say how a task came out, in the place of an attempt: skipped, or succeeded with a result.
+
+    It is ready, waiting, or has made its run fail; that run goes on.
+    """
+
+    number: int
+    state: TaskState
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTask:
+    """Have a task that has not begun come sooner or later."""
+
+    number: int
+    priority: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "priority", whole(self.priority, "priority", -PRIORITY, PRIORITY))
+
+
 SEVERAL = 0  #: the run of a journal line that tells of several runs
 KEEP = -1  #: a limit that is to stay as it is
 KEEP_RATE = ""  #: a rate that is to stay as it is
@@ -91,11 +125,16 @@ class Drain:
     worker: str
 
 
+Verb: TypeAlias = (
+    "Start | Send | End | Pause | Claim | Decide | TryAgain | Resolve | SetTask | Register | SetQueue | SetNode | Drain"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What somebody outside asks for: the verb, the run it is about, who asks and why."""
 
-    verb: Start | Send | End | Pause | Claim | Decide | Register | SetQueue | SetNode | Drain
+    verb: Verb
     run: int | None = None
     actor: str = "caller"
     reason: str = ""

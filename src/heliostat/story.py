@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Line:
     """One line of ``run.log()``: when, about which task and node, who did it, and in words what.
 
-    ``kind`` is run, task, attempt, review, log or progress; ``fields`` are what ``ctx.log`` was given besides,
-    ``done`` and ``total`` of ``ctx.progress``, and facts such as a reason or the seconds that a task ran.
+    ``kind`` is run, task, attempt, review, operator, log or progress; ``fields`` are what ``ctx.log`` was given
+    besides, ``done`` and ``total`` of ``ctx.progress``, and facts such as a reason or the seconds that a task ran.
     """
 
     at: float
@@ -36,7 +36,7 @@ class Line:
 
 _HEAD = ("at", "task", "node", "attempt", "message", "progress")
 #: What one commit did, as it came about.
-_RANK = {"log": 0, "progress": 0, "review": 1, "attempt": 1, "task": 2, "run": 3}
+_RANK = {"log": 0, "progress": 0, "review": 1, "operator": 1, "attempt": 1, "task": 2, "run": 3}
 _FACTS = ("reason", "by", "result")
 _PAGE = 10_000
 
@@ -54,20 +54,19 @@ def _journal(store: Store, run: int, titles: Mapping[int, str]) -> Iterator[Line
     while page := store.journal(run, after, _PAGE):
         for entry in page:
             event = json.loads(entry.event)
-            yield from _reviews(run, entry, event, titles)
+            yield from _people(run, entry, event, titles)
             facts = {name: event[name] for name in _FACTS if event.get(name)}
             for words in _words(event):
                 yield Line(entry.at, "run", words, by=event.get("by") or entry.actor or None, fields=facts)
         after = page[-1].seq
 
 
-def _reviews(run: int, entry: Entry, event: dict[str, Any], titles: Mapping[int, str]) -> Iterator[Line]:
-    """Who has claimed, released or decided a review."""
-    for told in event.get("reviews", ()):
-        number, reason = told["number"], {"reason": told["reason"]} if told["reason"] else {}
-        yield Line(
-            entry.at, "review", told["review"], task_id(run, number), titles.get(number), told["by"] or None, reason
-        )
+def _people(run: int, entry: Entry, event: dict[str, Any], titles: Mapping[int, str]) -> Iterator[Line]:
+    """What people did to reviews and to other tasks."""
+    for kind, name in (("review", "reviews"), ("operator", "tasks")):
+        for told in event.get(name, ()):
+            number, facts = told["number"], {"reason": told["reason"]} if told["reason"] else {}
+            yield Line(entry.at, kind, told["did"], task_id(run, number), titles.get(number), told["by"] or None, facts)
 
 
 def _words(event: dict[str, Any]) -> Iterator[str]:
@@ -76,6 +75,8 @@ def _words(event: dict[str, Any]) -> Iterator[str]:
         yield f"started: {event['started']}" + (f", by run {public_id(cause)}" if isinstance(cause, int) else "")
     if "paused" in event:
         yield "paused" if event["paused"] else "resumed"
+    if "reopened" in event:
+        yield "goes on"
     if "ended" in event:
         yield str(event["ended"])
 

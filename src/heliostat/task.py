@@ -17,8 +17,8 @@ class TaskState(StrEnum):
     running = "running"  # in: a lease; out: settling, a rescue, or the end of the run
     waiting = "waiting"  # in: a delay, a retry, a snooze, a review; out: its time, a decision, or the run's end
     succeeded = "succeeded"  # in: an attempt that answered with a result, a decision; final
-    failed = "failed"  # in: an attempt that failed for the last time; out: only an operator's retry
-    cancelled = "cancelled"  # in: the end of the run before it could act; final
+    failed = "failed"  # in: an attempt that failed for the last time; out: only an operator
+    cancelled = "cancelled"  # in: the end of the run before it could act; out: only an operator's retry of the run
     skipped = "skipped"  # in: an input that did not come, or its own answer; final
 
     @property
@@ -37,8 +37,8 @@ TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
     _S.running: frozenset({_S.ready, _S.waiting, _S.succeeded, _S.failed, _S.skipped, _S.cancelled}),
     _S.waiting: frozenset({_S.ready, _S.pending, _S.succeeded, _S.skipped, _S.cancelled}),
     _S.succeeded: frozenset(),
-    _S.failed: frozenset({_S.ready}),
-    _S.cancelled: frozenset(),
+    _S.failed: frozenset({_S.ready, _S.pending, _S.succeeded, _S.skipped}),
+    _S.cancelled: frozenset({_S.ready, _S.pending, _S.waiting}),
     _S.skipped: frozenset(),
 }
 

@@ -333,6 +333,12 @@ class Workflow:
             if name not in wanted and not rest:
                 raise DefinitionError(f"{where}: it has no parameter {name!r}{nearest(name, wanted)}")
             wanted.setdefault(name, False)
+        for up in (*after, *inputs.values(), *mapped.values()):
+            if up.choice and self._nodes[up.source].arity is Arity.each:
+                raise DefinitionError(
+                    f"{where}: {up.source} goes over a list, so no choice of it decides where the run goes on; "
+                    "take its results, and choose in a node of your own"
+                )
         edges = {}
         for name, optional in wanted.items():
             source = mapped.get(name) or inputs.get(name) or (Branch(name, "") if name in self._nodes else None)

@@ -1020,3 +1020,36 @@ def test_what_cannot_be_decided_is_said_in_one_sentence(shell: Shell) -> None:
     shell("review", "decide", f"{run}/first", "discard")
     assert "decided 'discard'" in shell.says("review", "decide", f"{run}/first", "publish", code=4)
     assert "is not open: succeeded" in shell.says("review", "show", f"{run}/first", code=4)
+
+
+# what operators do to tasks
+
+
+def test_a_failed_run_is_mended_by_hand(shell: Shell) -> None:
+    """Tried again, which fails as before, then given its result; each with a reason in the log."""
+    run = shell.json("run", "start", "broken", "--wait", code=5)["id"]
+    assert shell("run", "retry", run, "--reason", "once more").stderr == "it is tried again\n"
+    assert shell.json("run", "show", run)["state"] == "active"
+    shell("worker", "start", "--until", "idle")
+    assert shell.json("task", "show", f"{run}/1")["attempts"] == 2
+    assert shell("task", "retry", f"{run}/1").stderr == f"{run}/1 is tried again\n"
+    assert shell("task", "set", f"{run}/1", "--priority", "7").stderr == f"{run}/1 has priority 7\n"
+    done = shell("task", "resolve", f"{run}/1", '{"by": "hand"}', "--reason", "measured")
+    assert done.stderr == f"{run}/1 has succeeded\n"
+    shown = shell.json("run", "show", run)
+    assert (shown["state"], shown["result"]) == ("succeeded", {"by": "hand"})
+    told = [(line["text"], line["fields"].get("reason")) for line in shell.json("run", "log", run) if line["by"]]
+    assert ("tried again", "once more") in told
+    assert ("priority 7", None) in told
+    assert ("said to have succeeded", "measured") in told
+    assert "goes on" in shell("run", "log", run).stdout
+
+
+def test_a_task_that_waits_is_skipped(shell: Shell) -> None:
+    """And what cannot be is said in one sentence."""
+    run = shell.start("hello", "name=Ada")
+    assert shell("task", "skip", f"{run}/1", "--reason", "no post today").stderr == f"{run}/1 is skipped\n"
+    assert shell.json("run", "show", run)["state"] == "succeeded"
+    assert "only what has failed can be tried again" in shell.says("task", "skip", f"{run}/1", code=4)
+    assert "has no task that made it fail; it is succeeded" in shell.says("run", "retry", run, code=4)
+    assert "has no task 9" in shell.says("task", "retry", f"{run}/9", code=4)

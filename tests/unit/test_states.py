@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import pytest
 
 from heliostat import Context, Retry, Skip, Snooze, Workflow
-from heliostat.engine import Engine
+from heliostat.engine import Engine, RunHandle
+from heliostat.errors import Ended
 from heliostat.run import RUN_MOVES, RunState
 from heliostat.stores.memory import MemoryStore
 from heliostat.task import FINAL, TASK_MOVES, TaskState
 from heliostat.testing.cast import Cast
 from heliostat.testing.conformance.hand import Hand
 from heliostat.testing.conformance.reviews import asked, decide
-from heliostat.testing.simulation import Play
+from heliostat.testing.simulation import Play, simulate
 
 S, R = TaskState, RunState
 
@@ -27,10 +29,8 @@ def move(before: TaskState | RunState, after: TaskState | RunState) -> str:
 LEGAL = {move(before, after) for before in TaskState for after in TASK_MOVES[before]}
 LEGAL |= {move(before, after) for before in RunState for after in RUN_MOVES[before]}
 
-#: Moves that are legal and that no verb makes yet: an operator's retry, and a start that waits for its time.
+#: Moves that are legal and that no verb makes yet: a start that waits for its time.
 NOT_YET = {
-    move(S.failed, S.ready),
-    move(R.failed, R.active),
     move(R.pending, R.active),
     move(R.pending, R.cancelled),
 }
@@ -120,13 +120,75 @@ def script(engine: Engine) -> None:
     runs[0].complete()
 
 
+mended = Workflow("mended", stays_open=True)
+
+
+@mended.handler(entry=True)
+def begin(ctx: Context, message: int) -> None:
+    """Sends what fails, what waits for its turn and what is delayed."""
+    for number in range(3):
+        ctx.send(fragile, number)
+    ctx.send(end, 1, delay="40s")
+
+
+@mended.handler(serial=True)
+def fragile(ctx: Context, message: int) -> int:
+    """Fails until somebody has it tried again."""
+    if message < 2 and ctx.attempt == 1:
+        raise OSError("no light")
+    ctx.put(message)
+    return message
+
+
+@mended.node
+def first(ctx: Context, fragile: int) -> int:
+    """Waits for the first of them, and fails too."""
+    if ctx.attempt == 1:
+        raise OSError("no wind")
+    return fragile
+
+
+@mended.handler
+def end(ctx: Context, message: int) -> None:
+    """Ends the run."""
+    ctx.complete(message)
+
+
+def mend(engine: Engine) -> None:
+    """Whatever fails is tried again, skipped or given its result, until every run has come to its end."""
+    runs = [engine.start(mended, number, idempotency_key=f"mended {number}") for number in range(3)]
+    while any(run.state is not R.succeeded for run in runs):
+        engine.around.clock.wait(threading.Event(), 1.0)
+        for number, run in enumerate(runs):
+            for task in run.tasks(S.failed) if run.state is R.failed else ():
+                with suppress(Ended):
+                    if number == 0:
+                        run.retry(task)
+                    elif number == 1:
+                        run.skip(task)
+                    else:
+                        run.resolve(task, 7)
+
+
+def kept(run: RunHandle) -> bool:
+    """Each message is handled once, in order; in the first run all of them, for none was skipped or resolved."""
+    found = run.records(fragile)
+    return found == [0, 1, 2] if run.info.message == "0" else found == sorted(set(found)) and found[-1] == 2
+
+
+def test_a_run_that_failed_goes_on_under_any_fault() -> None:
+    """Whoever has it tried again, and whatever is late, lost or repeated."""
+    simulate(mended, script=mend, check=kept, seeds=60)
+
+
 @pytest.fixture(scope="module")
 def moves(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Give every move that tasks and runs make under some seeds."""
     play = Play(Cast((busy, doomed)), script, tmp_path_factory.mktemp("files"), 2)
+    other = Play(Cast((mended,)), mend, tmp_path_factory.mktemp("files"), 2)
     found: set[str] = set()
-    for seed in range(50):
-        stage = play.run(seed)
+    for seed in range(100):
+        stage = (play if seed % 2 else other).run(seed)
         assert stage.failure is None, (seed, stage.failure)
         found |= {move(before, after) for _, before, after in stage.moves}
     return found
@@ -154,9 +216,9 @@ def test_people_may_decide_what_is_about_to_be_leased(choice: str | None, state:
 
 
 def test_only_an_operator_leads_out_of_a_final_state() -> None:
-    """And only out of a failure: by a retry."""
+    """And only where a run has failed, which goes on: what failed, and what its end has cancelled."""
     assert {state for state in TaskState if state.final} == FINAL
-    assert {(state, after) for state in FINAL for after in TASK_MOVES[state]} == {(S.failed, S.ready)}
+    assert {state for state in FINAL if TASK_MOVES[state]} == {S.failed, S.cancelled}
     assert {(state, after) for state in RunState if state.final for after in RUN_MOVES[state]} == {(R.failed, R.active)}
 
 

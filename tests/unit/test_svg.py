@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from heliostat import Workflow
 from heliostat.exporters.dot import dot
 from heliostat.exporters.lettering import measured
 from heliostat.exporters.mermaid import mermaid
@@ -227,6 +228,20 @@ def test_it_is_light_or_dark_and_scales() -> None:
     root = ET.fromstring(picture)
     assert root.get("viewBox") == f"0 0 {root.get('width')} {root.get('height')}"
     assert root.get("aria-label") == "workflow wildfire, 7 nodes"
+
+
+def test_every_kind_of_node_is_drawn_in_every_format() -> None:
+    """With a glyph of its own, and a line in the legend."""
+    workflow = Workflow("all")
+    workflow.review("ask", choices=("yes", "no"))
+    workflow.job("work", "true")
+    workflow.node(lambda: None, name="think")
+    workflow.node(lambda: None, name="tidy", on="ended")
+    workflow.handler(lambda: None, name="hear")
+    assert {node.kind for node in workflow.graph} == set(Kind)
+    drawn = [draw(workflow.graph) for draw in (svg, dot, mermaid)]
+    assert all(node.name in text for node in workflow.graph for text in drawn)
+    assert "waits for a person" in drawn[0]
 
 
 def test_an_empty_graph_has_a_picture() -> None:

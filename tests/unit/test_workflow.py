@@ -270,6 +270,18 @@ def _after_the_end() -> object:
     return workflow.node(nothing, name="late", after="tidy")
 
 
+def _choice_of_many() -> object:
+    workflow = flow("a")
+    ask = workflow.review("ask", map={"a": "a"}, choices=("yes", "no"))
+    return workflow.node(nothing, name="go", after=ask["yes"])
+
+
+def _over_a_decision() -> object:
+    workflow = flow("a")
+    workflow.review("ask", after="a", choices=("yes", "no"))
+    return workflow.node(one, name="go", map={"a": "ask"})
+
+
 SENTENCES: list[tuple[Callable[[], object], str]] = [
     (lambda: Workflow("a b"), "'a b' is no name for a workflow; use letters, digits, _ . -"),
     (lambda: Workflow("w", on_failure="go"), 'workflow w: on_failure is "stop" or "finish", not \'go\''),
@@ -346,7 +358,7 @@ SENTENCES: list[tuple[Callable[[], object], str]] = [
     ),
     (
         lambda: flow().review("ask", choices=("yes", 1)),
-        "review ask: choices and role are strings of up to 100 letters, not 1",
+        "review ask: choices and role are words of up to 100 letters, not 1",
     ),
     (lambda: flow().review("ask", choices=("yes", "yes")), "review ask: choices= names 'yes' twice"),
     (
@@ -369,6 +381,18 @@ SENTENCES: list[tuple[Callable[[], object], str]] = [
         lambda: flow().review("ask", choices=("yes",), on="ended"),
         "node ask: a review decides how a run goes on, so it cannot come after its end",
     ),
+    (
+        lambda: flow().review("ask", choices=("yes", "n\no")),
+        "review ask: choices and role are words of up to 100 letters, not 'n\\no'",
+    ),
+    (
+        _choice_of_many,
+        (
+            "node go: ask goes over a list, so no choice of it decides where the run goes on; "
+            "take its results, and choose in a node of your own"
+        ),
+    ),
+    (_over_a_decision, "node go: 'ask' is decided once, so there is no list to go over"),
     (
         lambda: flow().review("ask", choices=("yes",), retry=3),
         "review ask: there is no option 'retry'; there is name, after, inputs, map, on, queue, priority, may_fail",
@@ -415,11 +439,13 @@ def test_a_review_is_a_node_like_any_other() -> None:
     """It waits for what after= and map= name, and each of its choices is an edge."""
     workflow = Workflow("w", retry=3, queue="desk")
     pictures = workflow.node(nothing, name="pictures")
-    ask = workflow.review("ask", map={"picture": pictures}, choices=["yes", "no"], role="chief", deadline="2h")
+    each = workflow.review("each", map={"picture": pictures}, choices=["good", "bad"])
+    ask = workflow.review("ask", after=each, choices=["yes", "no"], role="chief", deadline="2h")
     publish = workflow.node(gathers, name="publish", after=ask["yes"])
     node = workflow.graph["ask"]
-    assert (node.kind, node.arity, node.queue, node.retry.limit) == (Kind.review, Arity.each, "desk", 0)
-    assert node.edges == (Edge("pictures", "picture", each=True),)
+    assert (node.kind, node.arity, node.queue, node.retry.limit) == (Kind.review, Arity.once, "desk", 0)
+    assert node.edges == (Edge("each", "each"),)
+    assert workflow.graph["each"].edges == (Edge("pictures", "picture", each=True),)
     assert node.review == ReviewSpec(("yes", "no"), "chief", 7200.0)
     assert workflow.graph[publish.name].edges == (Edge("ask", "ask", choice="yes"),)
     assert Graph.from_json(json.loads(json.dumps(workflow.graph.to_json()))) == workflow.graph
@@ -434,4 +460,5 @@ def test_the_choices_of_a_review_are_structure_and_the_rest_is_policy() -> None:
         return workflow.graph.fingerprint
 
     assert asking() == asking(role="chief", deadline="1h", otherwise="no")
+    assert asking() == asking(choices=("no", "yes"))
     assert asking() != asking(choices=("yes", "no", "later"))

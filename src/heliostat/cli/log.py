@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from heliostat.story import Line
 
 
-_PEOPLES = ("run", "review")  #: kinds of lines that tell who and why
+_PEOPLES = ("run", "review", "operator")  #: kinds of lines that tell who and why
 
 
 def shape(line: Line) -> LogLine:

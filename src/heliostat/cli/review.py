@@ -11,7 +11,7 @@ from heliostat.cli.output import AsJson
 from heliostat.cli.run import Reason, tell
 from heliostat.cli.session import find_run, session
 from heliostat.errors import BadInput, NotFound
-from heliostat.run import task_id
+from heliostat.run import split_task_id, task_id
 
 if TYPE_CHECKING:
     from heliostat.engine import Engine, RunHandle
@@ -32,8 +32,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the reviews that are open, oldest first."""
+    from heliostat import codec
+    from heliostat.engine import MOST
+
     with session(context).engine() as engine:
-        reviews = engine.store.reviews(None if run is None else find_run(engine, run).key, limit + 1)
+        most = codec.whole(limit, "limit", 1, MOST)
+        reviews = engine.store.reviews(None if run is None else find_run(engine, run).key, most + 1)
         found = [_shape(engine, review) for review in reviews[:limit]]
         if as_json:
             output.document(found)
@@ -77,10 +81,14 @@ def show(context: typer.Context, review: Id, as_json: AsJson = False) -> None:
                     "since": output.when(found.asked_at),
                     "until": until and until + then,
                     "claimed by": found.claimed_by,
-                    **{name: output.short(value, 2000) for name, value in details["inputs"].items()},
                 }
             )
         )
+        if details["inputs"]:
+            made = output.table("to decide on", "")
+            for name, value in details["inputs"].items():
+                output.row(made, name, output.short(value, 2000))
+            output.show("", made)
 
 
 @app.command()
@@ -124,8 +132,8 @@ def find_review(engine: Engine, text: str) -> tuple[RunHandle, int]:
     """The run and the task that a review's id stands for; raises NotFound, or BadInput if it may be several."""
     word, slash, which = text.partition("/")
     run = find_run(engine, word)
-    if which.isdecimal() and which.isascii():
-        return run, int(which)
+    if which.isdecimal():
+        return run, split_task_id(f"{run.id}/{which}")[1]
     named = [review for review in run.reviews() if not slash or review.node == which]
     if len(named) == 1:
         return run, named[0].number

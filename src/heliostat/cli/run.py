@@ -295,6 +295,13 @@ def cancel(context: typer.Context, run: Id, reason: Reason = "") -> None:
 
 
 @app.command()
+def retry(context: typer.Context, run: Id, reason: Reason = "") -> None:
+    """Give what made a run fail one more attempt; the run goes on from where it was."""
+    with session(context).engine() as engine:
+        tell(find_run(engine, run).retry(reason=reason), "it is tried again")
+
+
+@app.command()
 def pause(context: typer.Context, run: Id, reason: Reason = "") -> None:
     """Hold what has not begun; what is running goes on."""
     with session(context).engine() as engine:

@@ -157,7 +157,7 @@ class LogLine(TypedDict):
     """``run log`` writes a list of these, in order of time."""
 
     at: str | None
-    kind: str  # run, task, attempt, review, log, progress
+    kind: str  # run, task, attempt, review, operator, log, progress
     task: str | None
     node: str | None
     by: str | None  # the worker or person

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heliostat.cli import output, shapes
+from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
-from heliostat.cli.run import Id
+from heliostat.cli.run import Id, Reason, tell
 from heliostat.cli.session import find_run, find_task, session
 from heliostat.run import task_id
 from heliostat.task import TaskState
@@ -92,6 +93,49 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
                 ended = attempt.state.replace("_", " ")
                 output.row(past, attempt.count, ended, output.when(attempt.ended_at), attempt.worker, attempt.reason)
             output.show("", past)
+
+
+@app.command()
+def retry(context: typer.Context, task: TaskId, reason: Reason = "") -> None:
+    """Give a task that made its run fail one more attempt; the run goes on from where it was."""
+    with session(context).engine() as engine:
+        run, number = find_task(engine, task)
+        tell(run.retry(number, reason), f"{task_id(run.key, number)} is tried again")
+
+
+@app.command()
+def skip(context: typer.Context, task: TaskId, reason: Reason = "") -> None:
+    """Have a task that is ready, waits or has failed count as skipped; a run that failed for it goes on."""
+    with session(context).engine() as engine:
+        run, number = find_task(engine, task)
+        tell(run.skip(number, reason), f"{task_id(run.key, number)} is skipped")
+
+
+@app.command()
+def resolve(
+    context: typer.Context,
+    task: TaskId,
+    result: Annotated[str, typer.Argument(metavar="JSON", help="Its result: JSON, @file or -.")] = "null",
+    reason: Reason = "",
+) -> None:
+    """Say the result of a task that is ready, waits or has failed; a run that failed for it goes on."""
+    content = message([], result)
+    with session(context).engine() as engine:
+        run, number = find_task(engine, task)
+        tell(run.resolve(number, content, reason), f"{task_id(run.key, number)} has succeeded")
+
+
+@app.command("set")
+def set_(
+    context: typer.Context,
+    task: TaskId,
+    priority: Annotated[int, typer.Option(help="Higher goes first.")],
+    reason: Reason = "",
+) -> None:
+    """Have a task that has not begun come sooner or later."""
+    with session(context).engine() as engine:
+        run, number = find_task(engine, task)
+        tell(run.set(number, priority=priority, reason=reason), f"{task_id(run.key, number)} has priority {priority}")
 
 
 @app.command()

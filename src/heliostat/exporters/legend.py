@@ -20,6 +20,7 @@ ROW = 22.0
 _ICONS = {
     "function": "function",
     "job": "job",
+    "review": "waits for a person",
     "handler": "handler: acts on each message",
     "epilogue": "runs after the end",
 }

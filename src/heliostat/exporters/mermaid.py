@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from heliostat.exporters.picture import States, Traffic
     from heliostat.graph import Graph
 
-_SHAPES = {"function": ("(", ")"), "job": ("[[", "]]"), "handler": ("([", "])"), "epilogue": ("{{", "}}")}
+_SHAPES = {
+    "function": ("(", ")"),
+    "job": ("[[", "]]"),
+    "review": ("{", "}"),
+    "handler": ("([", "])"),
+    "epilogue": ("{{", "}}"),
+}
 _ARROWS = {Line.needs: "-->", Line.optional: "-. optional .->", Line.message: "-.->"}
 
 

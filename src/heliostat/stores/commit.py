@@ -138,10 +138,10 @@ class Commit:
 
     def review(self, task: Reference, outcome: Outcome, *, final: bool) -> None:
         """A person is asked from now on, or no more."""
-        if type(outcome) is Asked:
-            self.rows.review_ask([Asking(*task, self.now, outcome.until)])
-        elif final:
+        if final:
             self.rows.review_close([task])
+        elif type(outcome) is Asked:
+            self.rows.review_ask([Asking(*task, self.now, outcome.until)])
 
     def keep_mentioned(self, run: OpenRun, number: int, message: str) -> None:
         """A file that comes with a message from outside is kept by the run that gets it."""
@@ -582,7 +582,9 @@ class Commit:
         if end.reason:
             run.facts["reason"] = end.reason
         for change in planner.epilogue(run.graph, end.state):
-            self.create(run, change, None)  # type: ignore[arg-type]
+            if run.was is not None and self.rows.task_get(run.id, change.number or 0) is not None:
+                change.number = None  # the run has ended before, and went on
+            self.create(run, change, None)
         parent, task = run.row.parent, run.row.parent_task
         if parent is not None and task is not None:
             if parent not in self.asked and parent not in self.runs:

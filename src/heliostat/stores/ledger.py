@@ -44,11 +44,15 @@ from heliostat.store import (
     Orders,
     Pause,
     Register,
+    Resolve,
     SetNode,
     SetQueue,
+    SetTask,
+    TryAgain,
 )
-from heliostat.stores.commit import CANCEL_AT_ONCE, READY, Commit, Unlocked
+from heliostat.stores.commit import CANCEL_AT_ONCE, READY, WHY_CANCELLED, Commit, Unlocked
 from heliostat.stores.known import Known
+from heliostat.stores.operating import operated
 from heliostat.stores.reviewing import reviewed
 from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
 from heliostat.task import FINAL, AttemptState, TaskState, lean
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import TypeVar
 
+    from heliostat.planner import Change
     from heliostat.queue import WorkerInfo
     from heliostat.store import Woke
     from heliostat.stores.commit import OpenRun
@@ -67,7 +72,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 PROMOTE_AT_ONCE = 1000
-_LOOSENS = (Pause, SetQueue, SetNode)  #: the verbs after which what was ready before may be taken
+#: The verbs after which something may be ready that no commit has counted.
+_LOOSENS = (Pause, SetQueue, SetNode, TryAgain, Resolve)
 SWEEP_AT_ONCE = 100
 MOVE_AT_ONCE = 1000  #: ready tasks among which a lease that met a stray looks for others
 FOREVER = 1 << 63  #: above every key
@@ -210,7 +216,7 @@ class Ledger(ABC):
             for attempt, outcome in outcomes
             if type(outcome) is Succeeded
         ]
-        planned = [planner.settled(runs[attempt.run].graph, attempt, outcome) for attempt, outcome in outcomes]
+        planned = [_planned(runs[attempt.run], attempt, outcome) for attempt, outcome in outcomes]
         others: list[tuple[Attempt, Outcome, TaskState]] = []
         if len(successes) < len(outcomes):
             told = zip(outcomes, planned, strict=True)
@@ -357,6 +363,9 @@ class Ledger(ABC):
         run = commit.runs.get(command.run) if command.run is not None else None
         if run is None:
             raise NotFound(f"there is no run {public_id(command.run or 0)}")
+        number = getattr(command.verb, "number", 1)
+        if not 0 < number < FOREVER:
+            raise NotFound(f"run {public_id(run.id)} has no task {number}")
         match command.verb:
             case Send() as send:
                 return self._send(commit, run, send)
@@ -366,6 +375,8 @@ class Ledger(ABC):
                 return self._pause(commit, run, command, on=on)
             case Claim() | Decide() as verb:
                 return reviewed(commit, run, verb, command)
+            case TryAgain() | Resolve() | SetTask() as verb:
+                return operated(commit, run, verb, command)
             case _:
                 raise BadInput(f"{type(command.verb).__name__} is not about a run")
 
@@ -627,12 +638,21 @@ def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
     return ids
 
 
+def _planned(run: OpenRun, attempt: Attempt, outcome: Outcome) -> tuple[TaskState, Sequence[Change]]:
+    """What follows from an outcome; a run that is failing asks nobody any more."""
+    if type(outcome) is Asked and not run.takes:
+        return TaskState.cancelled, ()
+    return planner.settled(run.graph, attempt, outcome)
+
+
 def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, now: float, *, own: bool) -> Fence:
     reason = due_at = None
     failures, rescues = attempt.failures, attempt.rescues
     holds = False
     if isinstance(outcome, Skipped):
         reason = outcome.reason
+    elif state is TaskState.cancelled:
+        reason = WHY_CANCELLED[RunState.failed]
     elif isinstance(outcome, Snoozed | Asked):
         due_at = outcome.until
     elif isinstance(outcome, Failed):

@@ -374,9 +374,49 @@ class MemoryRows:
         self, run: int, number: int, state: TaskState, result: str | None, reason: str | None, now: float
     ) -> bool:
         task = self.t.tasks[run].get(number)
-        if task is None or task.state not in (PENDING, READY, WAITING):
+        if task is None or task.state not in (READY, WAITING, TaskState.failed):
             return False
         self.change(task, state=state, result=result, reason=reason, ended_at=now, due_at=None, holds=False)
+        self.change(task, worker=None, started_at=None)
+        return True
+
+    # a run that goes on after it has failed
+
+    def task_failures(self, run: int) -> list[tuple[int, str]]:
+        failed = [task for task in self.t.tasks[run].values() if task.state is TaskState.failed and not task.epilogue]
+        return sorted((task.number, task.node) for task in failed)
+
+    def task_again(self, tasks: Sequence[Reference]) -> None:
+        for run, number in tasks:
+            task = self.t.tasks[run][number]
+            state = READY if task.key is None else PENDING
+            self.change(task, state=state, reason=None, due_at=None, ended_at=None, held=False)
+
+    def task_revive(self, run: int) -> None:
+        for task in self.t.tasks[run].values():
+            if task.state is TaskState.cancelled and not (task.reason or "").startswith("not handled"):
+                waits = PENDING if task.missing or task.key else READY
+                state = waits if task.due_at is None else WAITING
+                self.change(task, state=state, reason=None, ended_at=None, held=False)
+
+    def task_reask(self, run: int, nodes: Iterable[str]) -> None:
+        for task in self.t.tasks[run].values():
+            if task.state is WAITING and task.node in nodes:
+                self.change(task, state=READY, due_at=None)
+
+    def task_keys(self, run: int) -> list[str]:
+        return sorted({task.key for task in self.t.tasks[run].values() if task.key and task.state is PENDING})
+
+    def task_heard(self, run: int) -> list[int]:
+        ended = {r.parent_task for r in self.t.runs.values() if r.parent == run and r.state.final}
+        waiting = [t for t in self.t.tasks[run].values() if t.state is PENDING and t.missing > 0]
+        return sorted(task.number for task in waiting if task.number in ended)
+
+    def task_set(self, run: int, number: int, priority: int) -> bool:
+        task = self.t.tasks[run].get(number)
+        if task is None or task.state not in (PENDING, READY, WAITING):
+            return False
+        self.change(task, priority=priority)
         return True
 
     # gates

@@ -54,7 +54,11 @@ def _decided(commit: Commit, run: OpenRun, review: Review, verb: Decide, command
     run.note(state, number)
     run.open -= 1
     _tell(run, review, command, WITHDRAWN if verb.choice is None else f"decided: {verb.choice}")
-    commit.apply(run, planner.after(run.graph, node, state, review.item, verb.choice), number)
+    changes = planner.after(run.graph, node, state, review.item, verb.choice)
+    if run.takes:
+        commit.apply(run, changes, number)
+    else:
+        commit.apply_late(run, changes, number)
     return Answer(run.id, number)
 
 
@@ -65,12 +69,15 @@ def _not_open(commit: Commit, run: OpenRun, verb: Claim | Decide, command: Comma
         raise NotFound(f"run {public_id(run.id)} has no task {verb.number} yet; a review is born by what it waits for")
     if task.node not in run.graph.reviews:
         raise BadInput(f"task {task_id(run.id, task.number)} is of {task.title}, which is no review")
+    if run.state.final and not task.state.final:
+        raise Ended(f"run {public_id(run.id)} {run.state.over}; nobody is asked any more")
     if not task.state.final:
         raise NotFound(f"{task.title} of run {public_id(run.id)} is {task.state}; nobody is asked yet")
     said = task.reason or ""
-    if task.state is TaskState.succeeded:
-        made = codec.decode(task.result or "null")
-        assert isinstance(made, dict)
+    made = codec.decode(task.result or "null")
+    if isinstance(verb, Decide) and verb.choice is None and said.startswith(f"{WITHDRAWN} by {command.actor}"):
+        return Answer(run.id, task.number, done=False, note=f"nothing to do: {said}")
+    if isinstance(made, dict):
         said = f"{made['by'] or 'its deadline'} decided {made['choice']!r}"
         if isinstance(verb, Decide) and (made["choice"], made["by"]) == (verb.choice, command.actor):
             return Answer(run.id, task.number, done=False, note=f"nothing to do: {said}")
@@ -79,7 +86,7 @@ def _not_open(commit: Commit, run: OpenRun, verb: Claim | Decide, command: Comma
 
 def _tell(run: OpenRun, review: Review, command: Command, what: str) -> None:
     """Keep in the journal who has done what to a review, and why."""
-    told = {"number": review.number, "review": what, "by": command.actor, "reason": command.reason}
+    told = {"number": review.number, "did": what, "by": command.actor, "reason": command.reason}
     run.facts["reviews"] = [*run.facts.get("reviews", ()), told]  # type: ignore[misc]
 
 

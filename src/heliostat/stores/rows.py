@@ -322,7 +322,29 @@ class Rows(Protocol):
     def task_decide(
         self, run: int, number: int, state: TaskState, result: str | None, reason: str | None, now: float
     ) -> bool:
-        """Settle a task that no worker holds; answers False if one does, or if it is final."""
+        """Settle a task that is ready or waiting, or has failed; answers whether it was."""
+
+    # a run that goes on after it has failed
+    def task_failures(self, run: int) -> list[tuple[int, str]]:
+        """The tasks of a run that have failed, number and node, but for those after its end."""
+
+    def task_again(self, tasks: Sequence[Reference]) -> None:
+        """Give failed tasks another attempt, in their turn."""
+
+    def task_revive(self, run: int) -> None:
+        """Have what the run's end has cancelled go on from where it was."""
+
+    def task_reask(self, run: int, nodes: Iterable[str]) -> None:
+        """Have reviews asked again that were closed with the run."""
+
+    def task_keys(self, run: int) -> list[str]:
+        """The serial keys of which something waits for its turn."""
+
+    def task_heard(self, run: int) -> list[int]:
+        """The tasks that wait for the end of another run which has ended: nobody heard it meanwhile."""
+
+    def task_set(self, run: int, number: int, priority: int) -> bool:
+        """Set the priority of a task that has not begun; answers whether it had not."""
 
     # handlers' gates
     def gate_first(self, run: int, node: str, number: int) -> bool:

@@ -190,6 +190,29 @@ class SqlRows(ABC):
         values = {"state": str(state), "result": result, "reason": reason, "now": now}
         return self.run("task_decide", run=run, number=number, **values) == 1
 
+    # a run that goes on after it has failed
+
+    def task_failures(self, run: int) -> list[tuple[int, str]]:
+        return [(row[0], row[1]) for row in self.fetch("task_failures", run=run)]
+
+    def task_again(self, tasks: Sequence[Reference]) -> None:
+        self.many_later("task_again", ("run", "number"), tasks)
+
+    def task_revive(self, run: int) -> None:
+        self.later("task_revive", run=run)
+
+    def task_reask(self, run: int, nodes: Iterable[str]) -> None:
+        self.many_later("task_reask", ("run", "node"), [(run, node) for node in sorted(nodes)])
+
+    def task_keys(self, run: int) -> list[str]:
+        return [row[0] for row in self.fetch("task_keys", run=run)]
+
+    def task_heard(self, run: int) -> list[int]:
+        return [row[0] for row in self.fetch("task_heard", run=run)]
+
+    def task_set(self, run: int, number: int, priority: int) -> bool:
+        return self.run("task_set", run=run, number=number, priority=priority) == 1
+
     # gates
 
     def gate_first(self, run: int, node: str, number: int) -> bool:

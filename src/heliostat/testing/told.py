@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat.effects import End, Send, Start
 from heliostat.outcome import Failed, Released, Skipped, Snoozed, Succeeded
-from heliostat.store import Claim, Decide, Pause
+from heliostat.store import Claim, Decide, Pause, Resolve, TryAgain
 
 if TYPE_CHECKING:
     from heliostat.outcome import Outcome, Verdict
@@ -94,6 +94,11 @@ def _asked(tables: Tables, command: Command) -> str:
             return f"{'claims' if on else 'releases'} {where}{_title(tables, command.run, number)}"
         case Decide(number, choice):
             return f"decides {where}{_title(tables, command.run, number)}: {choice or 'withdrawn'}"
+        case TryAgain(number):
+            return f"has {where}{_title(tables, command.run, number)} tried again"
+        case Resolve(number, state, result):
+            how = f"said to have {state} with {_short(result)}" if result else str(state)
+            return f"has {where}{_title(tables, command.run, number)} {how}"
         case other:
             return f"asks for {type(other).__name__}"
 

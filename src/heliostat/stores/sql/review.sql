@@ -1,2 +1,2 @@
 -- An open review.
-SELECT {review} WHERE r.run_id = :run AND r.number = :number
+SELECT {review} AND r.run_id = :run AND r.number = :number

@@ -1,2 +1,2 @@
 -- The open reviews of a run, by number.
-SELECT {review} WHERE r.run_id = :run ORDER BY r.number LIMIT :most
+SELECT {review} AND r.run_id = :run ORDER BY r.number LIMIT :most

@@ -14,6 +14,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_
 
 from heliostat.testing.conformance.fixtures import *
 from heliostat.testing.conformance.hand import *
+from heliostat.testing.conformance.operating import *
 from heliostat.testing.conformance.p01_one_transaction import *
 from heliostat.testing.conformance.p02_once_in_effect import *
 from heliostat.testing.conformance.p03_accepted_is_kept import *

@@ -19,6 +19,7 @@ REVIEWED = Graph(
     "reviewed",
     (Node("a"), ASK, Node("go", edges=(Edge("ask", choice="yes"),)), Node("stay", edges=(Edge("ask", choice="no"),))),
 )
+FINISH = Graph("finish", (Node("a"), *REVIEWED.nodes[1:], Node("b")), on_failure="finish")
 FOREVER = Graph("forever", (Node("ask", kind=Kind.review, review=ReviewSpec(("yes",))),))
 MANY = Graph(
     "many",
@@ -148,6 +149,30 @@ def test_p07_the_end_of_a_run_closes_its_reviews(hand: Hand) -> None:
         decide(hand, run, "yes")
 
 
+def test_p07_a_run_that_is_failing_asks_nobody(hand: Hand) -> None:
+    """Neither anew nor because a deadline is about to be seen; so it comes to its end."""
+    run = hand.start(FINISH)
+    a, b = hand.lease(2)
+    hand.settle(a)
+    (ask,) = hand.lease()
+    hand.settle(b, Failed("no light", final=True))
+    assert hand.run(run).closing
+    assert hand.settle(ask, Asked(hand.now + 60)).word == "committed"
+    assert hand.tasks(run)[1] == "ask cancelled"
+    assert (hand.run(run).state, hand.run(run).open, hand.store.reviews()) == ("failed", 0, [])
+
+    other = hand.start(FINISH)
+    a, b = hand.lease(2)
+    hand.settle(a)
+    hand.settle(hand.lease()[0], Asked(hand.now + 60))
+    hand.wait(60)
+    (late,) = hand.lease()
+    hand.settle(b, Failed("no light", final=True))
+    assert hand.store.reviews() == []
+    hand.settle(late, Asked(hand.now + 60))
+    assert (hand.run(other).state, hand.store.reviews()) == ("failed", [])
+
+
 def test_p07_what_is_withdrawn_is_skipped_with_all_that_waits_for_it(hand: Hand) -> None:
     """It says by whom, and why."""
     run = asked(hand)
@@ -155,6 +180,8 @@ def test_p07_what_is_withdrawn_is_skipped_with_all_that_waits_for_it(hand: Hand)
     assert hand.tasks(run)[1:] == ["ask skipped", "go skipped", "stay skipped"]
     assert hand.task(run, 2).reason == "withdrawn by anna: the fire is out"
     assert (hand.run(run).state, hand.store.reviews()) == ("succeeded", [])
+    again = decide(hand, run, None)
+    assert (again.done, again.note) == (False, "nothing to do: withdrawn by anna: the fire is out")
 
 
 def test_p07_in_a_paused_run_people_may_decide_and_nothing_begins(hand: Hand) -> None:
@@ -174,7 +201,7 @@ def test_p08_the_journal_tells_who_did_what_to_a_review(hand: Hand) -> None:
     hand.do(Claim(2, on=False), run, "bert", "anna is ill")
     decide(hand, run, "no", reason="too dry")
     told = [told for entry in hand.store.journal(run) for told in json.loads(entry.event).get("reviews", ())]
-    assert [(told["number"], told["review"], told["by"], told["reason"]) for told in told] == [
+    assert [(told["number"], told["did"], told["by"], told["reason"]) for told in told] == [
         (2, "claimed", "anna", ""),
         (2, "released", "bert", "anna is ill"),
         (2, "decided: no", "anna", "too dry"),
@@ -235,6 +262,15 @@ def test_p11_a_review_that_failed_is_open_no_more(hand: Hand) -> None:
     assert (hand.run(run).state, hand.store.reviews()) == ("failed", [])
 
 
+def test_p12_a_review_of_nothing_is_over(hand: Hand) -> None:
+    """Its list was empty, so nobody has anything to decide."""
+    run = hand.start(MANY)
+    hand.work({"a": gives([])})
+    for verb in (Decide(2, "yes"), Decide(2), Claim(2)):
+        with pytest.raises(Ended, match="the list was empty"):
+            hand.do(verb, run, "anna")
+
+
 @pytest.mark.parametrize(
     ("verb", "kind", "sentence"),
     [
@@ -242,7 +278,8 @@ def test_p11_a_review_that_failed_is_open_no_more(hand: Hand) -> None:
         (Decide(2, ""), BadInput, "ask: '' is no choice"),
         (Decide(1, "yes"), BadInput, "/1 is of a, which is no review"),
         (Claim(9), NotFound, "has no task 9 yet"),
-        (Claim(-1), NotFound, "has no task -1 yet"),
+        (Claim(-1), NotFound, "has no task -1"),
+        (Claim(1 << 63), NotFound, "has no task 9223372036854775808"),
     ],
 )
 def test_p12_what_cannot_be_decided_is_refused_and_leaves_nothing(
