@@ -1,0 +1,53 @@
+"""A test as a user writes it: what a call answers has the type of the function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_type
+
+from heliostat import Context, Failure, Skip, Workflow, testing
+from heliostat.testing import Called, Record, Sent
+
+
+@dataclass
+class Night:
+    date: str
+    fields: int = 3
+
+
+night = Workflow("night")
+
+
+@night.node
+def frame(ctx: Context, message: Night) -> Path:
+    return ctx.dir / f"{message.date}.fits"
+
+
+@night.node
+async def seeing(frame: Path) -> float:
+    return float(len(frame.name))
+
+
+@night.node
+def cloud(seeing: float) -> str | Skip:
+    return Skip("clear") if seeing < 1 else "cloudy"
+
+
+@night.handler(serial=True)
+def count(ctx: Context, message: int) -> None:
+    ctx.put(ctx.get("total", 0) + message, key="total")
+    ctx.send(count, 1, delay="5m")
+
+
+def test_calls() -> None:
+    called = testing.call(frame, Night("2026-03-01"))
+    assert_type(called, Called[Path])
+    assert_type(testing.call(seeing, frame=called.result).result, float)
+    assert_type(testing.call(cloud, seeing=2.0).result, str | Skip)
+    counted = testing.call(count, 2, records={"total": 3}, attempt=2, sender="count")
+    assert_type(counted.result, None)
+    assert counted.records == [Record(5, "total")]
+    assert counted.sent == [Sent("count", 1, delay=300.0)]
+    assert_type(counted.sent[0].message, Any)
+    testing.call(count, 2, failure=Failure("frame", 1, "no light"))
