@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from heliostat import checks, codec
+from heliostat import checks, codec, waiting
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
 from heliostat.effects import End, Send, Start
@@ -26,11 +26,13 @@ from heliostat.task import TaskState
 from heliostat.workflow import NodeHandle, Workflow
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from datetime import timedelta
     from types import TracebackType
 
     from heliostat.broker import Broker
     from heliostat.codec import Json
+    from heliostat.graph import Node
     from heliostat.registry import Registry
     from heliostat.store import Store
     from heliostat.task import Task
@@ -253,6 +255,17 @@ class Engine:
         running = any(running for _, _, running in self.store.queues())
         return not running and self.store.promote(self.around.clock.now()) is None
 
+    def _wait(
+        self, run: RunHandle, done: Callable[[], bool], seconds: float | None, on_look: Callable[[], object]
+    ) -> None:
+        """Wait for what others do: this engine may be one of them, if another thread works with it."""
+
+        def nobody() -> str | None:
+            idle = None if self._worker is None or self._working.locked() else self._worker.id
+            return waiting.stranded(self.store, run, self.around.clock.now(), idle)
+
+        waiting.wait(run, done, seconds, clock=self.around.clock, nobody=nobody, on_look=on_look)
+
     def _accept(self, command: Command) -> Answer:
         answer = self.store.accept([command], self.around.clock.now())[0]
         self._ring(ended=isinstance(command.verb, End))
@@ -348,24 +361,57 @@ class RunHandle:
 
     # looking
 
+    def wait(self, timeout: str | timedelta | float | None = None) -> Self:
+        """Wait until it has ended, however that may be; others work on it meanwhile.
+
+        Raises TimeoutError with what it waits for when the time is over, and NotEnded at once where no worker could
+        go on with it: then ``engine.work(until=run)`` does.
+        """
+        seconds = None if timeout is None else codec.seconds(timeout, "timeout")
+        self._engine._wait(self, lambda: self.state.final, seconds, lambda: None)  # noqa: SLF001 - its own kind
+        return self
+
     @overload
-    def result(self, node: NodeHandle[..., R]) -> R: ...
+    def result(
+        self, node: NodeHandle[..., Coroutine[Any, Any, R]], *, timeout: str | timedelta | float | None = None
+    ) -> R: ...
     @overload
-    def result(self, node: str | None = None) -> Any: ...
-    def result(self, node: NodeHandle[..., Any] | str | None = None) -> Any:
-        """The run's result, or a node's; files as artifacts.
+    def result(self, node: NodeHandle[..., R], *, timeout: str | timedelta | float | None = None) -> R: ...
+    @overload
+    def result(self, node: str | None = None, *, timeout: str | timedelta | float | None = None) -> Any: ...
+    def result(
+        self, node: NodeHandle[..., Any] | str | None = None, *, timeout: str | timedelta | float | None = None
+    ) -> Any:
+        """The run's result, or a node's; files as artifacts. With ``timeout``, wait for it first, as ``wait`` does.
 
         Raises RunFailed if the run did not succeed, NotEnded with what it waits for if it has not come to its end.
         """
-        run, store = self.info, self._engine.store
+        store = self._engine.store
         if node is not None:
-            name = named(node, "node")
-            return revive(node_result(store, run.id, self.graph, self.graph[name]), None)
+            one = self.graph[named(node, "node")]
+            if timeout is not None:
+                self._wait_for(one, codec.seconds(timeout, "timeout"))
+            return revive(node_result(store, self.info.id, self.graph, one), None)
+        run = self.info if timeout is None else self.wait(timeout).info
         if not run.state.final:
             raise NotEnded(self.id, self.explain(limit=1).partition("\n")[0])
         if run.state is not RunState.succeeded:
             raise RunFailed(self.id, run.state, run.reason or "nobody said why")
         return revive(result_of(store, run, self.graph), None)
+
+    def _wait_for(self, node: Node, seconds: float) -> None:
+        """Wait for what a node gives; raises RunFailed if the run has ended before."""
+        store, over = self._engine.store, False
+
+        def done() -> bool:
+            nonlocal over
+            over = self.state.final  # looked at first: what has settled by then, has
+            return waiting.settled(store, self.key, node) or over
+
+        self._engine._wait(self, done, seconds, lambda: None)  # noqa: SLF001 - its own kind
+        run = self.info
+        if run.state in (RunState.failed, RunState.cancelled) and not waiting.gave(store, self.key, node):
+            raise RunFailed(self.id, run.state, run.reason or "nobody said why")
 
     def results(self) -> dict[str, Any]:
         """The results of all nodes that act once or per item, by name."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
 from heliostat import Context, Failure, Skip, Workflow, testing
+from heliostat.engine import RunHandle
+from heliostat.run import RunState
 from heliostat.testing import Called, Record, Sent
 
 
@@ -51,3 +54,14 @@ def test_calls() -> None:
     assert counted.sent == [Sent("count", 1, delay=300.0)]
     assert_type(counted.sent[0].message, Any)
     testing.call(count, 2, failure=Failure("frame", 1, "no light"))
+
+
+def wait_for(run: RunHandle) -> None:
+    assert_type(run.result(frame, timeout="1h"), Path)
+    assert_type(run.result(seeing, timeout=timedelta(hours=1)), float)
+    assert_type(run.result(timeout=10), Any)
+    assert_type(run.wait("1h").state, RunState)
+    try:
+        run.wait()
+    except TimeoutError as late:
+        assert_type(late, TimeoutError)
