@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, assert_type
 
 from heliostat import Context, Failure, Skip, Workflow, testing
-from heliostat.engine import RunHandle
+from heliostat.engine import Engine, RunHandle
 from heliostat.run import RunState
 from heliostat.testing import Called, Record, Sent
 
@@ -65,3 +65,17 @@ def wait_for(run: RunHandle) -> None:
         run.wait()
     except TimeoutError as late:
         assert_type(late, TimeoutError)
+
+
+def test_in_memory() -> None:
+    with testing.engine(seed=1, stubs={"frame": lambda message: "a.fits"}) as engine:
+        engine.stubs["cloud"] = lambda: Skip("clear")
+        run = engine.start(night, Night("2026-03-01"))
+        engine.advance("2h")
+        engine.advance(timedelta(days=1))
+        assert_type(run.result(seeing), float)
+        use(engine)
+
+
+def use(engine: Engine) -> None:
+    engine.run(night)

@@ -88,7 +88,7 @@ class TaskRow:
 
 @dataclass
 class Tables:
-    """Everything the store holds. ``ready`` and ``by_*`` are indexes that ``MemoryRows`` keeps."""
+    """Everything the store holds. ``ready``, ``running`` and ``waiting`` are indexes that ``MemoryRows`` keeps."""
 
     runs: dict[int, Run] = field(default_factory=dict)
     tasks: dict[int, dict[int, TaskRow]] = field(default_factory=lambda: defaultdict(dict))
@@ -105,6 +105,7 @@ class Tables:
     workers: dict[str, WorkerInfo] = field(default_factory=dict)
     ready: dict[int, list[tuple[int, int, TaskRow]]] = field(default_factory=lambda: defaultdict(list))
     running: dict[int, set[TaskRow]] = field(default_factory=lambda: defaultdict(set))
+    waiting: set[TaskRow] = field(default_factory=set)
     leftover: dict[int, bool] = field(default_factory=dict)
     discarded: list[tuple[int, int, str | None]] = field(default_factory=list)
     seq: int = 0
@@ -139,6 +140,8 @@ class MemoryRows:
             insort(self.t.ready[task.lane], (-task.priority, task.seq, task), key=_rank)
         elif task.state is RUNNING:
             self.t.running[task.lane].add(task)
+        elif task.state is WAITING and not task.held:
+            self.t.waiting.add(task)
 
     def _unindex(self, task: TaskRow) -> None:
         if task.state is READY and not task.held:
@@ -146,6 +149,8 @@ class MemoryRows:
             del lane[bisect_left(lane, (-task.priority, task.seq), key=_rank)]
         elif task.state is RUNNING:
             self.t.running[task.lane].discard(task)
+        elif task.state is WAITING and not task.held:
+            self.t.waiting.discard(task)
 
     def put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         """Write an entry of a table and remember how to undo it."""
@@ -326,8 +331,7 @@ class MemoryRows:
         return next((task.due_at for task in self._waiting()), None)
 
     def _waiting(self) -> list[TaskRow]:
-        waiting = (t for tasks in self.t.tasks.values() for t in tasks.values() if t.state is WAITING and not t.held)
-        return sorted(waiting, key=lambda task: (task.due_at or 0, task.seq))
+        return sorted(self.t.waiting, key=lambda task: (task.due_at or 0, task.seq))
 
     # gates
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from heliostat.testing.given import Record
     from heliostat.testing.replay import SimulationFailed
     from heliostat.testing.simulation import Simulated, simulate
+    from heliostat.testing.virtual import VirtualEngine, engine
 
 __all__ = [
     "FAULTS",
@@ -22,7 +23,9 @@ __all__ = [
     "Simulated",
     "SimulationFailed",
     "Started",
+    "VirtualEngine",
     "call",
+    "engine",
     "simulate",
 ]
 
@@ -37,7 +40,9 @@ _HOMES = {
     "Simulated": "simulation",
     "SimulationFailed": "replay",
     "Started": "called",
+    "VirtualEngine": "virtual",
     "call": "calling",
+    "engine": "virtual",
     "simulate": "simulation",
 }
 
