@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from heliostat import checks, codec, waiting
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
+from heliostat.display import Drawn, progress
 from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, Drained, NotEnded, NotFound, RunFailed, Taken
 from heliostat.graph import Arity, Graph, named
@@ -180,13 +181,11 @@ class Engine:
             raise NotFound(f"there is no run {run}")
         return RunHandle(self, found.id, self.store.graph(found.graph))
 
-    def runs(
-        self, workflow: Workflow | str | None = None, state: RunState | None = None, limit: int = 100
-    ) -> list[RunHandle]:
+    def runs(self, workflow: Workflow | str | None = None, state: RunState | None = None, limit: int = 100) -> Runs:
         """Runs, newest first: all, or those of a workflow, or in a state."""
         name = workflow.name if isinstance(workflow, Workflow) else workflow
         found = self.store.runs(name, _state(state, RunState, "run"), limit=codec.whole(limit, "limit", 1, MOST))
-        return [RunHandle(self, run.id, self.registry.graph(run.graph)) for run in found]
+        return Runs(RunHandle(self, run.id, self.registry.graph(run.graph)) for run in found)
 
     def prune(self, before: datetime | float) -> Pruned:
         """Forget runs that ended before a time, with their files; a file that another run keeps too stays.
@@ -266,6 +265,15 @@ class Engine:
 
         waiting.wait(run, done, seconds, clock=self.around.clock, nobody=nobody, on_look=on_look)
 
+    def _watch(self, run: RunHandle, on_look: Callable[[], None]) -> None:
+        """Wait until a run is over; where no other worker could go on with it, work on it here."""
+        try:
+            self._wait(run, lambda: run.over, None, on_look)
+        except NotEnded:
+            if run.graph.id not in self.registry.offers:
+                raise
+            self.work(until=run, on_tick=on_look)
+
     def _accept(self, command: Command) -> Answer:
         answer = self.store.accept([command], self.around.clock.now())[0]
         self._ring(ended=isinstance(command.verb, End))
@@ -276,7 +284,7 @@ class Engine:
             self._worker.ring(ended=ended)
 
 
-class RunHandle:
+class RunHandle(Drawn):
     """A run as a program holds it."""
 
     def __init__(self, engine: Engine, key: int, graph: Graph) -> None:
@@ -370,6 +378,14 @@ class RunHandle:
         seconds = None if timeout is None else codec.seconds(timeout, "timeout")
         self._engine._wait(self, lambda: self.state.final, seconds, lambda: None)  # noqa: SLF001 - its own kind
         return self
+
+    def watch(self) -> None:
+        """Show how it goes until it is over: its picture in a notebook, lines on a terminal.
+
+        Where no other worker could go on with it, this engine works on it meanwhile.
+        """
+        with progress(self) as shown:
+            self._engine._watch(self, shown.tick)  # noqa: SLF001 - its own kind
 
     @overload
     def result(
@@ -473,6 +489,10 @@ class RunHandle:
             ended = f"was {run.state}" if run.state is RunState.cancelled else f"has {run.state}"
             return f"run {self.id} {ended}" + (f": {run.reason}" if run.reason else "")
         return f"run {self.id} is active and stays open: it waits for a message, or to be completed"
+
+
+class Runs(list[RunHandle], Drawn):
+    """Runs, as a list that draws itself."""
 
 
 def _state(word: str | None, states: type[S], of: str) -> S | None:

@@ -78,4 +78,5 @@ def test_in_memory() -> None:
 
 
 def use(engine: Engine) -> None:
-    engine.run(night)
+    engine.run(night).watch()
+    assert_type([run.id for run in engine.runs(night)], list[str])

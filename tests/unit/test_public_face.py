@@ -37,6 +37,7 @@ LARGER: dict[str, str] = {
     "batches/local.py": "the process table and what is read from it are understood together",
     "engine.py": "all that a program may ask of an engine and of a run, on two pages",
     "engine.py:Engine": "one method for each thing that a program may ask of it",
+    "engine.py:RunHandle": "one method for each thing that a program may ask of a run",
     "graph.py": "the words of a graph, what follows from them, and what is refused of them",
     "stores/commit.py": "the life of a task, told once for all databases; in two files nobody could follow it",
     "stores/commit.py:Commit": "its steps share what a commit has added up so far",
