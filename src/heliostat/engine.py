@@ -422,7 +422,7 @@ class RunHandle(Drawn):
         def done() -> bool:
             nonlocal over
             over = self.state.final  # looked at first: what has settled by then, has
-            return waiting.settled(store, self.key, node) or over
+            return waiting.settled(store, self, node) or over
 
         self._engine._wait(self, done, seconds, lambda: None)  # noqa: SLF001 - its own kind
         run = self.info

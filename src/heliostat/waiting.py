@@ -58,10 +58,12 @@ def stranded(store: Store, run: RunHandle, now: float, idle: str | None) -> str 
     label = run.graph.label
     there = [worker for worker in store.workers() if worker.state in ("active", "draining")]
     there = [worker for worker in there if worker.id != idle and not silent(worker, now)]
+    able = [worker for worker in there if worker.state == "active" and offers(worker, label)]
+    if any(not worker.queues for worker in able):  # takes from all; else the run's own tasks have to be looked at
+        return None
     holding = {task.worker for task in store.tasks(run.key, TaskState.running, limit=MANY)}
     if any(worker.id in holding for worker in there):
         return None
-    able = [worker for worker in there if worker.state == "active" and offers(worker, label)]
     if not able:
         return f"no worker offers {label}; work on it here with engine.work(until=run), or start a worker"
     queues = {task.queue for task in store.tasks(run.key, TaskState.ready, limit=MANY)}
@@ -70,12 +72,15 @@ def stranded(store: Store, run: RunHandle, now: float, idle: str | None) -> str 
     return None
 
 
-def settled(store: Store, run: int, node: Node) -> bool:
+def settled(store: Store, run: RunHandle, node: Node) -> bool:
     """Whether what a node gives is there, or will not come any more."""
     if node.arity is Arity.handler:
-        return store.first(run, node.name) is not None
-    counts = store.states(run).get(node.name, {})
-    return any(counts.values()) and all(state.final for state, count in counts.items() if count)
+        return store.first(run.key, node.name) is not None
+    first = (run.key, run.graph.number(node.name))
+    found = store.results([first]).get(first)
+    if found is None or not found.state.final:
+        return False
+    return node.arity is Arity.once or all(item.state.final for item in store.items(*first))
 
 
 def gave(store: Store, run: int, node: Node) -> bool:

@@ -283,7 +283,7 @@ def test_what_could_not_be_committed_is_raised() -> None:
 
 
 def test_inputs_take_what_is_called_like_an_option() -> None:
-    """And an artifact may be returned by a node."""
+    """And artifacts go from one call to another, as results or as what the run keeps."""
     odd = Workflow("odd")
 
     @odd.node
@@ -295,6 +295,12 @@ def test_inputs_take_what_is_called_like_an_option() -> None:
     def last(records: Path) -> str:
         return records.read_text("utf-8")
 
+    @odd.node
+    def count(ctx: Context) -> list[str]:
+        return [ctx.bring(found).read_text("utf-8") for found in ctx.artifacts("map")]
+
     kept = testing.call(records).result
     assert kept.tags == ("map",)
+    assert testing.call(count, artifacts=[kept]).result == ["a"]
+    assert testing.call(count).result == []
     assert testing.call(last, inputs={"records": kept}).result == "a"

@@ -90,7 +90,7 @@ def test_time_goes_by_only_as_it_is_told() -> None:
         assert engine.around.clock.now() == EPOCH + 7200.0
 
 
-def test_a_month_of_days_takes_a_moment() -> None:
+def test_p11_a_month_of_messages_takes_a_moment() -> None:
     """Whatever is waited for on the way."""
     began = time.process_time()
     with testing.engine() as engine:

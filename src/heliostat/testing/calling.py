@@ -19,6 +19,7 @@ from heliostat.workflow import NodeHandle
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
 
+    from heliostat.artifact import Artifact
     from heliostat.batch import Batch, JobRequest
     from heliostat.context import Surroundings
     from heliostat.executor import Work
@@ -35,6 +36,7 @@ def call(
     /,
     *,
     records: Iterable[object] | Mapping[str, object] = (),
+    artifacts: Iterable[Artifact] = (),
     attempt: int = 1,
     sender: str | None = None,
     failure: Failure | None = None,
@@ -49,6 +51,7 @@ def call(
     /,
     *,
     records: Iterable[object] | Mapping[str, object] = (),
+    artifacts: Iterable[Artifact] = (),
     attempt: int = 1,
     sender: str | None = None,
     failure: Failure | None = None,
@@ -62,6 +65,7 @@ def call(
     /,
     *,
     records: Iterable[object] | Mapping[str, object] = (),
+    artifacts: Iterable[Artifact] = (),
     attempt: int = 1,
     sender: str | None = None,
     failure: Failure | None = None,
@@ -74,16 +78,16 @@ def call(
     What the node waits for is given by the names of its parameters, ``message`` by position; both are written as JSON,
     checked and read again as in earnest, and files are brought. What the function raises comes out as it is.
 
-    ``records`` are those that are there: a mapping by key, or values and ``testing.Record``. ``attempt`` is its number,
-    ``sender`` the node that sent the message, ``failure`` what ``ctx.failure`` tells; with ``cancelled`` the attempt
-    is asked to stop. ``inputs`` is for parameters that are called like one of these. Raises BadInput for what does not
-    fit, and TaskError for what could not be committed.
+    ``records`` are those that are there: a mapping by key, or values and ``testing.Record``; ``artifacts`` are those
+    that the run keeps. ``attempt`` is its number, ``sender`` the node that sent the message, ``failure`` what
+    ``ctx.failure`` tells; with ``cancelled`` the attempt is asked to stop. ``inputs`` is for parameters that are called
+    like one of these. Raises BadInput for what does not fit, and TaskError for what could not be committed.
     """
     __tracebackhide__ = True  # pytest shows the test and the function, not this
     if not isinstance(node, NodeHandle):
         raise BadInput(f"call: a node of a workflow is wanted, not {node!r}")
     graph, signatures = node.workflow.graph, node.workflow.signatures
-    desk = Desk(graph, graph[node.name], records, sender, failure)
+    desk = Desk(graph, graph[node.name], records, artifacts, sender, failure)
     made = work(graph, graph[node.name], signatures, message, {**(inputs or {}), **named}, attempt)
     made.stop = "the test says so" if cancelled else None
     return _call(made, signatures, surroundings(desk))

@@ -69,9 +69,11 @@ class Desk:
         graph: Graph,
         node: Node,
         records: Iterable[object] | Mapping[str, object],
+        artifacts: Iterable[Artifact],
         sender: str | None,
         failure: Failure | None,
     ) -> None:
+        self._artifacts = [stores.Kept(artifact, CAUSE, 0.0) for artifact in artifacts]
         puts = list(_puts(node.name, records))
         sources = [edge.source for edge in node.edges if edge.on is not On.succeeded]
         if failure is not None and node.epilogue is None and failure.node not in sources:
@@ -116,8 +118,8 @@ class Desk:
         ]
 
     def artifacts(self, run: int) -> list[stores.Kept]:
-        """None: a function sees those that it keeps itself."""
-        return []
+        """Those that the test gave."""
+        return self._artifacts
 
 
 def _puts(node: str, records: Iterable[object] | Mapping[str, object]) -> Iterator[tuple[str, Put]]:
