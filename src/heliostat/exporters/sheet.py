@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LIGHT = '[data-jp-theme-light="true"],.vscode-light,[theme="light"],[data-theme="light"]'
 DARK = '[data-jp-theme-light="false"],.vscode-dark,[theme="dark"],[data-theme="dark"]'
 
+_MONO = 'ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace'
 _BASE = f"""\
 .hs-sheet{{display:inline-block;box-sizing:border-box;max-width:100%;min-width:min(440px,100%);overflow-x:auto}}
 .hs-sheet{{border:1px solid;border-radius:14px;font:12.5px/1.5 {theme.FONT}}}
@@ -30,9 +31,10 @@ _BASE = f"""\
 .hs-sheet summary{{margin:0;cursor:pointer}}
 .hs-sheet [open] summary{{margin:0 0 6px}}
 .hs-sheet pre{{margin:0;padding:0;border:0;background:none;white-space:pre-wrap;overflow-wrap:anywhere}}
-.hs-sheet pre{{color:inherit;font:12px/1.5 ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}}
-.hs-sheet code{{padding:0;background:none;color:inherit;font:12px/1.5 ui-monospace,Menlo,Consolas,monospace}}
-.hs-sheet .hs-table{{border-collapse:collapse;margin:0 0 0 -10px;border:0;font:inherit;color:inherit}}
+.hs-sheet pre{{color:inherit;font:12px/1.5 {_MONO}}}
+.hs-sheet .hs-table code{{padding:0!important;background:none!important;color:inherit;font:12px/1.5 {_MONO}}}
+.hs-sheet .hs-table{{border-collapse:collapse;margin:0 0 0 -10px!important;border:0;font:inherit;color:inherit}}
+.hs-sheet .hs-table thead{{border:0!important}}
 .hs-sheet .hs-table th,.hs-sheet .hs-table td{{padding:3px 22px 3px 10px;border:0;text-align:left;vertical-align:top}}
 .hs-sheet .hs-table th,.hs-sheet .hs-table td{{white-space:nowrap;color:inherit;background:none}}
 .hs-sheet .hs-table tr:nth-child(n){{background:none}}
