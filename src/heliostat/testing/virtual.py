@@ -16,12 +16,11 @@ from heliostat.engine import Engine, RunHandle
 from heliostat.errors import BadInput, NotEnded, NotEndedInTime, nearest
 from heliostat.executors.inline import InlineExecutor
 from heliostat.graph import Kind
-from heliostat.perform import Performer
 from heliostat.registry import Registry
 from heliostat.repositories.directory import DirectoryRepository
 from heliostat.run import EPOCH
 from heliostat.stores.memory import MemoryStore
-from heliostat.testing.cast import names, signature_of
+from heliostat.testing.cast import StubPerformer, names, signature_of
 from heliostat.worker import Worker
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class VirtualEngine(Engine):
 
         def new_worker(**options: Any) -> Worker:
             worker = Worker(store, registry, self._clock, chance, **{"name": "test", **ALONE, **options})
-            perform = StubbedPerformer(registry, around, self.stubs)
+            perform = StandIns(registry, around, self.stubs)
             worker.executor = InlineExecutor(perform, self._clock, worker.bell)
             return worker  # without duties: what promotes and sweeps is whoever moves the time
 
@@ -188,7 +187,7 @@ class VirtualClock:
         return bell.is_set()
 
 
-class StubbedPerformer(Performer):
+class StandIns(StubPerformer):
     """Calls stubs in the place of nodes; a job without one is a mistake in the test, and no failure of its run."""
 
     def __init__(self, registry: Registry, around: Surroundings, stubs: Stubs) -> None:
@@ -206,9 +205,6 @@ class StubbedPerformer(Performer):
             run = work.attempt.run
             work.message = self._around.store.messages((run,)).get(run)
         return super()._called(work, stub or signature, context)
-
-    def _job(self, work: Work, signature: Signature | None, context: Any) -> Answered:
-        return self._called(work, signature, context)
 
     def _signature(self, work: Work) -> Signature | None:
         graph, node = work.graph, work.node
