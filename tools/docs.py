@@ -343,6 +343,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "context": lambda: methods("context", "Context"),
     "engine": lambda: methods("engine", "Engine"),
     "run handle": lambda: methods("engine", "RunHandle"),
+    "virtual engine": lambda: methods("testing.virtual", "VirtualEngine"),
     "global options": options,
     **{word: partial(lone, word) for word in ("demo", "doctor")},
     **{f"{word} commands": partial(noun, word) for word in NOUNS},

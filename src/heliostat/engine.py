@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
-from heliostat import checks, codec
+from heliostat import checks, codec, waiting
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
+from heliostat.display import Drawn, progress
 from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, Drained, Ended, NotEnded, NotFound, RunFailed, Taken, nearest
 from heliostat.graph import Arity, Graph, named
@@ -28,11 +29,13 @@ from heliostat.task import Task, TaskState
 from heliostat.workflow import NodeHandle, Workflow
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from datetime import timedelta
     from types import TracebackType
 
     from heliostat.broker import Broker
     from heliostat.codec import Json
+    from heliostat.graph import Node
     from heliostat.registry import Registry
     from heliostat.store import Store, Verb
     from heliostat.worker import Worker
@@ -181,13 +184,11 @@ class Engine:
             raise NotFound(f"there is no run {run}")
         return RunHandle(self, found.id, self.store.graph(found.graph))
 
-    def runs(
-        self, workflow: Workflow | str | None = None, state: RunState | None = None, limit: int = 100
-    ) -> list[RunHandle]:
+    def runs(self, workflow: Workflow | str | None = None, state: RunState | None = None, limit: int = 100) -> Runs:
         """Runs, newest first: all, or those of a workflow, or in a state."""
         name = workflow.name if isinstance(workflow, Workflow) else workflow
         found = self.store.runs(name, _state(state, RunState, "run"), limit=codec.whole(limit, "limit", 1, MOST))
-        return [RunHandle(self, run.id, self.registry.graph(run.graph)) for run in found]
+        return Runs(RunHandle(self, run.id, self.registry.graph(run.graph)) for run in found)
 
     def reviews(self, limit: int = 1000) -> list[Review]:
         """The reviews that are open in all runs, oldest first."""
@@ -260,6 +261,26 @@ class Engine:
         running = any(running for _, _, running in self.store.queues())
         return not running and self.store.promote(self.around.clock.now()) is None
 
+    def _wait(
+        self, run: RunHandle, done: Callable[[], bool], seconds: float | None, on_look: Callable[[], object]
+    ) -> None:
+        """Wait for what others do: this engine may be one of them, if another thread works with it."""
+
+        def nobody() -> str | None:
+            idle = None if self._worker is None or self._working.locked() else self._worker.id
+            return waiting.stranded(self.store, run, self.around.clock.now(), idle)
+
+        waiting.wait(run, done, seconds, clock=self.around.clock, nobody=nobody, on_look=on_look)
+
+    def _watch(self, run: RunHandle, on_look: Callable[[], None]) -> None:
+        """Wait until a run is over; where no other worker could go on with it, work on it here."""
+        try:
+            self._wait(run, lambda: run.over, None, on_look)
+        except NotEnded:
+            if run.graph.id not in self.registry.offers:
+                raise
+            self.work(until=run, on_tick=on_look)
+
     def _accept(self, command: Command) -> Answer:
         answer = self.store.accept([command], self.around.clock.now())[0]
         self._ring(ended=isinstance(command.verb, End))
@@ -277,7 +298,7 @@ def _decisions(value: Any) -> Any:
     return None if value is None else Decision(**{**value, "at": datetime.fromisoformat(value["at"])})
 
 
-class RunHandle:
+class RunHandle(Drawn):
     """A run as a program holds it."""
 
     def __init__(self, engine: Engine, key: int, graph: Graph) -> None:
@@ -443,26 +464,67 @@ class RunHandle:
 
     # looking
 
+    def wait(self, timeout: str | timedelta | float | None = None) -> Self:
+        """Wait until it has ended, however that may be; others work on it meanwhile.
+
+        Raises TimeoutError with what it waits for when the time is over, and NotEnded at once where no worker could
+        go on with it: then ``engine.work(until=run)`` does.
+        """
+        seconds = None if timeout is None else codec.seconds(timeout, "timeout")
+        self._engine._wait(self, lambda: self.state.final, seconds, lambda: None)  # noqa: SLF001 - its own kind
+        return self
+
+    def watch(self) -> None:
+        """Show how it goes until it is over: its picture in a notebook, lines on a terminal.
+
+        Where no other worker could go on with it, this engine works on it meanwhile.
+        """
+        with progress(self) as shown:
+            self._engine._watch(self, shown.tick)  # noqa: SLF001 - its own kind
+
     @overload
-    def result(self, node: NodeHandle[..., R]) -> R: ...
+    def result(
+        self, node: NodeHandle[..., Coroutine[Any, Any, R]], *, timeout: str | timedelta | float | None = None
+    ) -> R: ...
     @overload
-    def result(self, node: str | None = None) -> Any: ...
-    def result(self, node: NodeHandle[..., Any] | str | None = None) -> Any:
-        """The run's result, or a node's; files as artifacts.
+    def result(self, node: NodeHandle[..., R], *, timeout: str | timedelta | float | None = None) -> R: ...
+    @overload
+    def result(self, node: str | None = None, *, timeout: str | timedelta | float | None = None) -> Any: ...
+    def result(
+        self, node: NodeHandle[..., Any] | str | None = None, *, timeout: str | timedelta | float | None = None
+    ) -> Any:
+        """The run's result, or a node's; files as artifacts. With ``timeout``, wait for it first, as ``wait`` does.
 
         Raises RunFailed if the run did not succeed, NotEnded with what it waits for if it has not come to its end.
         """
-        run, store = self.info, self._engine.store
+        store = self._engine.store
         if node is not None:
             found = self.graph[named(node, "node")]
-            value = revive(node_result(store, run.id, self.graph, found), None)
+            if timeout is not None:
+                self._wait_for(found, codec.seconds(timeout, "timeout"))
+            value = revive(node_result(store, self.info.id, self.graph, found), None)
             return value if found.review is None else _decisions(value)
+        run = self.info if timeout is None else self.wait(timeout).info
         if not run.state.final:
             raise NotEnded(self.id, self.explain(limit=1).partition("\n")[0])
         if run.state is not RunState.succeeded:
             raise RunFailed(self.id, run.state, run.reason or "nobody said why")
         value, ends = revive(result_of(store, run, self.graph), None), self.graph.ends
         return _decisions(value) if run.result is None and len(ends) == 1 and ends[0].review else value
+
+    def _wait_for(self, node: Node, seconds: float) -> None:
+        """Wait for what a node gives; raises RunFailed if the run has ended before."""
+        store, over = self._engine.store, False
+
+        def done() -> bool:
+            nonlocal over
+            over = self.state.final  # looked at first: what has settled by then, has
+            return waiting.settled(store, self, node) or over
+
+        self._engine._wait(self, done, seconds, lambda: None)  # noqa: SLF001 - its own kind
+        run = self.info
+        if run.state in (RunState.failed, RunState.cancelled) and not waiting.gave(store, self.key, node):
+            raise RunFailed(self.id, run.state, run.reason or "nobody said why")
 
     def results(self) -> dict[str, Any]:
         """The results of all nodes that act once or per item, by name."""
@@ -524,6 +586,10 @@ class RunHandle:
             ended = f"was {run.state}" if run.state is RunState.cancelled else f"has {run.state}"
             return f"run {self.id} {ended}" + (f": {run.reason}" if run.reason else "")
         return f"run {self.id} is active and stays open: it waits for a message, or to be completed"
+
+
+class Runs(list[RunHandle], Drawn):
+    """Runs, as a list that draws itself."""
 
 
 def _state(word: str | None, states: type[S], of: str) -> S | None:

@@ -6,6 +6,7 @@ HeliostatError
 │   ├── BadInput           a value is not what was asked for
 │   ├── NotFound           the thing named does not exist
 │   ├── NotEnded           the run whose result was asked for still goes on
+│   │   └── NotEndedInTime  and the time that was given is over (a TimeoutError, too)
 │   ├── Ended              the run is over, or the verb comes too late
 │   └── Conflict           the same key or version with another content
 │       └── Taken          the id of a new run is another run's: draw another
@@ -61,6 +62,15 @@ class NotEnded(Refused):
     def __init__(self, run: str, waits_for: str) -> None:
         super().__init__(f"run {run} has not ended: {waits_for}")
         self.run, self.waits_for = run, waits_for
+
+
+class NotEndedInTime(NotEnded, TimeoutError):
+    """The run has not come to its end in the time that was given; the message says what it waits for."""
+
+    def __init__(self, run: str, waits_for: str, seconds: float) -> None:
+        super().__init__(run, waits_for)
+        self.args = (f"run {run} has not ended in {seconds:g} s: {waits_for}",)
+        self.seconds = seconds
 
 
 class Ended(Refused):

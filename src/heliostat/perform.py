@@ -74,7 +74,7 @@ class Performer:
     def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
         if signature is None:
             return Failed(f"this worker has no function for node {work.node.name}", final=True)
-        answer = _call(signature, arguments(signature, work, context), work.attempt.count)
+        answer = called(signature, arguments(signature, work, context), work.attempt.count)
         if type(answer) in _ANSWERS:
             return self._answered(answer, context)
         return succeeded(work, context.encode(answer, "result"), answer, context)
@@ -173,7 +173,7 @@ def _fitted(parameter: Parameter, text: str, context: Context) -> object:
 _COMPLETE = frozenset({type(None), bool, int, float, str, list, dict})
 
 
-def _call(signature: Signature, given: dict[str, Any], attempt: int) -> object:
+def called(signature: Signature, given: dict[str, Any], attempt: int) -> object:
     """Call a function or a class's ``run``; await what is awaitable, gather what a generator yields.
 
     Before another attempt a class's ``rollback`` undoes what the one before may have left outside.

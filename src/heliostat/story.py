@@ -44,7 +44,7 @@ _PAGE = 10_000
 def story(store: Store, run: int, tasks: Sequence[Task], log: Path) -> list[Line]:
     """Everything that is known to have happened, in order of time."""
     titles = {task.number: task.title for task in tasks}
-    lines = [*_journal(store, run, titles), *_ended(run, tasks), *_attempts(store, run, tasks), *_logged(run, log)]
+    lines = [*_journal(store, run, titles), *_ended(run, tasks), *_attempts(store, run, tasks), *logged(run, log)]
     return sorted(lines, key=lambda line: (line.at, _RANK[line.kind]))
 
 
@@ -102,7 +102,7 @@ def _attempts(store: Store, run: int, tasks: Sequence[Task]) -> Iterator[Line]:
         yield Line(past.ended_at, "attempt", words, task_id(run, past.number), node, past.worker)
 
 
-def _logged(run: int, log: Path) -> Iterator[Line]:
+def logged(run: int, log: Path) -> Iterator[Line]:
     """What functions logged, as far as it lies on this machine."""
     try:
         text = log.read_text("utf-8", errors="replace")

@@ -27,6 +27,7 @@ from heliostat import codec
 from heliostat import graph as graphs
 from heliostat import job as jobs
 from heliostat.context import Context
+from heliostat.display import Drawn
 from heliostat.errors import BadInput, DefinitionError, nearest
 from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Resources, Retry
 from heliostat.outcome import Decision
@@ -143,7 +144,7 @@ _HANDLER = (*HandlerOptions.__annotations__,)
 _REVIEW = ("name", *ReviewOptions.__annotations__)
 
 
-class Workflow:
+class Workflow(Drawn):
     """A workflow: a name, a graph and the functions behind it.
 
     ``version`` is given as soon as others rely on the workflow; without it, it is in development and each structure

@@ -145,12 +145,9 @@ def span(start: float | None, end: float | None) -> str:
 
 def size(count: int) -> str:
     """A number of bytes for people."""
-    amount, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024:
-            break
-        amount, unit = amount / 1024, larger
-    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.1f} {unit}"
+    from heliostat.exporters.picture import size
+
+    return size(count)
 
 
 def count(number: int, what: str) -> str:

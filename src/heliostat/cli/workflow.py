@@ -139,15 +139,13 @@ def drawn_run(engine: Engine, run: RunHandle, form: Format) -> str:
     """A run's graph, with what became of it."""
     from heliostat.exporters.dot import dot
     from heliostat.exporters.mermaid import mermaid
-    from heliostat.exporters.svg import svg
+    from heliostat.exporters.notebook import drawing
 
-    states, traffic = engine.store.states(run.key), engine.store.traffic(run.key)
-    if form is not Format.svg:
-        return (mermaid if form is Format.mermaid else dot)(run.graph, states, traffic)
-    info = run.info
-    took = output.span(info.created_at, info.ended_at or engine.around.clock.now())
-    words = [f"run {run.id}", info.name, f"{info.state}{', paused' if info.paused else ''}", took, info.reason or ""]
-    return svg(run.graph, states, traffic, caption=" · ".join(filter(None, words)))
+    if form is Format.svg:
+        return drawing(run) or ""
+    return (mermaid if form is Format.mermaid else dot)(
+        run.graph, engine.store.states(run.key), engine.store.traffic(run.key)
+    )
 
 
 @app.command()

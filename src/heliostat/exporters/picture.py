@@ -192,3 +192,13 @@ def duration(seconds: float) -> str:
             rest = whole % size // small
             return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
     raise AssertionError("a day has no end")
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    amount, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.1f} {unit}"

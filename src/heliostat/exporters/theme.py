@@ -74,10 +74,11 @@ def css() -> str:
     """The style sheet, for light and for dark."""
     # On a screen it shrinks with its page; in a rule of its own, since CairoSVG takes height:auto for a height of 0.
     screen = "@media screen{.hs{max-width:100%;height:auto}}"
-    return f"{_BASE}{_colours(0)}\n@media (prefers-color-scheme:dark){{\n{_colours(1)}\n}}\n{screen}\n"
+    return f"{_BASE}{colours(0)}\n@media (prefers-color-scheme:dark){{\n{colours(1)}\n}}\n{screen}\n"
 
 
-def _colours(side: int) -> str:
+def colours(side: int) -> str:
+    """The rules of light (0) or dark (1)."""
     rules = [
         f".hs-paper{{fill:{PAPER[side]};stroke:{RULE[side]}}}",
         f".hs-r{{fill:none;stroke:{RULE[side]}}}",
@@ -87,8 +88,8 @@ def _colours(side: int) -> str:
         f".hs-z{{fill:{RULE[side]}}}",
         *(_line(name, colour[side]) for name, colour in LINES.items()),
     ]
-    for name, colours in STATES.items():
-        line, tint = colours[side], colours[side + 2]
+    for name, shades in STATES.items():
+        line, tint = shades[side], shades[side + 2]
         state = f".hs-{name}"
         rules.append(f"{state} .hs-c,{state} .hs-i{{stroke:{line}}}{state} .hs-t{{fill:{tint}}}")
         rules.append(f"{state} .hs-m,{state}.hs-s{{fill:{line}}}")

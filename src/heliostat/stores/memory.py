@@ -90,7 +90,7 @@ class TaskRow:
 
 @dataclass
 class Tables:
-    """Everything the store holds. ``ready`` and ``by_*`` are indexes that ``MemoryRows`` keeps."""
+    """Everything the store holds. ``ready``, ``running`` and ``waiting`` are indexes that ``MemoryRows`` keeps."""
 
     runs: dict[int, Run] = field(default_factory=dict)
     tasks: dict[int, dict[int, TaskRow]] = field(default_factory=lambda: defaultdict(dict))
@@ -108,6 +108,7 @@ class Tables:
     workers: dict[str, WorkerInfo] = field(default_factory=dict)
     ready: dict[int, list[tuple[int, int, TaskRow]]] = field(default_factory=lambda: defaultdict(list))
     running: dict[int, set[TaskRow]] = field(default_factory=lambda: defaultdict(set))
+    waiting: set[TaskRow] = field(default_factory=set)
     leftover: dict[int, bool] = field(default_factory=dict)
     discarded: list[tuple[int, int, str | None]] = field(default_factory=list)
     seq: int = 0
@@ -148,6 +149,8 @@ class MemoryRows:
             insort(self.t.ready[task.lane], (-task.priority, task.seq, task), key=_rank)
         elif task.state is RUNNING:
             self.t.running[task.lane].add(task)
+        elif task.state is WAITING and not task.held:
+            self.t.waiting.add(task)
 
     def _unindex(self, task: TaskRow) -> None:
         if task.state is READY and not task.held:
@@ -155,6 +158,8 @@ class MemoryRows:
             del lane[bisect_left(lane, (-task.priority, task.seq), key=_rank)]
         elif task.state is RUNNING:
             self.t.running[task.lane].discard(task)
+        elif task.state is WAITING and not task.held:
+            self.t.waiting.discard(task)
 
     def put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         """Write an entry of a table and remember how to undo it."""
@@ -345,8 +350,7 @@ class MemoryRows:
 
     def _waiting(self) -> list[tuple[float, TaskRow]]:
         """What waits for a time, in its order."""
-        waiting = (t for tasks in self.t.tasks.values() for t in tasks.values() if t.state is WAITING and not t.held)
-        due = [(task.due_at, task) for task in waiting if task.due_at is not None]
+        due = [(task.due_at, task) for task in self.t.waiting if task.due_at is not None]
         return sorted(due, key=lambda found: (found[0], found[1].seq))
 
     # reviews

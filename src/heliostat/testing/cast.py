@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from heliostat.executor import Answered, Work
-    from heliostat.graph import Node
+    from heliostat.graph import Graph, Node
 
 MANY = 1_000_000  #: rescues: a stage takes workers away without end, and no function is to blame
 
@@ -30,7 +30,7 @@ class Cast:
         for workflow in workflows:
             if not isinstance(workflow, Workflow):
                 raise BadInput(f"simulate: a Workflow is wanted, not {workflow!r}")
-        known = {name for flow in workflows for node in flow.graph for name in _names(flow, node)}
+        known = {name for flow in workflows for node in flow.graph for name in names(flow.graph, node)}
         if unknown := [name for name in stubs if name not in known]:
             raise BadInput(f"stubs: no workflow here has a node {unknown[0]!r}{nearest(unknown[0], known)}")
         self._staged = {flow.graph.id: _staged(flow, stubs) for flow in workflows}
@@ -55,16 +55,17 @@ class StubPerformer(Performer):
         return self._called(work, signature, context)
 
 
-def _names(workflow: Workflow, node: Node) -> tuple[str, str]:
-    return node.name, f"{workflow.name}.{node.name}"
+def names(graph: Graph, node: Node) -> tuple[str, str]:
+    """What a stub may call a node."""
+    return node.name, f"{graph.name}.{node.name}"
 
 
 def _staged(workflow: Workflow, stubs: Mapping[str, Callable[..., Any]]) -> Workflow:
     nodes, signatures = [], dict(workflow.signatures)
     for node in workflow.graph:
-        stub = next((stubs[name] for name in reversed(_names(workflow, node)) if name in stubs), None)
+        stub = next((stubs[name] for name in reversed(names(workflow.graph, node)) if name in stubs), None)
         if stub is not None:
-            signature = signatures[node.name] = _signature(workflow, node, stub)
+            signature = signatures[node.name] = signature_of(workflow.graph, node, stub)
             node = replace(node, takes_message=signature.message is not None)
         elif node.kind is Kind.job:
             raise BadInput(
@@ -78,12 +79,13 @@ def _staged(workflow: Workflow, stubs: Mapping[str, Callable[..., Any]]) -> Work
     return staged
 
 
-def _signature(workflow: Workflow, node: Node, stub: object) -> Signature:
+def signature_of(graph: Graph, node: Node, stub: object) -> Signature:
+    """How a stub is called in the place of a node; raises BadInput if it cannot be."""
     function = stub.function if isinstance(stub, NodeHandle) else stub
     if not callable(function):
         raise BadInput(f"stubs: {node.name} wants a function in its place, not {stub!r}")
     signature = Signature(function, f"stub of {node.name}", Context)
-    given = [name for name, *_ in workflow.graph.inputs(node.name)]
+    given = [name for name, *_ in graph.inputs(node.name)]
     for name, parameter in signature.inputs.items():
         if name not in given and not parameter.optional:
             raise BadInput(f"stubs: {node.name} waits for nothing called {name!r}{nearest(name, given)}")
