@@ -945,3 +945,22 @@ def every_command() -> Iterator[list[str]]:
 def test_every_command_explains_itself(shell: Shell, words: list[str]) -> None:
     """``--help`` says in a sentence what it does."""
     assert "Usage: " in shell(*words, "--help").stdout
+
+
+def test_the_log_of_a_task_is_that_of_its_attempts(shell: Shell) -> None:
+    """What it logged and how it came out, of one attempt or of all; followed, an object a line."""
+    run = shell.start("flows.py:hello", "name=Ada")
+    shell("worker", "start", "--until", "idle")
+    letter = next(task["id"] for task in shell.json("task", "list", run) if task["node"] == "letter")
+    lines = shell.json("task", "log", letter)
+    assert [(line["kind"], line["text"], line["attempt"]) for line in lines] == [
+        ("log", "a letter is written", 1),
+        ("task", "succeeded", 1),
+    ]
+    assert shell.json("task", "log", letter, "--attempt", "2") == []
+    followed = shell("task", "log", letter, "--follow", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in followed] == lines
+    assert "a letter is written  to=Hello, Ada" in shell("task", "log", letter).stdout
+    greeting = next(task["id"] for task in shell.json("task", "list", run) if task["node"] == "greeting")
+    assert "letter" not in shell("task", "log", greeting).stdout
+    assert shell("task", "log", greeting, "--attempt", "7", code=0).stdout == "nothing has happened yet\n"

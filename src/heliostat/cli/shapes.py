@@ -130,12 +130,13 @@ class Explanation(TypedDict):
 
 
 class LogLine(TypedDict):
-    """``run log`` writes a list of these, in order of time."""
+    """``run log`` and ``task log`` write a list of these, in order of time."""
 
     at: str | None
-    kind: str  # run, task, attempt, log, progress
+    kind: str  # run, task, attempt, log, progress, output
     task: str | None
     node: str | None
+    attempt: int | None
     by: str | None  # the worker or person
     text: str
     fields: dict[str, Any]
