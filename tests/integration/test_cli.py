@@ -585,6 +585,8 @@ def test_the_configuration_says_whence_it_is(shell: Shell, monkeypatch: pytest.M
         "apps_from": "heliostat.toml",
         "broker": "",
         "broker_from": "default",
+        "executor": "thread",
+        "executor_from": "default",
         "site": "",
         "site_from": "default",
     }

@@ -21,7 +21,7 @@ from heliostat.task import Attempt, AttemptState, Task, TaskState
 GRAPH = Graph(
     "night",
     (
-        Node("list", retry=Retry(2, on=(OSError,))),
+        Node("list", retry=Retry(2, on=(OSError,)), env={"TZ": "UTC"}),
         Node("item", Arity.each, edges=(Edge("list", "x", each=True),), resources=Resources(memory="2GiB")),
         Node("sum", edges=(Edge("item", "items"), Edge("list", "whole"))),
     ),

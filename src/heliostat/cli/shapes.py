@@ -247,6 +247,8 @@ class ConfigShape(TypedDict):
     apps_from: str
     broker: str
     broker_from: str
+    executor: str
+    executor_from: str
     site: str  # empty: none
     site_from: str
 
