@@ -101,7 +101,8 @@ class Child:
             words = f"{type(error).__name__}: {said(error)}".removesuffix(": ")
             return Failed(f"its workflow cannot be loaded in a process of its own: {words}", final=True)
         self._work = work = form.work_from_json(message["work"], graph)
-        work.stop = message.get("stop")
+        if "stop" in message:
+            work.stop = message["stop"]
         self._say({"begun": True})
         try:
             return cast("Outcome", perform(work))  # jobs do not come here, so nothing is only submitted
@@ -123,6 +124,7 @@ class Child:
         before = dict(os.environ)
         os.environ.update(work.node.env)
         os.chdir(context.dir)
+        signal.signal(signal.SIGTERM, self.terminated)  # whatever the one before has made of it
         try:
             with limited(work.node.resources):
                 yield
@@ -237,10 +239,8 @@ def main() -> None:
     del sys.argv[1:]
     faulthandler.enable()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines are read as they come
-    child = Child(pipe)
-    signal.signal(signal.SIGTERM, child.terminated)
     try:
-        child.live()
+        Child(pipe).live()
     except Terminated:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
