@@ -315,10 +315,10 @@ lonely = Workflow("lonely")
 
 @lonely.node
 def stays(message: str) -> None:
-    """Stay, with a child."""
+    """Stay, with a child, and keep the interpreter from all other threads."""
     inner = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LONG})"])
     Path(message, "stays").write_text(f"{os.getpid()} {inner.pid}")
-    time.sleep(LONG)
+    ctypes.PyDLL(None).sleep(int(LONG))
 
 
 # surroundings
