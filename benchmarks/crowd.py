@@ -58,10 +58,13 @@ def crowd(url: str, workers: int, slots: int, tasks: int) -> dict[str, float]:
 
 
 @contextmanager
-def working(engine: Engine, url: str, workers: int, slots: int) -> Iterator[None]:
+def working(
+    engine: Engine, url: str, workers: int, slots: int, *, where: str = __name__, executor: str = "thread"
+) -> Iterator[None]:
     """Worker processes, all of them ready."""
-    command = [sys.executable, "-m", "heliostat.cli", "--database", url, "worker", "start", __name__]
-    started = [subprocess.Popen([*command, "--slots", str(slots)], stdin=subprocess.DEVNULL) for _ in range(workers)]
+    command = [sys.executable, "-m", "heliostat.cli", "--database", url, "worker", "start", where]
+    command += ["--slots", str(slots), "--executor", executor]
+    started = [subprocess.Popen(command, stdin=subprocess.DEVNULL) for _ in range(workers)]
     try:
         deadline = time.monotonic() + START_SECONDS
         while len({worker.pid for worker in engine.store.workers()}) < workers:

@@ -37,6 +37,7 @@ class Sizes:
     workers: int = 4
     slots: int = 4
     waits: int = 400
+    computations: int = 60
 
 
 QUICK = Sizes(
@@ -52,6 +53,7 @@ QUICK = Sizes(
     tasks=1_000,
     starts=3,
     waits=60,
+    computations=20,
 )
 
 
@@ -198,6 +200,17 @@ def crowd(bench: Bench) -> list[Figure]:
     return [held(f"crowd/postgresql/{sizes.workers}", several, "tasks/s", one, "≥ 3.6")]
 
 
+def cpu(bench: Bench, load: str, parts: str) -> list[Figure]:
+    """Tasks in a second that compute in Python, on two cores against one."""
+
+    def rate(number: int) -> float:
+        measures = bench.take("sqlite", "cpu", load, **{parts: number}, tasks=bench.sizes.computations)
+        return measures["tasks"] / measures["seconds"]
+
+    one, two = bench.alternate(partial(rate, 1), partial(rate, 2))
+    return [held(f"cpu/sqlite/{load}", two, "tasks/s", one, "≥ 1.7")]
+
+
 def help_time(bench: Bench) -> list[Figure]:
     """``heliostat --help``, against a Typer app that has as many commands and does nothing."""
     folder = bench.databases.folder
@@ -237,4 +250,10 @@ _ON_STORES = {
 }
 FIGURES: dict[str, Taking] = {
     f"{name}/{store}": partial(take, store=store) for name, take in _ON_STORES.items() for store in STORES
-} | {"crowd/postgresql/4": crowd, "help": help_time, "import": import_time}
+} | {
+    "crowd/postgresql/4": crowd,
+    "cpu/sqlite/processes": partial(cpu, load="processes", parts="slots"),
+    "cpu/sqlite/workers": partial(cpu, load="workers", parts="workers"),
+    "help": help_time,
+    "import": import_time,
+}

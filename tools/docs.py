@@ -168,6 +168,8 @@ LIMITS: list[tuple[str, Callable[..., str], str, str]] = [
     ("pause between looks for work, growing while there is none", _span, "worker", "IDLE_SECONDS"),
     ("short work waiting behind long work before it is handed back", _seconds, "worker", "STUCK_SECONDS"),
     ("threads that outlived their time-out before a worker should be started afresh", _count, "worker", "WRITTEN_OFF"),
+    ("between asking the process of a function to end and killing it", _seconds, "executors.process", "GRACE_SECONDS"),
+    ("until the process of a function has loaded its workflow", _seconds, "executors.spawned", "LOAD_SECONDS"),
     ("pause between looks at jobs", _span, "watch", "POLL_SECONDS"),
     ("between asking a job to end and killing it", _seconds, "watch", "GRACE_SECONDS"),
     ("tasks that the end of a run cancels in its own commit; a sweep takes the others", _count, "stores.commit",

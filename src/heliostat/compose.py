@@ -19,6 +19,7 @@ from heliostat.clock import Clock, Ids, SystemClock
 from heliostat.context import Surroundings
 from heliostat.engine import Engine
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
+from heliostat.parent import ChildrensParent
 from heliostat.perform import Performer
 from heliostat.registry import Registry
 from heliostat.watch import Jobs, Watch
@@ -27,12 +28,14 @@ from heliostat.workflow import Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import ModuleType
 
     from celery import Celery
 
     from heliostat.broker import Broker
     from heliostat.config import Config
     from heliostat.doctor import Patient
+    from heliostat.executor import Executor
     from heliostat.store import Store
 
 PATIENCE_SECONDS = 2.0  #: with which who only looks waits for a database
@@ -48,6 +51,7 @@ def open(
     seed: int | None = None,
     actor: str = "python",
     broker: str | None = None,
+    executor: str | None = None,
 ) -> Engine:
     """An engine on a database: as configured, or ``sqlite:///file.db``, ``postgresql://…``, ``memory://``.
 
@@ -55,18 +59,21 @@ def open(
 
     ``files`` is the directory for artifacts, logs and attempts, ``slots`` how many functions run at once in a
     worker, ``actor`` whom the journal names, ``broker`` the address of a RabbitMQ that is to wake Celery's workers
-    (else as configured). Raises BadInput for an address that is none, and OperatorError if the
+    (else as configured), ``executor`` whether a worker runs functions in its ``thread``s or each in a ``process`` of
+    its own (else as configured). Raises BadInput for an address that is none, and OperatorError if the
     database cannot be used.
     """
     settings = config.read()
     if isinstance(database, Path):
         database = f"sqlite:///{database}"
     settings = replace(settings, database=database or settings.database, files=Path(files or settings.files))
+    settings = settings if executor is None else settings.by(executor)
     bell = open_broker(settings.broker if broker is None else broker)
     store, clock = open_store(settings.database)
     store.woke = None if bell is None else bell.ring
     options = {"slots": slots, "lease_seconds": lease_seconds, "seed": seed, "actor": actor}
-    return engine_on(store, clock, settings.files, broker=bell, site=settings.site, **options)  # type: ignore[arg-type]
+    options |= {"site": settings.site, "executor": settings.executor}
+    return engine_on(store, clock, settings.files, broker=bell, **options)  # type: ignore[arg-type]
 
 
 def engine_on(
@@ -80,21 +87,18 @@ def engine_on(
     actor: str = "python",
     broker: Broker | None = None,
     site: str = "",
+    executor: str = "thread",
 ) -> Engine:
-    """An engine on a store, with the families of one machine: threads, local jobs, a directory for files."""
+    """An engine on a store, with the families of one machine: local jobs, a directory for files."""
     from heliostat.batches.local import LocalBatch
-    from heliostat.executors.thread import ThreadExecutor
     from heliostat.loops.promote import Promote
     from heliostat.loops.remind import Remind
     from heliostat.loops.rescue import Rescue
     from heliostat.loops.sweep import Sweep
-    from heliostat.repositories.directory import DirectoryRepository
 
     chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
-    files = files.absolute()
     registry = Registry(store.graph)
-    repository = DirectoryRepository(files / "artifacts")
-    around = Surroundings(store, repository, clock, Ids(clock, chance), files, registry.add)
+    around = surroundings(store, clock, files.absolute(), chance, registry.add)
 
     def new_worker(
         name: str = "",
@@ -102,13 +106,14 @@ def engine_on(
         slots: int = slots,
         lease_seconds: float = lease_seconds,
         site: str = site,
+        executor: str = executor,
     ) -> Worker:
         worker = Worker(
             store, registry, clock, chance, name=name, queues=queues, site=site, lease_seconds=lease_seconds
         )
         batch = LocalBatch()
         perform = Performer(registry, around, Jobs(batch, around))
-        worker.executor = ThreadExecutor(perform, clock, worker.bell, slots, worker.turn)
+        worker.executor = _executor(executor, worker, perform, slots, around)
         worker.watch = Watch(batch)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
         worker.loops = [Promote(store), rescue, Sweep(store)]
@@ -116,6 +121,26 @@ def engine_on(
         return worker
 
     return Engine(store, registry, around, new_worker, actor=actor, broker=broker)
+
+
+def surroundings(
+    store: Store, clock: Clock, files: Path, chance: random.Random, offer: Callable[[Workflow], object]
+) -> Surroundings:
+    """What the contexts of a process share; ``files`` is the directory for artifacts, logs and attempts."""
+    from heliostat.repositories.directory import DirectoryRepository
+
+    return Surroundings(store, DirectoryRepository(files / "artifacts"), clock, Ids(clock, chance), files, offer)
+
+
+def _executor(kind: str, worker: Worker, perform: Performer, slots: int, around: Surroundings) -> Executor:
+    given = (perform, worker.clock, worker.bell, slots, worker.turn)
+    if kind == "process":
+        from heliostat.executors.process import ProcessExecutor
+
+        return ProcessExecutor(*given, parent=ChildrensParent(worker.registry, around, module))
+    from heliostat.executors.thread import ThreadExecutor
+
+    return ThreadExecutor(*given)
 
 
 def open_broker(address: str) -> Broker | None:
@@ -223,6 +248,25 @@ def value(where: str) -> Any:
     return held[name]
 
 
+def module(name: str, file: str | None) -> ModuleType:
+    """A module as another process of this program knows it, by its name or else by its file; raises NotFound."""
+    if name in sys.modules:
+        return sys.modules[name]
+    if file is None or _leads_to(name, Path(file)):
+        return importlib.import_module(name)
+    found: ModuleType = _file(Path(file), file)
+    return found
+
+
+def _leads_to(name: str, file: Path) -> bool:
+    """Whether importing a name would lead to a file."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and found.origin is not None and Path(found.origin).absolute() == file
+
+
 def _module(place: str) -> Any:
     path = Path(place)
     if path.suffix == ".py" or "/" in place:
@@ -267,5 +311,4 @@ def _free(path: Path) -> bool:
     """Whether importing a file's bare name would lead to that file and is not done yet."""
     if path.stem in sys.modules or not path.stem.isidentifier():
         return False
-    found = importlib.util.find_spec(path.stem)
-    return found is not None and found.origin is not None and Path(found.origin).absolute() == path
+    return _leads_to(path.stem, path)

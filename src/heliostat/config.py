@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE = "heliostat.toml"
-SETTINGS = ("database", "artifacts", "apps", "broker", "site", "sites")
+SETTINGS = ("database", "artifacts", "apps", "broker", "executor", "site", "sites")
 DEFAULT_DATABASE = "sqlite:///heliostat.db"
 
 #: What is one string: the setting, the variable that wins over it, and what holds where neither is given.
@@ -24,7 +24,9 @@ ADDRESSES = {
     "files": ("artifacts", "HELIOSTAT_FILES", ".heliostat"),
     "broker": ("broker", "HELIOSTAT_BROKER", ""),
     "site": ("site", "HELIOSTAT_SITE", ""),
+    "executor": ("executor", "HELIOSTAT_EXECUTOR", "thread"),
 }
+EXECUTORS = ("thread", "process")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Config:
     """What an engine is opened with.
 
     ``files`` is where artifacts, logs and attempts live, ``broker`` the address of what wakes Celery's workers.
+    ``executor`` is what runs functions in a worker: its threads, or processes of their own.
     ``site`` is where this process runs, ``sites`` the queues that workers take from at each of those there are.
     ``whence`` says of each of these by name where it comes from: a file, a variable, or the default.
     """
@@ -40,6 +43,7 @@ class Config:
     files: Path = field(default_factory=lambda: Path(".heliostat"))
     apps: tuple[str, ...] = ()
     broker: str = ""
+    executor: str = "thread"
     site: str = ""
     sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     whence: Mapping[str, str] = field(default_factory=dict)
@@ -49,6 +53,12 @@ class Config:
         if self.sites and site and site not in self.sites:
             raise BadInput(f"there is no site {site!r} in {FILE}{nearest(site, self.sites)}")
         return replace(self, site=site)
+
+    def by(self, executor: str) -> Config:
+        """The same with functions run by an executor; raises BadInput for one that there is not."""
+        if executor not in EXECUTORS:
+            raise BadInput(f"executor: {executor!r} is none; write {' or '.join(EXECUTORS)}")
+        return replace(self, executor=executor)
 
     @property
     def queues(self) -> tuple[str, ...] | None:
@@ -74,15 +84,22 @@ def read(directory: Path | None = None) -> Config:
         given = os.environ.get(variable)
         found[name] = given or data.get(setting) or default
         whence[name] = variable if given else FILE if setting in data else "default"
-    database, files, broker, site = (found[name] for name in ADDRESSES)
+    database, files, broker, site, executor = (found[name] for name in ADDRESSES)
     apps = data.get("apps", [])
-    if not (isinstance(database, str) and isinstance(files, str) and isinstance(broker, str) and isinstance(site, str)):
-        raise BadInput(f"{file}: database, artifacts, broker and site are strings")
+    if not (
+        isinstance(database, str)
+        and isinstance(files, str)
+        and isinstance(broker, str)
+        and isinstance(site, str)
+        and isinstance(executor, str)
+    ):
+        raise BadInput(f"{file}: database, artifacts, broker, site and executor are strings")
     if not _strings(apps):
         raise BadInput(f"{file}: apps is a list of strings")
     whence["apps"] = FILE if "apps" in data else "default"
     sites = _sites(data.get("sites", {}), file)
-    return Config(database, Path(files), tuple(apps), broker, "", sites, whence).at(site)
+    settings = Config(database, Path(files), tuple(apps), broker, sites=sites, whence=whence)
+    return settings.at(site).by(executor)
 
 
 def _sites(given: object, file: Path) -> dict[str, tuple[str, ...]]:

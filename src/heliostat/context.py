@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from heliostat.repository import Repository
     from heliostat.signature import Signature
     from heliostat.store import Store
+    from heliostat.task import Attempt
     from heliostat.workflow import NodeHandle, Workflow
 
 
@@ -59,6 +60,14 @@ class Surroundings:
     def log_file(self, run: int) -> Path:
         """Where a run's log lines go."""
         return self.directory / "logs" / f"{public_id(run)}.jsonl"
+
+    def log(self, attempt: Attempt, lines: Iterable[Mapping[str, object]]) -> None:
+        """Write lines to the log of an attempt's run; they are there at once."""
+        head = {"at": self.clock.now(), "task": attempt.number, "node": attempt.node, "attempt": attempt.count}
+        file = self.log_file(attempt.run)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8", errors="replace") as log:
+            log.write("".join(json.dumps(head | dict(fields), default=str) + "\n" for fields in lines))
 
     def places(self, run: int) -> tuple[Path, Path, Path]:
         """All that lies under a run's id: its log and the directories of its attempts and jobs."""
@@ -346,12 +355,7 @@ class Context:
         self._line({"done": done, "total": total, "message": note, "progress": True})
 
     def _line(self, fields: dict[str, object]) -> None:
-        attempt = self._work.attempt
-        head = {"at": self._around.clock.now(), "task": attempt.number, "node": attempt.node, "attempt": attempt.count}
-        file = self._around.log_file(attempt.run)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8", errors="replace") as log:
-            log.write(json.dumps(head | fields, default=str) + "\n")
+        self._around.log(self._work.attempt, [fields])
 
     def finish(self) -> tuple[Effect, ...]:
         """What was asked for, when the function has returned."""

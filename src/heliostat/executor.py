@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from heliostat.graph import Kind
 
@@ -89,3 +89,26 @@ class Executor(Protocol):
 
     def close(self, grace: float) -> None:
         """Begin nothing more; wait at most ``grace`` seconds for what has begun."""
+
+
+class Parent(Protocol):
+    """What an executor's child processes are told by the process that has the database.
+
+    ``hello`` is what each of them hears first.
+    """
+
+    @property
+    def hello(self) -> dict[str, object]:
+        """Where files are, and which program this is."""
+
+    def definition(self, graph: int) -> object:
+        """A graph and where its functions are, as JSON; raises DefinitionError if a child could not find them."""
+
+    def answer(self, verb: str, given: dict[str, Any]) -> dict[str, object]:
+        """What a child asks: ``value``, or ``kind`` and ``error`` of what was raised. Never raises."""
+
+    def note(self, work: Work, stream: str, lines: Sequence[str]) -> None:
+        """Keep lines that an attempt has printed to ``stdout`` or ``stderr``."""
+
+    def clear(self, work: Work) -> None:
+        """See to the files of an attempt whose child can no more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache, cached_property
@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from heliostat.codec import seconds
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
-from heliostat.job import JobSpec
+from heliostat.job import JobSpec, check_environment
 from heliostat.review import ReviewSpec
 from heliostat.task import TaskState
 
@@ -111,8 +111,9 @@ class Retry:
 
 
 def kind_name(kind: type) -> str:
-    """The name by which an exception class is kept."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    """The name by which an exception class is kept; a program's own module is called otherwise in its children."""
+    module = "__main__" if kind.__module__ == "__mp_main__" else kind.__module__
+    return f"{module}.{kind.__qualname__}"
 
 
 def _kind(kind: object) -> str:
@@ -137,7 +138,7 @@ def _is_count(value: object, least: int = 0) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-_MEMORY = re.compile(r"\d+(\.\d+)? ?([kKMGTP]i?)?B?")
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGTP]?)(i?)B?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,15 @@ class Resources:
             raise DefinitionError(f'resources: memory={self.memory!r} is no amount; write "512MiB" or "2GiB"')
         if self.walltime is not None:
             seconds(self.walltime, "resources: walltime")
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory in bytes."""
+        if self.memory is None or (match := _MEMORY.fullmatch(self.memory)) is None:
+            return None
+        amount, unit, binary = match.groups()
+        factor: int = (1024 if binary else 1000) ** " KMGTP".index(unit.upper() or " ")
+        return round(float(amount) * factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +192,7 @@ class Node:
     may_fail: bool = False
     rescues: int = 3
     resources: Resources | None = None
+    env: dict[str, str] = field(default_factory=dict)  # of its function; a job's is with its command
 
     @property
     def waits(self) -> int:
@@ -407,6 +418,7 @@ def check_node(node: Node, before: Mapping[str, Node]) -> None:
             raise DefinitionError(f"node {node.name}: {edge.source!r} is decided once, so there is no list to go over")
         if before[edge.source].epilogue:
             raise DefinitionError(f"node {node.name}: waits for {edge.source!r}, which runs after the run's end")
+    check_environment(node.env, f"node {node.name}: ")
     _check_arity(node)
 
 

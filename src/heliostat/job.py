@@ -63,10 +63,7 @@ class JobSpec:
                 raise DefinitionError(f"outputs: {name!r} is no name; use letters, digits, _ and -")
         for name, pattern in patterns(self.outputs):
             _check_pattern(name, pattern)
-        for name, value in self.env.items():
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
-                raise DefinitionError(f"env: {name!r} is no environment variable; use letters, digits and _")
-            _check_value(name, value)
+        check_environment(self.env)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,13 +356,17 @@ def _word(value: Value, where: str) -> str:
     return encode(value, where)
 
 
-def _check_value(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise DefinitionError(f"env: {name} is {shortened(value)}; the value of a variable is a string")
-    try:
-        encode(value, f"env: {name}")
-    except BadInput as error:
-        raise DefinitionError(str(error)) from None
+def check_environment(env: Mapping[str, str], where: str = "") -> None:
+    """Refuse what is no environment variable; raises DefinitionError."""
+    for name, value in env.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
+            raise DefinitionError(f"{where}env: {name!r} is no environment variable; use letters, digits and _")
+        if not isinstance(value, str):
+            raise DefinitionError(f"{where}env: {name} is {shortened(value)}; the value of a variable is a string")
+        try:
+            encode(value, f"{where}env: {name}")
+        except BadInput as error:
+            raise DefinitionError(str(error)) from None
 
 
 def _check_pattern(name: str, pattern: str) -> None:

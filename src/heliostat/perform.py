@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from heliostat.store import Settled
     from heliostat.watch import Jobs
 
+    Within = Callable[[Work, Context], contextlib.AbstractContextManager[None]]
 
+
+#: What becomes of a node's env= where functions are called by threads.
+NO_ENVIRONMENT = "its env= needs a process of its own, for threads share one environment: use the process executor"
 _ANSWERS = frozenset({Fail, Skip, Snooze})
 # Looked up once: members of an enumeration are slow to reach.
 JOB, EACH, SUCCEEDED = Kind.job, Arity.each, TaskState.succeeded
@@ -44,10 +48,13 @@ class Performer:
     """Calls the function of an attempt's node; what it answers is never an exception.
 
     Failing outcomes say with ``final`` whether another try would be worth it; whether there is one is not decided here.
+    Where an attempt has its process to itself, its function is called ``within`` what makes it so.
     """
 
-    def __init__(self, registry: Registry, around: Surroundings, jobs: Jobs | None = None) -> None:
-        self._registry, self._around, self._jobs = registry, around, jobs
+    def __init__(
+        self, registry: Registry, around: Surroundings, jobs: Jobs | None = None, within: Within | None = None
+    ) -> None:
+        self._registry, self._around, self._jobs, self._within = registry, around, jobs, within
 
     def __call__(self, work: Work) -> Answered:
         """Run the attempt, unless it was asked to stop before it began; what a job left is looked at all the same."""
@@ -61,7 +68,10 @@ class Performer:
                 return self._job(work, signature, context)
             if node.kind is Kind.review:
                 return self._review(work)
-            return self._called(work, signature, context)
+            if self._within is None:
+                return self._called(work, signature, context)
+            with self._within(work, context):
+                return self._called(work, signature, context)
         except StoreUnavailable as error:  # nothing that the function did: it will be called again
             return Released(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
@@ -74,6 +84,8 @@ class Performer:
     def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
         if signature is None:
             return Failed(f"this worker has no function for node {work.node.name}", final=True)
+        if work.node.env and self._within is None:
+            return Failed(NO_ENVIRONMENT, final=True)
         answer = called(signature, arguments(signature, work, context), work.attempt.count)
         if type(answer) in _ANSWERS:
             return self._answered(answer, context)

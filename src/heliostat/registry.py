@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from heliostat.code import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from heliostat.graph import Graph
     from heliostat.signature import Signature
@@ -34,7 +34,12 @@ class Registry:
         graph = workflow.graph
         if graph.id in self._offers and self._graphs[graph.id] is graph:
             return graph
-        signatures = dict(workflow.signatures)
+        self.keep(graph, workflow.signatures)
+        return graph
+
+    def keep(self, graph: Graph, signatures: Mapping[str, Signature]) -> None:
+        """Offer a graph with its functions."""
+        signatures = dict(signatures)
         with self._adding:
             if self._signatures.get(graph.id) != signatures:
                 self.codes.append((graph.id, self._digest(signature.function for signature in signatures.values())))
@@ -42,7 +47,6 @@ class Registry:
             self._signatures[graph.id] = signatures
             if graph.id not in self._offers:
                 self._offers |= {graph.id}
-        return graph
 
     @property
     def offers(self) -> frozenset[int]:

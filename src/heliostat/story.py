@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Line:
     """One line of ``run.log()``: when, about which task and node, who did it, and in words what.
 
-    ``kind`` is run, task, attempt, review, operator, log or progress; ``fields`` are what ``ctx.log`` was given
-    besides, ``done`` and ``total`` of ``ctx.progress``, and facts such as a reason or the seconds that a task ran.
+    ``kind`` is run, task, attempt, review, operator, log, progress or output; ``fields`` are what ``ctx.log`` was given
+    besides, ``done`` and ``total`` of ``ctx.progress``, the ``stream`` of what a process printed, and facts such as a
+    reason or the seconds that a task ran. ``attempt`` is which one of its task's it is about.
     """
 
     at: float
@@ -32,11 +33,12 @@ class Line:
     node: str | None = None
     by: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+    attempt: int | None = None
 
 
 _HEAD = ("at", "task", "node", "attempt", "message", "progress")
 #: What one commit did, as it came about.
-_RANK = {"log": 0, "progress": 0, "review": 1, "operator": 1, "attempt": 1, "task": 2, "run": 3}
+_RANK = {"log": 0, "progress": 0, "output": 0, "review": 1, "operator": 1, "attempt": 1, "task": 2, "run": 3}
 _FACTS = ("reason", "by", "result")
 _PAGE = 10_000
 
@@ -44,7 +46,22 @@ _PAGE = 10_000
 def story(store: Store, run: int, tasks: Sequence[Task], log: Path) -> list[Line]:
     """Everything that is known to have happened, in order of time."""
     titles = {task.number: task.title for task in tasks}
-    lines = [*_journal(store, run, titles), *_ended(run, tasks), *_attempts(store, run, tasks), *logged(run, log)]
+    told = (*_journal(store, run, titles), *_ended(run, tasks), *_attempts(store, run, tasks), *Log(run, log).read())
+    return ordered([*told])
+
+
+def task_story(store: Store, task: Task, log: Log) -> list[Line]:
+    """What is new of a task: lines that its attempts have logged since the last look, and how it ended if it has."""
+    about, tasks = task_id(task.run, task.number), [task]
+    logged = [line for line in log.read() if line.task == about]
+    if not task.state.final:
+        return ordered(logged)
+    past = [line for line in _attempts(store, task.run, tasks) if line.task == about]
+    return ordered([*logged, *past, *_ended(task.run, tasks)])
+
+
+def ordered(lines: list[Line]) -> list[Line]:
+    """Lines in order of time, and what one commit did as it came about."""
     return sorted(lines, key=lambda line: (line.at, _RANK[line.kind]))
 
 
@@ -87,7 +104,8 @@ def _ended(run: int, tasks: Sequence[Task]) -> Iterator[Line]:
         if task.state.final and task.ended_at is not None:
             words = f"{task.state}: {task.reason}" if task.reason else str(task.state)
             ran = {} if task.started_at is None else {"seconds": round(task.ended_at - task.started_at, 6)}
-            yield Line(task.ended_at, "task", words, task_id(run, task.number), task.node, task.worker or None, ran)
+            about, worker = task_id(run, task.number), task.worker or None
+            yield Line(task.ended_at, "task", words, about, task.node, worker, ran, task.count or None)
 
 
 def _attempts(store: Store, run: int, tasks: Sequence[Task]) -> Iterator[Line]:
@@ -99,23 +117,36 @@ def _attempts(store: Store, run: int, tasks: Sequence[Task]) -> Iterator[Line]:
             continue  # the task's own line says it
         words = f"attempt {past.count} {past.state.replace('_', ' ')}" + (f": {past.reason}" if past.reason else "")
         node = None if task is None else task.node
-        yield Line(past.ended_at, "attempt", words, task_id(run, past.number), node, past.worker)
+        yield Line(past.ended_at, "attempt", words, task_id(run, past.number), node, past.worker, {}, past.count)
 
 
-def logged(run: int, log: Path) -> Iterator[Line]:
-    """What functions logged, as far as it lies on this machine."""
-    try:
-        text = log.read_text("utf-8", errors="replace")
-    except FileNotFoundError:
-        return
-    for raw in text.splitlines():
+class Log:
+    """What a run's functions logged and printed, as far as it lies on this machine."""
+
+    def __init__(self, run: int, file: Path) -> None:
+        self._run, self._file, self._offset = run, file, 0
+
+    def read(self) -> Iterator[Line]:
+        """The whole lines that have come since the last reading."""
         try:
-            logged = json.loads(raw)
-            at, number = float(logged["at"]), int(logged["task"])
-        except (ValueError, KeyError, TypeError):
-            continue  # half a line, from a machine that lost power
-        fields = {name: value for name, value in logged.items() if name not in _HEAD}
-        kind = "progress" if logged.get("progress") else "log"
-        yield Line(
-            at, kind, str(logged.get("message") or ""), task_id(run, number), str(logged.get("node")), None, fields
-        )
+            with self._file.open("rb") as log:
+                log.seek(self._offset)
+                whole, end, _ = log.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return
+        self._offset += len(whole) + len(end)
+        for raw in whole.split(b"\n"):
+            try:
+                logged = json.loads(raw)
+                at, number = float(logged["at"]), int(logged["task"])
+            except (ValueError, KeyError, TypeError):
+                continue  # half a line, from a machine that lost power
+            yield _logged(at, task_id(self._run, number), logged)
+
+
+def _logged(at: float, task: str, logged: dict[str, Any]) -> Line:
+    fields = {name: value for name, value in logged.items() if name not in _HEAD}
+    kind = "progress" if logged.get("progress") else "output" if "stream" in logged else "log"
+    attempt = logged.get("attempt")
+    said, node = str(logged.get("message") or ""), str(logged.get("node"))
+    return Line(at, kind, said, task, node, None, fields, attempt if isinstance(attempt, int) else None)

@@ -151,7 +151,10 @@ class Worker:
     def _do_duties(self, now: float) -> None:
         for position, loop in enumerate(self.loops):
             if now >= self._dues.get(position, 0.0):
+                awaited = loop.next_due if isinstance(loop, Timed) else None
                 self._dues[position] = loop.tick(now)
+                if awaited is not None and awaited <= now:  # what it was is ready now, though a look found nothing
+                    self._poll_at, self._found_nothing = 0.0, False
         self._duty_at = min(self._dues.values(), default=FOREVER)
 
     def serve(self, until: Callable[[], bool]) -> None:

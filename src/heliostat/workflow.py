@@ -114,6 +114,7 @@ class NodeOptions(JobOptions, total=False):
     """Options of a node that acts once, or once per item of a list."""
 
     name: str
+    env: Mapping[str, str]
 
 
 class ReviewOptions(TypedDict, total=False):
@@ -132,6 +133,7 @@ class HandlerOptions(Policies, total=False):
     """Options of a handler."""
 
     name: str
+    env: Mapping[str, str]
     after: Upstream | Iterable[Upstream]
     inputs: Mapping[str, Upstream]
     entry: bool
@@ -318,6 +320,7 @@ class Workflow(Drawn):
             epilogue=epilogue,
             entry=bool(options.get("entry", False)),
             serial=options.get("serial", False),
+            env=_environment(options, where),
             **_policies({**_taken(self._defaults, known), **options}, where),
         )
 
@@ -396,6 +399,13 @@ def _known_options(options: Mapping[str, object], known: Iterable[str], where: s
     for option in options:
         if option not in known:
             raise DefinitionError(f"{where}: there is no option {option!r}{nearest(option, known)}")
+
+
+def _environment(options: Mapping[str, Any], where: str) -> dict[str, str]:
+    env = options.get("env") or {}
+    if not isinstance(env, Mapping):
+        raise DefinitionError(f"{where}: env= is variables and their values, not {env!r}")
+    return dict(env)
 
 
 def _policies(options: Mapping[str, Any], where: str) -> dict[str, Any]:

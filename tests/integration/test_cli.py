@@ -593,6 +593,8 @@ def test_the_configuration_says_whence_it_is(shell: Shell, monkeypatch: pytest.M
         "apps_from": "heliostat.toml",
         "broker": "",
         "broker_from": "default",
+        "executor": "thread",
+        "executor_from": "default",
         "site": "",
         "site_from": "default",
     }
@@ -1053,3 +1055,22 @@ def test_a_task_that_waits_is_skipped(shell: Shell) -> None:
     assert "only what has failed can be tried again" in shell.says("task", "skip", f"{run}/1", code=4)
     assert "has no task that made it fail; it is succeeded" in shell.says("run", "retry", run, code=4)
     assert "has no task 9" in shell.says("task", "retry", f"{run}/9", code=4)
+
+
+def test_the_log_of_a_task_is_that_of_its_attempts(shell: Shell) -> None:
+    """What it logged and how it came out, of one attempt or of all; followed, an object a line."""
+    run = shell.start("flows.py:hello", "name=Ada")
+    shell("worker", "start", "--until", "idle")
+    letter = next(task["id"] for task in shell.json("task", "list", run) if task["node"] == "letter")
+    lines = shell.json("task", "log", letter)
+    assert [(line["kind"], line["text"], line["attempt"]) for line in lines] == [
+        ("log", "a letter is written", 1),
+        ("task", "succeeded", 1),
+    ]
+    assert shell.json("task", "log", letter, "--attempt", "2") == []
+    followed = shell("task", "log", letter, "--follow", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in followed] == lines
+    assert "a letter is written  to=Hello, Ada" in shell("task", "log", letter).stdout
+    greeting = next(task["id"] for task in shell.json("task", "list", run) if task["node"] == "greeting")
+    assert "letter" not in shell("task", "log", greeting).stdout
+    assert shell("task", "log", greeting, "--attempt", "7", code=0).stdout == "nothing has happened yet\n"

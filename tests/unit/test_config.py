@@ -13,7 +13,7 @@ from heliostat.errors import BadInput
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("site = 5", "database, artifacts, broker and site are strings"),
+        ("site = 5", "database, artifacts, broker, site and executor are strings"),
         ("sites = 5", "sites are tables, such as sites.JAO ="),
         ("sites.JAO = 5", "sites are tables, such as sites.JAO ="),
         ('sites.JAO = { artifacts = "x" }', "sites.JAO has no setting 'artifacts'; there is queues"),
@@ -36,6 +36,18 @@ def test_a_site_has_queues_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
     read = config.read(tmp_path)
     assert (read.site, read.queues, read.whence["site"]) == ("JAO", ("gpu",), "HELIOSTAT_SITE")
     assert read.at("EU").queues is None
+
+
+def test_the_executor_is_one_of_those_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads unless somebody says otherwise; the environment wins over the file."""
+    assert config.read(tmp_path).executor == "thread"
+    (tmp_path / config.FILE).write_text('executor = "process"', "utf-8")
+    assert (config.read(tmp_path).executor, config.read(tmp_path).whence["executor"]) == ("process", config.FILE)
+    monkeypatch.setenv("HELIOSTAT_EXECUTOR", "thread")
+    assert config.read(tmp_path).executor == "thread"
+    monkeypatch.setenv("HELIOSTAT_EXECUTOR", "threads")
+    with pytest.raises(BadInput, match="executor: 'threads' is none; write thread or process"):
+        config.read(tmp_path)
 
 
 def test_where_no_sites_are_listed_any_name_will_do(tmp_path: Path) -> None:

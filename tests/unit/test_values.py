@@ -44,6 +44,10 @@ DEFINED: list[tuple[Callable[[], object], str]] = [
         "retry: on= names 'OSErr', which is no exception of Python's own; did you",
     ),
     (lambda: Retry(on=(3,)), "retry: on= takes exception classes, not 3"),  # type: ignore[arg-type]
+    (lambda: node(env={"A B": "c"}), "node nothing: env: 'A B' is no environment variable; use letters, digits and _"),
+    (lambda: node(env={"A": 1}), "node nothing: env: A is 1; the value of a variable is a string"),
+    (lambda: node(env={"A": "a\0b"}), "node nothing: env: A: a NUL character cannot be stored"),
+    (lambda: node(env=["A=b"]), "node nothing: env= is variables and their values, not ['A=b']"),
     (lambda: Resources(memory="2 lots"), 'resources: memory=\'2 lots\' is no amount; write "512MiB" or "2GiB"'),
     (lambda: Resources(cores=0), "resources: cores is a whole number from 1, not 0"),
     (lambda: Resources(walltime="soon"), "resources: walltime: 'soon' is no duration"),

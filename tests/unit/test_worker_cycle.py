@@ -560,3 +560,25 @@ def test_what_an_asking_leased_after_it_was_given_up_is_found(bench: Bench, monk
     assert bench.store.lease(asked, bench.clock.time)  # before the worker comes back: it knows nothing of that
     bench.turn(worker, worker.lease_seconds)
     assert begun(executor) == ["expose"]
+
+
+def test_a_worker_is_not_idle_when_what_waited_has_just_become_ready(bench: Bench) -> None:
+    """It looks at once, whenever its next look was to be: one that works until it is idle does not leave a retry."""
+    flow, tries = Workflow("flow", retry=Retry(1, delay=5.0)), []
+
+    @flow.node
+    def fails() -> None:
+        tries.append(bench.clock.time)
+        raise ValueError
+
+    bench.engine.start(flow)
+    worker = bench.inline()
+    bench.turn(worker, 1.0)
+    assert len(tries) == 1
+    assert not worker.idle
+    worker._poll_at = bench.clock.time + 100.0
+    bench.clock.time += 10.0
+    worker.tick(bench.clock.time)
+    assert not worker.idle
+    bench.turn(worker)
+    assert len(tries) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -192,6 +192,36 @@ def test_a_function_may_be_in_two_workflows() -> None:
     handle = first.node(nothing)
     second.node(handle, name="again")
     assert second.graph["again"].name == "again"
+
+
+def test_variables_are_an_option_of_every_function() -> None:
+    """Of nodes, handlers and classes; they are policy and no structure, and part of the graph's JSON form."""
+
+    class Runs:
+        env: ClassVar = {"TZ": "UTC"}
+
+        def run(self) -> None:
+            """Do nothing."""
+
+    workflow, plain = Workflow("w"), Workflow("w")
+    for flow, options in ((workflow, {"env": {"A": "b"}}), (plain, {})):
+        flow.node(nothing, **options)  # type: ignore[call-overload]
+        flow.handler(gets, **options)  # type: ignore[call-overload]
+    assert workflow.graph.id == plain.graph.id
+    workflow.node(Runs)
+    assert [node.env for node in workflow.graph] == [{"A": "b"}, {"A": "b"}, {"TZ": "UTC"}]
+    assert Graph.from_json(workflow.graph.to_json()) == workflow.graph
+    assert "env" not in str(plain.graph.to_json())
+
+
+@pytest.mark.parametrize(
+    ("memory", "number"),
+    [("512", 512), ("2KB", 2000), ("2 kiB", 2048), ("1.5GiB", 3 << 29), ("2M", 2_000_000), ("1Pi", 1 << 50)],
+)
+def test_memory_in_bytes(memory: str, number: int) -> None:
+    """With an i it is binary."""
+    assert Resources(memory=memory).memory_bytes == number
+    assert Resources().memory_bytes is None
 
 
 def test_options_of_the_workflow_are_defaults_of_its_nodes() -> None:

@@ -32,6 +32,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     output.row(table, "files", found["files"], found["files_from"])
     output.row(table, "apps", ", ".join(found["apps"]) or "none", found["apps_from"])
     output.row(table, "broker", found["broker"] or "none", found["broker_from"])
+    output.row(table, "executor", found["executor"], found["executor_from"])
     output.row(table, "site", found["site"] or "none", found["site_from"])
     output.show(table)
 
@@ -50,6 +51,8 @@ def settled(given: Session) -> ConfigShape:
         "apps_from": chosen.whence["apps"],
         "broker": config.masked(chosen.broker),
         "broker_from": chosen.whence["broker"],
+        "executor": chosen.executor,
+        "executor_from": chosen.whence["executor"],
         "site": chosen.site,
         "site_from": chosen.whence["site"],
     }

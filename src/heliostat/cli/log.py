@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 _PEOPLES = ("run", "review", "operator")  #: kinds of lines that tell who and why
+STYLES = {"log": "", "output": "", "progress": "bright_black"}
 
 
 def shape(line: Line) -> LogLine:
@@ -24,6 +25,7 @@ def shape(line: Line) -> LogLine:
         "kind": line.kind,
         "task": line.task,
         "node": line.node,
+        "attempt": line.attempt,
         "by": line.by,
         "text": line.text,
         "fields": line.fields,
@@ -54,13 +56,15 @@ def _alike(lines: list[Line], position: int, line: Line) -> bool:
 
 def _told(line: Line, alike: int, width: int) -> object:
     at = datetime.fromtimestamp(line.at, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
-    style = {"log": "", "progress": "bright_black"}.get(line.kind, output.COLOURS.get(line.text.split(":")[0], ""))
+    style = STYLES.get(line.kind, output.COLOURS.get(line.text.split(":")[0], ""))
     words = line.text + (f" ×{alike}" if alike > 1 else "")
     if line.kind == "progress":
         done, total = line.fields.get("done"), line.fields.get("total")
         words = " ".join(filter(None, (f"{done}" + (f"/{total}" if total is not None else ""), line.text)))
     elif line.kind == "log":
         words += "".join(f"  {name}={output.short(value, 40)}" for name, value in line.fields.items())
+    elif line.kind == "output" and line.fields.get("stream") == "stderr":
+        style = "yellow"
     elif line.kind in _PEOPLES and "reason" in line.fields:
         words += f": {line.fields['reason']}"
     if line.kind in _PEOPLES and line.by:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -56,6 +57,12 @@ def say(words: str) -> None:
 def document(value: object) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def record(value: object) -> None:
+    """Print a value as one line of JSON, at once: for programs that read while it goes on."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+    sys.stdout.flush()
 
 
 def show(*things: object) -> None:

@@ -154,12 +154,13 @@ class ReviewDetails(ReviewShape):
 
 
 class LogLine(TypedDict):
-    """``run log`` writes a list of these, in order of time."""
+    """``run log`` and ``task log`` write a list of these, in order of time."""
 
     at: str | None
-    kind: str  # run, task, attempt, review, operator, log, progress
+    kind: str  # run, task, attempt, review, operator, log, progress, output
     task: str | None
     node: str | None
+    attempt: int | None
     by: str | None  # the worker or person
     text: str
     fields: dict[str, Any]
@@ -270,6 +271,8 @@ class ConfigShape(TypedDict):
     apps_from: str
     broker: str
     broker_from: str
+    executor: str
+    executor_from: str
     site: str  # empty: none
     site_from: str
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from heliostat.cli import output
 from heliostat.cli.signals import Stops
+from heliostat.cli.worker import EXHAUSTED
 from heliostat.errors import DefinitionError, OperatorError, Refused
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class _Supervisor:
             if not self._stopping:
                 self._stop(alive)
             return False
-        child.pause = PAUSES[0] if lived > YOUNG else min(child.pause * 2, PAUSES[1])
+        works = lived > YOUNG or code == EXHAUSTED  # its threads were taken from it, and nothing is wrong with itself
+        child.pause = PAUSES[0] if works else min(child.pause * 2, PAUSES[1])
         how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
         output.say(f"worker process {process.pid} {how}; it is started afresh in {child.pause:g} s")
         timer = threading.Timer(child.pause, lambda: self._events.put(("due", child)))

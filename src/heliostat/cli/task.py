@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from heliostat.engine import Engine, RunHandle
 
 NAME = "task"
+FOLLOW_SECONDS = 0.2  #: the pause between looks whether there is more to tell
 app = typer.Typer(no_args_is_help=True)
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="A task's id: a run's id, a slash, a number.")]
@@ -136,6 +139,43 @@ def set_(
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
         tell(run.set(number, priority=priority, reason=reason), f"{task_id(run.key, number)} has priority {priority}")
+
+
+@app.command()
+def log(
+    context: typer.Context,
+    task: TaskId,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Of this attempt only.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the task has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a task's attempts logged and, in processes of their own, printed; and how they ended.
+
+    With --follow, --json writes an object a line, as they come.
+    """
+    from heliostat.cli.log import shape, told
+    from heliostat.story import Log, task_story
+
+    with session(context).engine() as engine:
+        run, number = find_task(engine, task)
+        lines = Log(run.key, engine.around.log_file(run.key))
+        shown = over = False
+        while not over:
+            found = engine.store.task(run.key, number)  # before its log is read: what ends has said what it says
+            assert found is not None
+            new = [line for line in task_story(engine.store, found, lines) if attempt in (None, line.attempt)]
+            over = found.state.final or not follow
+            if as_json and not follow:
+                output.document([shape(line) for line in new])
+            elif as_json:
+                for line in new:
+                    output.record(shape(line))
+            elif new or (over and not shown):
+                output.show(*told(new))
+                sys.stdout.flush()
+            shown = shown or bool(new)
+            if not over:
+                engine.around.clock.wait(Event(), FOLLOW_SECONDS)
 
 
 @app.command()

@@ -37,6 +37,10 @@ def start(
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Take from these queues only.")] = None,
     site: Annotated[str | None, typer.Option(help="Where it runs; else as configured.", show_default=False)] = None,
     slots: Annotated[int, typer.Option(min=1, help="How many functions run at once.")] = SLOTS,
+    executor: Annotated[
+        Literal["thread", "process"] | None,
+        typer.Option(help="Where they run: in threads, or each in a process; else as configured.", show_default=False),
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="So many workers, each a process.")] = 1,
     until: Annotated[
         Literal["idle"] | None, typer.Option(help="End when nothing can happen without a person or a message.")
@@ -60,13 +64,15 @@ def start(
 
         options = ["--grace", f"{patience}s", *(["--until", until] if until else [])]
         options += ["--slots", str(slots), *(["--queues", queues] if queues else [])]
+        options += ["--executor", executor] if executor else []
         options += ["--site", site] if site else []
         options += ["--name", name] if name else []
         raise typer.Exit(supervise(_command(session(context), [*options, *(where or [])]), processes, patience))
     with session(context).engine(new=True) as engine:
         for flow in flows:
             engine.add(flow)
-        worker = engine.worker(name=name, queues=names, slots=slots, site=place.site)
+        chosen = executor or place.executor
+        worker = engine.worker(name=name, queues=names, slots=slots, site=place.site, executor=chosen)
         if parent is None:
             _warn(engine, names or ())
         labels = ", ".join(sorted(flow.graph.label for flow in flows))

@@ -10,7 +10,7 @@ from heliostat.errors import BadInput, TaskError
 from heliostat.graph import Kind
 from heliostat.job import FILES
 from heliostat.outcome import Fail, Failed, Skip, Snooze
-from heliostat.story import logged
+from heliostat.story import Log
 from heliostat.testing.called import Called, told
 from heliostat.testing.given import Desk, surroundings, work
 from heliostat.watch import Jobs
@@ -102,7 +102,7 @@ def _call(made: Work, signatures: Mapping[str, Signature], around: Surroundings)
     answer = perform.called(signature, perform.arguments(signature, made, context), made.attempt.count)
     _check(made, answer, context)
     effects = () if isinstance(answer, Fail) else context.finish()
-    return told(answer, effects, list(logged(made.attempt.run, around.log_file(made.attempt.run))))
+    return told(answer, effects, list(Log(made.attempt.run, around.log_file(made.attempt.run)).read()))
 
 
 class _Scribe:

@@ -1,0 +1,115 @@
+"""Run works in child processes, one in each at a time, kept warm for the next.
+
+The line, the box and the threads are those of the thread executor; a thread here only waits for the child that it has.
+Children are fresh interpreters, started by ``subprocess`` as ``multiprocessing`` spawns its own: nothing is forked from
+a process with threads, nothing is pickled, and a child may have children of its own.
+
+A child leads a process group. A work that does not end in time is written off: its group gets TERM, after a grace KILL,
+and only then is its place free for another child.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from heliostat.executors.spawned import Spawned
+from heliostat.executors.thread import ThreadExecutor
+from heliostat.graph import Kind
+from heliostat.outcome import Released
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heliostat.clock import Clock
+    from heliostat.executor import Answered, Parent, Perform, Work
+
+GRACE_SECONDS = 5.0  #: between asking a child to end and killing it
+
+
+class ProcessExecutor(ThreadExecutor):
+    """Works in up to ``slots`` children at once; implements ``executor.Executor``.
+
+    ``perform`` is for jobs and reviews, which call no function; ``parent`` is what children are told.
+    """
+
+    def __init__(
+        self,
+        perform: Perform,
+        clock: Clock,
+        bell: threading.Event,
+        slots: int,
+        turn: Callable[[], None] | None = None,
+        *,
+        parent: Parent,
+    ) -> None:
+        super().__init__(self._perform_in_child, clock, bell, slots, turn)
+        self._perform_here, self._parent = perform, parent
+        self._children: dict[int, Spawned] = {}  # by the thread that has started it, and ends after it
+        self._ending: set[int] = set()  # threads whose child is being killed
+
+    def _serve(self) -> None:
+        me = threading.get_ident()
+        try:
+            super()._serve()
+        finally:
+            if (child := self._children.pop(me, None)) is not None:
+                child.close()
+            with self._work_there:
+                if me in self._ending:
+                    self._ending.discard(me)
+                    self.slots += 1
+                    if self._line and not self._closed:
+                        self._start_thread()
+            self._bell.set()
+
+    def _perform_in_child(self, work: Work) -> Answered:
+        if work.node.kind is not Kind.function:
+            return self._perform_here(work)
+        work.begun_at = float("inf")  # not before its function is about to be called: starting is not its time
+        me = threading.get_ident()
+        child = self._children.get(me)
+        try:
+            if child is None or child.gone:
+                if child is not None:
+                    child.close()
+                child = self._children[me] = Spawned(self._parent, self._clock)
+            if work not in self._begun or self._closed:  # written off meanwhile
+                return Released("its worker stops")
+            return child.perform(work, self._begins)
+        except BaseException:
+            if child is not None:
+                child.close()
+            raise
+
+    def _begins(self, work: Work) -> None:
+        work.begun_at = self._clock.now()
+        if work.timeout is not None:
+            self._bell.set()  # whoever waits is to know until when
+
+    def write_off(self, work: Work) -> bool:
+        """Have its child end, however long that takes; the place is free when it has ended."""
+        with self._work_there:
+            if (thread := self._begun.pop(work, None)) is None:
+                return False
+            self._written_off.add(thread)
+            self._ending.add(thread)
+            self.slots -= 1
+        if (child := self._children.get(thread)) is not None:
+            child.end(GRACE_SECONDS)
+        return True
+
+    @property
+    def written_off(self) -> int:
+        """Nothing that was given up goes on here."""
+        return 0
+
+    def close(self, grace: float) -> None:
+        """Wait a while for what has begun, then kill all children."""
+        with self._work_there:
+            threads = [thread for thread in self._threads if thread is not threading.current_thread()]
+        super().close(grace)
+        for child in list(self._children.values()):
+            child.kill()
+        for thread in threads:
+            thread.join(GRACE_SECONDS)

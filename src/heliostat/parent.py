@@ -1,0 +1,66 @@
+"""What a process that has the database tells its children, and hears from them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from heliostat import form, whereabouts
+from heliostat.errors import BadInput, HeliostatError, said
+from heliostat.task import TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heliostat.context import Surroundings
+    from heliostat.executor import Work
+    from heliostat.registry import Registry
+    from heliostat.whereabouts import Importing
+
+
+class ChildrensParent:
+    """Implements ``executor.Parent``. ``importing`` finds a module by name and file."""
+
+    def __init__(self, registry: Registry, around: Surroundings, importing: Importing) -> None:
+        self._registry, self._around, self._importing = registry, around, importing
+
+    @property
+    def hello(self) -> dict[str, object]:
+        """The directory of files, and how a child finds this program's own module."""
+        return {"files": str(self._around.directory), "main": whereabouts.main() | {"sys_argv": sys.argv}}
+
+    def definition(self, graph: int) -> object:
+        """The graph as it is, with where its functions are."""
+        return whereabouts.written(self._registry.graph(graph), self._registry.signatures(graph))
+
+    def answer(self, verb: str, given: dict[str, Any]) -> dict[str, object]:
+        """Ask the store, or whoever knows."""
+        try:
+            return {"value": self._answered(verb, given)}
+        except Exception as error:  # noqa: BLE001 - it is raised again in the child, where the question came from
+            kind = type(error).__name__ if isinstance(error, HeliostatError) else ""
+            return {"kind": kind, "error": said(error) or type(error).__name__}
+
+    def _answered(self, verb: str, given: dict[str, Any]) -> object:
+        if verb == "now":
+            return self._around.clock.now()
+        if verb == "offer":
+            self._registry.keep(*whereabouts.read(given["definition"], self._importing))
+            return None
+        if verb not in READS:
+            raise BadInput(f"a child asks {verb!r}, which nobody can answer")
+        if given.get("state") is not None:
+            given["state"] = TaskState(given["state"])
+        return form.to_json(getattr(self._around.store, verb)(**given))
+
+    def note(self, work: Work, stream: str, lines: Sequence[str]) -> None:
+        """Put what was printed into the run's log."""
+        self._around.log(work.attempt, [{"message": line, "stream": stream} for line in lines])
+
+    def clear(self, work: Work) -> None:
+        """Remove what a child that was killed could not remove."""
+        shutil.rmtree(self._around.attempt_directory(work), ignore_errors=True)
+
+
+READS = ("run", "task", "tasks", "records", "artifacts")  #: what contexts read of the store
