@@ -70,13 +70,13 @@ counter = Workflow("counter", stays_open=True)
 def add(ctx: Context, message: int) -> None:
     ctx.put(message)
 
-asks = Workflow("asks")
+warning = Workflow("warning")
 
-@asks.node
+@warning.node
 def forecast(message: float) -> float:
     return message
 
-both = [asks.review(name, after=forecast, choices=("publish", "discard"), role="chief") for name in ("first", "last")]
+both = [warning.review(name, after=forecast, choices=("publish", "discard"), role="chief") for name in ("first", "last")]
 
 size = Workflow("size")
 
@@ -460,7 +460,7 @@ def test_a_graph_that_only_the_database_knows_is_drawn(shell: Shell) -> None:
 def test_workflows_are_shown_and_checked(shell: Shell) -> None:
     """All of a file, with their nodes and what leads to them."""
     assert [flow["name"] for flow in shell.json("workflow", "check", "flows.py")] == [
-        "hello", "broken", "tiles", "counter", "size",
+        "hello", "broken", "tiles", "counter", "warning", "size",
     ]  # fmt: skip
     shown = shell.json("workflow", "show", "tiles")
     assert shown["version"] == "2"
@@ -962,7 +962,7 @@ def test_every_command_explains_itself(shell: Shell, words: list[str]) -> None:
 
 def asking(shell: Shell) -> str:
     """A run that waits for two decisions."""
-    run = shell.start("asks", "3.5")
+    run = shell.start("warning", "3.5")
     shell("worker", "start", "--until", "idle")
     return run
 
