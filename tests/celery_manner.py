@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+from amqp.connection import NEGOTIATE_CAPABILITIES, Connection
 from celery.concurrency.solo import TaskPool
 
 from heliostat import compose
@@ -46,6 +47,9 @@ def opened(**options: Any) -> Engine:
     engine._new_worker = crashing
     return engine
 
+
+if MANNER.untold:
+    Connection.negotiate_capabilities = {**NEGOTIATE_CAPABILITIES, "consumer_cancel_notify": False}
 
 compose.open = opened  # type: ignore[assignment]
 

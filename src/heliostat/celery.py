@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ LOG = logging.getLogger("heliostat.celery")
 SPREAD_SECONDS = 0.05  #: a ticket for several tasks that is still busy then calls others for the rest
 TURN_SECONDS = 1.0  #: a ticket takes what is ready for so long, then finishes it and makes room for the next
 OPEN_SECONDS = 30.0  #: a ticket waits so long for a process that cannot reach the database
+LOOK_SECONDS = 3.0  #: between two looks whether anybody consumes
+SILENT_SECONDS = 30.0  #: without a ticket, after which a worker consumes anew
 AGAIN_SECONDS = 1.0  #: between two tries to open the database
 GRACE_SECONDS = 30.0  #: what runs without a ticket may go on for so long when its process is to end
 WRITTEN_OFF = 0x9B  #: the exit code with which a process of a pool asks to be replaced
@@ -201,7 +204,13 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
 
     It looks for a lost broker every two seconds. Celery's own pauses grow to half a minute, and for so long the
     processes of the pool, who see that the broker is back, would wait for tickets that nobody takes.
+
+    It also sees to it that it is heard. Where a queue is removed and made anew at once, the broker may forget who
+    consumes from it and tell nobody; so it consumes anew where nobody does, or where no ticket has come for a while.
     """
+
+    _heard_at = 0.0
+    _looking: Any = None
 
     class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]
         """Its steps."""
@@ -212,6 +221,35 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         """Connect, or try again until it can be done."""
         conn.ensure_connection = partial(conn.ensure_connection, interval_step=0)
         return super().ensure_connected(conn)
+
+    def on_ready(self) -> None:
+        """It consumes, for the first time or over a new connection."""
+        super().on_ready()
+        self.hear()
+        if self._looking is None and self.hub is not None:
+            self._looking = self.timer.call_repeatedly(LOOK_SECONDS, self.look)
+
+    def hear(self) -> None:
+        """A ticket has come, or may come from now on."""
+        self._heard_at = time.monotonic()
+
+    def look(self) -> None:
+        """Consume anew where nobody does, or where nothing has been heard for long."""
+        silent = time.monotonic() - self._heard_at > SILENT_SECONDS
+        lost = (*self.connection.connection_errors, *self.connection.channel_errors)
+        with suppress(*lost):  # the loop sees it, too
+            for queue in list(self.task_consumer.queues):
+                if silent or not self._consumed(queue.name, lost):
+                    self.task_consumer.cancel_by_queue(queue.name)
+                    self.task_consumer.add_queue(self.app.amqp.queues[queue.name])
+                    self.task_consumer.consume()
+        if silent:
+            self.hear()
+
+    def _consumed(self, queue: str, lost: tuple[type[Exception], ...]) -> bool:
+        with suppress(*lost), self.connection.channel() as channel:
+            return bool(channel.queue_declare(queue, passive=True).consumer_count)
+        return False
 
 
 _settings = config.read()
@@ -257,6 +295,11 @@ def ticket(queue: Any, n: Any = 1) -> str:
     if _place.carrier is None:  # as in a program that calls the task itself
         return "there is no worker here"
     return _place.carrier.carry(queue, n)
+
+
+@signals.task_received.connect
+def _heard(sender: Any, **_: Any) -> None:
+    sender.hear()
 
 
 @signals.celeryd_after_setup.connect

@@ -25,7 +25,8 @@ class Manner:
 
     ``crash`` has it kill itself right before or right after the transaction that records an attempt at a task of
     that node, unless an attempt at the task was lost before. ``polls``: whether a worker of Celery's looks for work
-    itself while the broker is away; one that does not has done whatever it did by ticket.
+    itself while the broker is away; one that does not has done whatever it did by ticket. ``untold``: the broker does
+    not tell it that a queue from which it consumes was removed.
     """
 
     lease: float = 15.0
@@ -33,6 +34,7 @@ class Manner:
     grace: float = 5.0
     crash: tuple[Literal["before", "after"], str] | None = None
     polls: bool = True
+    untold: bool = False
 
 
 class CrashingStore:

@@ -76,7 +76,8 @@ warning = Workflow("warning")
 def forecast(message: float) -> float:
     return message
 
-both = [warning.review(name, after=forecast, choices=("publish", "discard"), role="chief") for name in ("first", "last")]
+for name in ("first", "last"):
+    warning.review(name, after=forecast, choices=("publish", "discard"), role="chief")
 
 size = Workflow("size")
 

@@ -259,11 +259,13 @@ def test_two_runners_on_one_database_share_the_work(url: str, tmp_path: Path) ->
 
 
 @contextmanager
-def by_ticket(database: str, files: Path, broker: str) -> Iterator[tuple[heliostat.engine.Engine, CeleryCrew]]:
+def by_ticket(
+    database: str, files: Path, broker: str, **manner: bool
+) -> Iterator[tuple[heliostat.engine.Engine, CeleryCrew]]:
     """An engine that does not work, and workers of Celery's that do so by ticket alone."""
     with heliostat.open(database, files=files, broker=broker) as engine:
         engine.store.upgrade()
-        given = (database, files, ("tests.integration.carried",), broker, engine.store, Manner(polls=False))
+        given = (database, files, ("tests.integration.carried",), broker, engine.store, Manner(polls=False, **manner))
         with CeleryCrew(*given) as crew:
             yield engine, crew
 
@@ -292,6 +294,22 @@ def test_a_worker_that_reconnects_to_the_broker_goes_on_by_ticket(
             ended(run)
             assert run.result("total") == sum(n * n for n in range(20))
             assert engine.store.attempts(run.key) == []
+
+
+@pytest.mark.slow
+def test_a_worker_that_nobody_tells_of_its_queues_end_consumes_anew(
+    postgres_database: str, vhost: str, tmp_path: Path
+) -> None:
+    """As where a queue is removed and made anew at once: its connection is well, and no ticket would ever come."""
+    with by_ticket(postgres_database, tmp_path / "files", vhost, untold=True) as (engine, crew):
+        worker = crew.one()
+        ended(engine.start(carried.many, 3))
+        with application(vhost).connection_for_write() as connection:
+            connection.channel().queue_delete("default")
+        run = engine.start(carried.many, 20)
+        ended(run)
+        assert run.result("total") == sum(n * n for n in range(20))
+        assert worker.log.count("Connected to amqp") == 1
 
 
 @pytest.fixture
