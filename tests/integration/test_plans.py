@@ -38,6 +38,7 @@ WALKED = {
     "queue_ready": {"tasks_ready"},  # counted
     "run_leftover": {"runs_leftover"},  # ended runs that a sweep has not seen
     "running_since": _RUNNING,
+    "reviews": {"reviews", "reviews_pkey", "r"},  # there are no others than those that are wanted
     "run_oldest": {"runs_pkey", "runs"},  # the first is wanted
     "discarded": {"discarded", "discarded_pkey", "d"},  # a page is wanted
     "task_next_due": {"tasks_due"},  # the first is wanted
