@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from torture.celery_worker import work
 from torture.crew import Crew, Member
 from torture.worker import Manner
 
-POOLS = (("threads", 4), ("prefork", 2))  #: by turns: one process with threads, and one that has others work
+POOLS = (("threads", 4), ("prefork", 2))  #: as many of each: one process with threads, and one that has others work
 
 
 @dataclass
@@ -24,13 +24,23 @@ class CeleryCrew(Crew):
     """``celery worker``, as often as asked for."""
 
     broker: str = ""
-    pools: Iterator[tuple[str, int]] = field(default_factory=lambda: cycle(POOLS))
+    pool: tuple[str, int] = POOLS[0]  #: of the next one
+    pools: dict[int, tuple[str, int]] = field(default_factory=dict)  #: by process id
 
     def __post_init__(self) -> None:
         (self.files / "heliostat.toml").write_text('apps = ["torture.flows"]\n')
 
+    def begin(self, manner: Manner | None = None) -> Member:
+        """Start a worker, with the pool of which there are fewest: who takes the place of another can do as much."""
+        with self.lock:
+            here = Counter(self.pools.get(member.pid) for member in self.members)
+            self.pool = min(POOLS, key=lambda pool: here[pool])
+            member = super().begin(manner)
+            self.pools[member.pid] = self.pool
+        return member
+
     def worker(self, line: Connection, manner: Manner) -> Callable[[], None]:
-        pool, slots = next(self.pools)
+        pool, slots = self.pool
         given = (line, self.database, self.broker, self.files, self.notes, manner)
         return partial(work, *given, ("--pool", pool, "--concurrency", str(slots)))
 
