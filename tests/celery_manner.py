@@ -10,7 +10,7 @@ from amqp.connection import NEGOTIATE_CAPABILITIES, Connection
 from celery.concurrency.solo import TaskPool
 
 from heliostat import compose
-from heliostat.broker import Broker
+from heliostat.celery import Carrier
 from heliostat.celery import app as app  # noqa: PLC0414 - what Celery looks for
 from heliostat.engine import Engine
 from tests.acceptance.worker import CrashingStore, Manner
@@ -19,23 +19,9 @@ MANNER = Manner(**json.loads(os.environ["HELIOSTAT_TEST_MANNER"]))
 _open = compose.open
 
 
-class Present:
-    """A broker that never seems to be away, so that nobody works without a ticket."""
-
-    reachable = True
-
-    def __init__(self, broker: Broker | None) -> None:
-        self._broker = broker
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._broker, name)
-
-
 def opened(**options: Any) -> Engine:
     """An engine whose workers have the lease of this manner, and crash if it says so."""
     engine = _open(**options, lease_seconds=MANNER.lease)
-    if not MANNER.polls:
-        engine.broker = Present(engine.broker)  # type: ignore[assignment]
     new_worker = engine._new_worker
 
     def crashing(**chosen: Any) -> Any:
@@ -48,6 +34,8 @@ def opened(**options: Any) -> Engine:
     return engine
 
 
+if not MANNER.polls:  # so that nobody works without a ticket
+    Carrier.deaf = False  # type: ignore[assignment,method-assign]
 if MANNER.untold:
     Connection.negotiate_capabilities = {**NEGOTIATE_CAPABILITIES, "consumer_cancel_notify": False}
 

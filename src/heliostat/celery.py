@@ -1,13 +1,14 @@
 """Workers under Celery: ``celery -A heliostat.celery worker``, with Celery's own options.
 
 A Celery message is a ticket, "up to n tasks of this queue may be ready". Each process of Celery's pool has one worker
-of Heliostat, which takes tasks only while a ticket is here, or while the broker cannot be reached. So Celery's
-concurrency, time limits, events and remote control hold for what runs, and nothing depends on a message.
+of Heliostat, which takes tasks only while a ticket is here, or while no ticket can come. So Celery's concurrency,
+time limits, events and remote control hold for what runs, and nothing depends on a message.
 """
 
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import threading
 import time
@@ -24,6 +25,8 @@ from heliostat.errors import HeliostatError, StoreUnavailable
 from heliostat.graph import NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from heliostat.broker import Broker
     from heliostat.worker import Worker
     from heliostat.workflow import Workflow
@@ -51,8 +54,11 @@ class _Ticket:
 class Carrier:
     """The worker of one process, in a thread of its own, and the tickets that have it work."""
 
-    def __init__(self, address: str, flows: list[Workflow], queues: frozenset[str], slots: int) -> None:
+    def __init__(
+        self, address: str, flows: list[Workflow], queues: frozenset[str], slots: int, heard: Callable[[], bool]
+    ) -> None:
         self._address, self._flows, self._queues, self._slots = address, flows, queues, slots
+        self._heard = heard
         self._tickets: list[_Ticket] = []
         self._opened, self._ending = threading.Event(), threading.Event()
         self._polling, self._why = False, ""
@@ -114,15 +120,14 @@ class Carrier:
         return len(self._tickets) > (len(worker.executor.begun()) if others else worker.functions)
 
     def _look(self, worker: Worker) -> None:
-        """Take from the queues of the tickets; from all that Celery consumes while the broker is away."""
-        assert self._broker is not None
-        polling = not self._broker.reachable
+        """Take from the queues of the tickets; from all that Celery consumes while none can come."""
+        polling = self.deaf
         if polling != self._polling:
             self._polling = polling
             LOG.warning(
-                "the broker cannot be reached; looking into the database for work"
+                "no tickets come from the broker; looking into the database for work"
                 if polling
-                else "the broker is back; working by tickets"
+                else "tickets come from the broker again; working by them"
             )
         asked = frozenset(ticket.queue for ticket in self._tickets)
         if not asked <= self._queues:  # somebody has had Celery consume another one
@@ -172,6 +177,11 @@ class Carrier:
         self._thread.join(GRACE_SECONDS + AGAIN_SECONDS)
 
     @property
+    def deaf(self) -> bool:
+        """Whether no ticket can come; a broker that takes them need not let this worker consume."""
+        return not (self._broker is not None and self._broker.reachable and self._heard())
+
+    @property
     def exhausted(self) -> bool:
         """Whether so many functions outlived their time that the process wants to be replaced."""
         return self._worker is not None and self._worker.exhausted
@@ -187,10 +197,21 @@ class _Place:
         self.slots = 1
         self.prefork = False
         self.carrier: Carrier | None = None
+        self._heard = mmap.mmap(-1, 1)  # one byte that the parent writes and its children see
+        self.heard = True  # it is about to
+
+    @property
+    def heard(self) -> bool:
+        """Whether the parent consumes, so that tickets come."""
+        return self._heard[0] > 0
+
+    @heard.setter
+    def heard(self, consumes: bool) -> None:
+        self._heard[0] = consumes
 
     def begin(self) -> None:
         """Have a worker in this process."""
-        self.carrier = Carrier(self.address, self.flows, self.queues, self.slots)
+        self.carrier = Carrier(self.address, self.flows, self.queues, self.slots, lambda: self.heard)
 
     def end(self) -> None:
         """Have none any more."""
@@ -225,9 +246,15 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     def on_ready(self) -> None:
         """It consumes, for the first time or over a new connection."""
         super().on_ready()
+        _place.heard = True
         self.hear()
         if self._looking is None and self.hub is not None:
             self._looking = self.timer.call_repeatedly(LOOK_SECONDS, self.look)
+
+    def on_close(self) -> None:
+        """The connection is lost; until it consumes over another, the processes of the pool look for themselves."""
+        _place.heard = False
+        super().on_close()
 
     def hear(self) -> None:
         """A ticket has come, or may come from now on."""

@@ -260,12 +260,12 @@ def test_two_runners_on_one_database_share_the_work(url: str, tmp_path: Path) ->
 
 @contextmanager
 def by_ticket(
-    database: str, files: Path, broker: str, **manner: bool
+    database: str, files: Path, broker: str, *, polls: bool = False, **manner: bool
 ) -> Iterator[tuple[heliostat.engine.Engine, CeleryCrew]]:
-    """An engine that does not work, and workers of Celery's that do so by ticket alone."""
+    """An engine that does not work, and workers of Celery's that do so by ticket, alone unless they poll."""
     with heliostat.open(database, files=files, broker=broker) as engine:
         engine.store.upgrade()
-        given = (database, files, ("tests.integration.carried",), broker, engine.store, Manner(polls=False, **manner))
+        given = (database, files, ("tests.integration.carried",), broker, engine.store, Manner(polls=polls, **manner))
         with CeleryCrew(*given) as crew:
             yield engine, crew
 
@@ -310,6 +310,27 @@ def test_a_worker_that_nobody_tells_of_its_queues_end_consumes_anew(
         ended(run)
         assert run.result("total") == sum(n * n for n in range(20))
         assert worker.log.count("Connected to amqp") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_worker_that_may_not_consume_looks_for_itself(
+    postgres_database: str, vhost: str, tmp_path: Path, rabbit: Rabbit, pool: str
+) -> None:
+    """The broker takes every ticket, so whoever issues them sees that all is well; and gives none."""
+    name = vhost.rpartition("/")[2]
+    with by_ticket(postgres_database, tmp_path / "files", vhost, polls=True) as (engine, crew):
+        worker = crew.one("--pool", pool)
+        ended(engine.start(carried.many, 3))
+        rabbit.control("set_permissions", "-p", name, "guest", ".*", ".*", "^$")
+        rabbit.control("close_all_connections", "-p", name, "tried")
+        wait_until(lambda: "looking into the database for work" in worker.log)
+        run = engine.start(carried.many, 20)
+        ended(run)
+        assert run.result("total") == sum(n * n for n in range(20))
+        rabbit.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+        wait_until(lambda: "working by them" in worker.log)
+        ended(engine.start(carried.many, 3))
 
 
 @pytest.fixture
