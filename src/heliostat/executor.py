@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 class Work:
     """An attempt with its node and the inputs that were read for it, on its way through an executor.
 
-    ``settled`` holds how each upstream node came out, ``lists`` those of each nodes; ``message`` is the JSON text of
-    what the run was started with or the handler was sent. ``task`` is the key of the attempt's task. ``begun_at`` is
-    set when a thread takes it (clock time), ``stop`` when it should end, ``overdue`` with why its time is
-    over; ``job`` is the directory of its job when that
-    is to be collected.
+    ``settled`` holds by parameter how what it names came out, ``lists`` the items where that is an each node's whole
+    list; ``message`` is the JSON text of what the run was started with or the handler was sent. ``task`` is the key of
+    the attempt's task. ``begun_at`` is set when a thread takes it (clock time), ``stop`` when it should end,
+    ``overdue`` with why its time is over; ``job`` is the directory of its job when that is to be collected.
     """
 
     begun_at: float | None = None

@@ -65,10 +65,10 @@ class Inputs:
         if work.node.takes_message or work.node.arity is not ONCE:
             return False
         run, recent = work.attempt.run, self._recent
-        for _, source, number, _, _ in work.inputs:
+        for parameter, _, number, _, _ in work.inputs:
             if (found := recent.get((run, number))) is None:
                 return False
-            work.settled[source] = lean(Settled, (SUCCEEDED, found, None, None, None))
+            work.settled[parameter] = lean(Settled, (SUCCEEDED, found, None, None, None))
         return True
 
     def _forget(self) -> None:
@@ -130,7 +130,7 @@ class _Found:
     def give(self, work: Work) -> None:
         """Put what was read into a work."""
         run, item = work.attempt.run, work.attempt.item
-        for _, source, number, arity, each in work.inputs:
+        for parameter, source, number, arity, each in work.inputs:
             reference = (run, number)
             if each:
                 found = self._item(reference, item or 0, arity, source)
@@ -139,9 +139,9 @@ class _Found:
             else:
                 found = self._settled.get(reference)
                 if arity is Arity.each and found is not None:
-                    work.lists = {**work.lists, source: self._list(reference)}
+                    work.lists = {**work.lists, parameter: self._list(reference)}
             if found is not None:
-                work.settled[source] = found
+                work.settled[parameter] = found
 
     def _item(self, reference: Reference, item: int, arity: Arity, source: str) -> Settled | None:
         """One item of a node's list: of an each node a task of its own, else a part of its (first) result."""

@@ -143,13 +143,13 @@ def arguments(signature: Signature, work: Work, context: Context) -> dict[str, A
         given[signature.context] = context
     if signature.message is not None:
         given["message"] = _fitted(signature.message, _message(work), context)
-    for name, source, _, arity, one in work.inputs:
-        settled = work.settled.get(source)
+    for name, _, _, arity, one in work.inputs:
+        settled = work.settled.get(name)
         parameter = signature.inputs.get(name)
         bring = context.bring if parameter is not None and parameter.wants_path else None
         value: object
         if arity is EACH and not one:
-            value = _listed(settled, work.lists.get(source, ()), bring)
+            value = _listed(settled, work.lists.get(name, ()), bring)
         else:
             value = None if settled is None else revive(settled.result, bring)
         if parameter is None:

@@ -136,10 +136,10 @@ class Jobs:
         texts: dict[str, str] = {"message": work.message or "null"}
         for given in work.inputs:
             if given.arity is Arity.each and not given.each:
-                items = ",".join(item.result or "null" for item in work.lists.get(given.source, ()))
+                items = ",".join(item.result or "null" for item in work.lists.get(given.parameter, ()))
                 texts[given.parameter] = f"[{items}]"
             else:
-                settled = work.settled.get(given.source)
+                settled = work.settled.get(given.parameter)
                 texts[given.parameter] = (settled and settled.result) or "null"
         values = {name: revive(text, bring) for name, text in texts.items()}
         inner = ",".join(f"{codec.encode(name, name)}:{text}" for name, text in texts.items())

@@ -301,3 +301,24 @@ def test_a_node_goes_over_the_list_that_a_handler_gave_first(opened: Callable[[]
     run.send(give, [7])
     engine.work(run)
     assert run.result(double) == [2, 4, 6]
+
+
+def test_an_item_and_the_list_that_it_is_of_may_both_be_named(opened: Callable[[], Engine]) -> None:
+    """Each parameter has its own value, though both come from one node; of a plain list, and of an each node's."""
+    flow = Workflow("share")
+
+    @flow.node
+    def parts() -> list[int]:
+        return [1, 2, 5]
+
+    @flow.node(map={"part": parts})
+    def share(part: int, parts: list[int]) -> float:
+        return part / sum(parts)
+
+    @flow.node(map={"one": share})
+    def rank(one: float, share: list[float]) -> int:
+        return sorted(share).index(one)
+
+    run = opened().run(flow)
+    assert run.result(share) == [0.125, 0.25, 0.625]
+    assert run.result(rank) == [0, 1, 2]

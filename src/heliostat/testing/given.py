@@ -166,12 +166,12 @@ def _settle(made: Work, found: Input, value: object) -> None:
         if not isinstance(value, list | tuple):
             raise BadInput(f"{where}: {found.source} gives a list, one result per item, not {value!r}")
         items = [Settled(TaskState.succeeded, encode(item, f"{where}[{at}]")) for at, item in enumerate(value)]
-        made.lists = {**made.lists, found.source: items}
-        made.settled[found.source] = Settled(TaskState.succeeded)
+        made.lists = {**made.lists, found.parameter: items}
+        made.settled[found.parameter] = Settled(TaskState.succeeded)
         return
     caught = any(edge.source == found.source and edge.on is not On.succeeded for edge in made.node.edges)
     state = TaskState.failed if value is None and caught else TaskState.succeeded
-    made.settled[found.source] = Settled(state, None if state is TaskState.failed else encode(value, where))
+    made.settled[found.parameter] = Settled(state, None if state is TaskState.failed else encode(value, where))
 
 
 # files, time and ids
