@@ -162,8 +162,23 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
+def readable(value: Any) -> Any:
+    """A JSON value for people: a file in it stands there by its name and size."""
+    from heliostat.artifact import Artifact
+
+    if isinstance(value, list):
+        return [readable(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    file = Artifact.from_json(value)
+    return (
+        {name: readable(item) for name, item in value.items()} if file is None else f"{file.name} ({size(file.size)})"
+    )
+
+
 def short(value: Any, letters: int = 60) -> str:
     """A JSON value on one line, shortened."""
+    value = readable(value)
     words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     words = " ".join(words.split())
     return words if len(words) <= letters else words[: letters - 1] + "…"

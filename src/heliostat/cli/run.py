@@ -229,6 +229,7 @@ def _json(value: object) -> list[object]:
     """A value for people: JSON, or the string that it is."""
     import json
 
+    value = output.readable(value)
     words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if not isinstance(value, str) and len(words) > ONE_LINE:
         words = json.dumps(value, indent=2, ensure_ascii=False)
