@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from heliostat.graph import Graph
     from heliostat.store import Store
 
 
@@ -37,6 +38,11 @@ def digest(functions: Iterable[object]) -> str:
     for name, source in sorted(sources):
         hashed.update(f"{name} {len(source)}\n".encode() + source)
     return f"sha256:{hashed.hexdigest()}"
+
+
+def digest_of_data(graph: Graph) -> str:
+    """The digest of a definition without functions: its commands are all the code there is."""
+    return f"sha256:{hashlib.sha256(json.dumps(graph.to_json(), sort_keys=True).encode()).hexdigest()}"
 
 
 def ran(store: Store, graph: int, worker: str | None, began_at: float | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 from heliostat import checks, codec, waiting
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
+from heliostat.definition import registered
 from heliostat.display import Drawn, progress
 from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, Drained, Ended, NotEnded, NotFound, RunFailed, Taken, nearest
@@ -94,7 +95,7 @@ class Engine:
     def add(self, workflow: Workflow) -> Graph:
         """Offer a workflow: register its definition, and let workers of this engine run it."""
         if not isinstance(workflow, Workflow):
-            raise BadInput(f"a Workflow is wanted, not {workflow!r}; only the command line takes a name or a file")
+            raise BadInput(f"a Workflow is wanted, not {workflow!r}")
         for signature in workflow.signatures.values():
             signature.warm()
         graph = workflow.graph
@@ -103,9 +104,24 @@ class Engine:
         self.registry.add(workflow)
         return graph
 
+    def register(self, workflow: Workflow | Mapping[str, Any]) -> Workflow:
+        """Keep a workflow without functions, or its JSON form, as data: any worker runs it, without any code of it.
+
+        Answers the workflow, which can be started by its name from then on. Raises BadInput with the path of a field
+        that is wrong, and for a workflow with functions; Conflict if its version stands for another structure.
+        """
+        flow = Workflow.from_json(workflow.to_json() if isinstance(workflow, Workflow) else workflow)
+        self.store.accept([Command(Register(flow.graph), actor=self._actor)], self.around.clock.now())
+        self.registry.add(flow)
+        return flow
+
+    def registered(self, name: str) -> Workflow:
+        """The workflow that was registered last under a name, or under a name and version; raises NotFound."""
+        return registered(self.store, name)
+
     def start(
         self,
-        workflow: Workflow,
+        workflow: Workflow | str,
         message: object = None,
         *,
         name: str = "",
@@ -115,11 +131,16 @@ class Engine:
     ) -> RunHandle:
         """Start a run. When this has returned, the run is durable.
 
+        ``workflow`` is one in hand, or the name of one that was registered as data.
         ``message`` goes to every node that waits for nothing, and to entry handlers or the one named in ``to``.
         Raises BadInput if a node's annotation does not fit it, Conflict if ``idempotency_key`` came before with
         another message; with the same message the run of then is answered.
         """
-        graph = self.add(workflow)
+        if isinstance(workflow, str):  # what it stands for is registered already
+            workflow = self.registered(workflow)
+            graph = self.registry.add(workflow)
+        else:
+            graph = self.add(workflow)
         start = self._start(workflow, graph, message, name, to, priority, idempotency_key)
         [run] = self._begin([start])
         return RunHandle(self, run, graph)
@@ -171,7 +192,7 @@ class Engine:
 
         return check_files(codec.encode(value, where, keep), where, self.around.repository)
 
-    def run(self, workflow: Workflow, message: object = None, **options: Any) -> RunHandle:
+    def run(self, workflow: Workflow | str, message: object = None, **options: Any) -> RunHandle:
         """``start`` and ``work`` in one."""
         run = self.start(workflow, message, **options)
         self.work(until=run)

@@ -324,8 +324,8 @@ class Store(Protocol):
     def graph(self, graph: int) -> Graph:
         """A registered definition; raises NotFound."""
 
-    def graphs(self) -> list[Graph]:
-        """All registered definitions, oldest first."""
+    def graphs(self, name: str | None = None) -> list[Graph]:
+        """Registered definitions, all or those of a name, oldest first; data is as old as its last registering."""
 
     def task(self, run: int, number: int) -> Task | None:
         """One task."""

@@ -9,7 +9,7 @@ import typer
 from heliostat.cli import output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import duration, find_run, session, workflow
+from heliostat.cli.session import duration, find_run, session, startable
 from heliostat.errors import NotFound, RunFailed, nearest
 from heliostat.run import RunState
 
@@ -29,7 +29,7 @@ Reason = Annotated[str, typer.Option(help="Why, for the journal.", show_default=
 def start(
     context: typer.Context,
     where: Annotated[
-        str, typer.Argument(metavar="WHERE", help="file.py:flow, module:flow, or a name from the configured apps.")
+        str, typer.Argument(metavar="WHERE", help="file.py:flow, module:flow, or a name from the apps or of data.")
     ],
     words: Annotated[
         list[str] | None,
@@ -47,7 +47,7 @@ def start(
 ) -> None:
     """Start a run; with --wait, work on it here and show how it goes."""
     with session(context).engine(new=True) as engine:
-        flow, content = workflow(where), message(words or [], given)
+        flow, content = startable(engine, where), message(words or [], given)
         run = engine.start(flow, content, name=name, to=to, priority=priority, idempotency_key=key)
         if not wait:
             if as_json:
@@ -58,7 +58,7 @@ def start(
             return
         stopped = _work(engine, run)
         if stopped and not run.info.state.final:
-            output.say(f"stopped; run {run.id} goes on with: heliostat worker start {where}")
+            output.say(f"stopped; run {run.id} goes on with: {_worker(run, where)}")
             raise typer.Exit(INTERRUPTED)
         if as_json:
             output.document(shapes.run_details(engine.store, run))
@@ -95,19 +95,24 @@ def _work(engine: Engine, run: RunHandle) -> bool:
 
 def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
     """Say whether anybody will do what was started."""
-    now = engine.around.clock.now()
-    label = run.graph.label
-    offering = [
-        worker
-        for worker in engine.store.workers()
-        if worker.state == "active" and now - worker.beat_at < 60 and label in worker.offers.split(", ")
-    ]
+    from heliostat.fleet import offers, takers
+
+    label, data = run.graph.label, run.graph.data
+    there = takers(engine.store.workers(), engine.around.clock.now())
+    offering = [worker for worker in there if offers(worker, run.graph)]
     if len(offering) == 1:
-        output.say(f"{label} has started; a worker offers it")
+        output.say(f"{label} has started; a worker {'is there' if data else 'offers it'}")
     elif offering:
-        output.say(f"{label} has started; {len(offering)} workers offer it")
+        output.say(f"{label} has started; {len(offering)} workers {'are there' if data else 'offer it'}")
+    elif data:
+        output.say(f"{label} has started, and no worker is there; start one with: {_worker(run, where)}")
     else:
-        output.say(f"{label} has started, and no worker offers it; one does with: heliostat worker start {where}")
+        output.say(f"{label} has started, and no worker offers it; one does with: {_worker(run, where)}")
+
+
+def _worker(run: RunHandle, where: str) -> str:
+    """How a worker is started that goes on with a run."""
+    return "heliostat worker start" + ("" if run.graph.data else f" {where}")
 
 
 def show_end(engine: Engine, run: RunHandle) -> None:

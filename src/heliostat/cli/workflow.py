@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heliostat.cli import output, shapes, simulation
+from heliostat.cli import data, output, shapes, simulation
 from heliostat.cli import session as sessions
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import session
@@ -169,3 +169,5 @@ def check(
 
 
 app.command()(simulation.simulate)
+app.command()(data.export)
+app.command("import")(data.import_)

@@ -473,7 +473,9 @@ class MemoryRows:
     def graph_lock(self, graph: int) -> Graph | None:
         return self.t.graphs.get(graph)
 
-    def graph_change(self, graph: Graph) -> None:
+    def graph_change(self, graph: Graph, now: float | None = None) -> None:
+        if now is not None:
+            self.take(self.t.graphs, graph.id)
         self.put(self.t.graphs, graph.id, graph)
 
     def lane_insert(self, lanes: Sequence[Lane]) -> None:
@@ -656,8 +658,8 @@ class MemoryStore(Ledger):
         return self.tables.graphs[graph]
 
     @_alone
-    def graphs(self) -> list[Graph]:
-        return list(self.tables.graphs.values())
+    def graphs(self, name: str | None = None) -> list[Graph]:
+        return [graph for graph in self.tables.graphs.values() if name in (None, graph.name)]
 
     @_alone
     def task(self, run: int, number: int) -> Task | None:

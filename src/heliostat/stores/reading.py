@@ -67,8 +67,9 @@ class Reading(ABC):
             raise NotFound(f"no workflow is registered under {graph}")
         return self._definition(graph, found[0][0])
 
-    def graphs(self) -> list[Graph]:
-        return [self._definition(*row) for row in self.fetch("graph_list")]
+    def graphs(self, name: str | None = None) -> list[Graph]:
+        found = self.fetch("graph_list") if name is None else self.fetch("graph_named", name=name)
+        return [self._definition(*row) for row in found]
 
     def _definition(self, graph: int, text: str) -> Graph:
         """A definition, parsed only when it is new or has changed."""
