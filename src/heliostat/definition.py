@@ -21,7 +21,7 @@ from heliostat import job as jobs
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.graph import Arity, Kind, On, Resources, Retry
 from heliostat.graph import Node as GraphNode
-from heliostat.workflow import Branch, JobOptions, ReviewOptions, Workflow
+from heliostat.workflow import Branch, JobOptions, NodeHandle, ReviewOptions, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -180,6 +180,23 @@ def registered(store: Store, name: str) -> Workflow:
         raise NotFound(f"{coded[-1]} is not kept as data, so a name is not enough; say where its code is, file.py:flow")
     known = {graph.name for graph in store.graphs() if graph.data}
     raise NotFound(f"no workflow {name!r} is kept as data{nearest(name, sorted(known))}")
+
+
+def nodes_of(store: Store, node: object) -> tuple[list[Graph], str]:
+    """The definitions that have a node, and its name: given as a handle, or as ``workflow/node``; raises NotFound."""
+    if isinstance(node, NodeHandle):
+        flow, name = node.workflow.name, node.name
+    else:
+        flow, slash, name = node.partition("/") if isinstance(node, str) else ("", "", "")
+        if not slash or not flow or not name:
+            raise BadInput(f"node: {shortened(node)} names no node; write workflow/node")
+    versions = [graph for graph in store.graphs(flow.partition(" ")[0]) if flow in (graph.name, graph.label)]
+    if not versions:
+        known = sorted({graph.name for graph in store.graphs()})
+        raise NotFound(f"there is no workflow {flow!r}{nearest(flow, known)}")
+    if not (having := [graph for graph in versions if name in graph]):
+        versions[-1][name]  # it says which there are
+    return having, name
 
 
 # writing

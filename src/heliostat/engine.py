@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 from heliostat import checks, codec, waiting
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
-from heliostat.definition import registered
+from heliostat.definition import nodes_of, registered
 from heliostat.display import Drawn, progress
 from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, Drained, Ended, NotEnded, NotFound, RunFailed, Taken, nearest
@@ -20,11 +20,26 @@ from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
 from heliostat.outcome import Decision
 from heliostat.prune import Pruned, prune
+from heliostat.queue import pace
 from heliostat.repository import check_files
 from heliostat.review import Review
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_sent, check_start, revive
-from heliostat.store import Answer, Claim, Command, Decide, Pause, Register, Resolve, SetTask, TryAgain
+from heliostat.store import (
+    KEEP,
+    KEEP_RATE,
+    Answer,
+    Claim,
+    Command,
+    Decide,
+    Pause,
+    Register,
+    Resolve,
+    SetNode,
+    SetQueue,
+    SetTask,
+    TryAgain,
+)
 from heliostat.story import Line, story
 from heliostat.task import Task, TaskState
 from heliostat.workflow import NodeHandle, Workflow
@@ -224,6 +239,43 @@ class Engine:
         """
         return prune(self.around, before.timestamp() if isinstance(before, datetime) else before)
 
+    # what holds over all runs
+
+    def set_queue(
+        self,
+        name: str,
+        *,
+        limit: int | None = KEEP,
+        rate: str | None = KEEP_RATE,
+        paused: bool | None = None,
+        reason: str = "",
+    ) -> None:
+        """Limit a queue (None: no limit) or pause it, over all workers; what is not given stays. Raises NotFound."""
+        if rate is not None and rate != KEEP_RATE:
+            pace(rate, f"queue {name}: rate")
+        change = SetQueue(codec.word(name, "queue"), limit, paused, rate)
+        self._accept(Command(change, actor=self._actor, reason=codec.word(reason, "reason", 0)))
+
+    def set_node(
+        self,
+        node: NodeHandle[..., Any] | str,
+        *,
+        limit: int | None = KEEP,
+        paused: bool | None = None,
+        reason: str = "",
+    ) -> list[Graph]:
+        """Limit a node (None: no limit) or pause it, over all its runs; what is not given stays.
+
+        ``node`` is a node, ``"workflow/node"`` for all versions that are registered, or ``"workflow version/node"`` for
+        one. Answers the definitions that it was set in; raises NotFound where there is none.
+        """
+        graphs, name = nodes_of(self.store, node)
+        why = codec.word(reason, "reason", 0)
+        changes = [SetNode(graph.id, name, limit, paused) for graph in sorted(graphs, key=lambda graph: graph.id)]
+        self.store.accept([Command(change, None, self._actor, why) for change in changes], self.around.clock.now())
+        self._ring()
+        return graphs
+
     # working
 
     def work(
@@ -400,9 +452,9 @@ class RunHandle(Drawn):
             raise BadInput(f"decide: a choice is a string, not {choice!r}; a review may be withdrawn instead")
         return self._accept(Decide(self._asking(review), choice), reason)
 
-    def claim(self, review: Asks) -> Answer:
+    def claim(self, review: Asks, reason: str = "") -> Answer:
         """Take a review, so that nobody else decides it; raises Conflict if somebody has taken it."""
-        return self._accept(Claim(self._asking(review)))
+        return self._accept(Claim(self._asking(review)), reason)
 
     def release(self, review: Asks, reason: str = "") -> Answer:
         """Give a review back, whoever has claimed it."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
     from heliostat.outcome import Outcome, Verdict
-    from heliostat.queue import Queue
+    from heliostat.queue import Lane, Queue
     from heliostat.review import Review
     from heliostat.run import Run, RunState
     from heliostat.task import Attempt, Task, TaskState
@@ -382,6 +382,9 @@ class Store(Protocol):
 
     def queues(self) -> list[tuple[Queue, int, int]]:
         """Queues, with how many tasks are ready and running in each."""
+
+    def lanes(self) -> list[Lane]:
+        """The lanes that nodes have for themselves: those with a limit, and those that somebody has paused or set."""
 
     def lively(self) -> list[str]:
         """The names of queues in which something is ready; its cost does not grow with how much."""

@@ -92,11 +92,11 @@ def show(context: typer.Context, review: Id, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def claim(context: typer.Context, review: Id) -> None:
+def claim(context: typer.Context, review: Id, reason: Reason = "") -> None:
     """Take a review, so that nobody else decides it."""
     with session(context).engine() as engine:
         run, number = find_review(engine, review)
-        tell(run.claim(number), f"{task_id(run.key, number)} is yours to decide")
+        tell(run.claim(number, reason), f"{task_id(run.key, number)} is yours to decide")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from heliostat.task import TaskState
 if TYPE_CHECKING:
     from heliostat.engine import RunHandle
     from heliostat.graph import Graph, Node
-    from heliostat.queue import Queue, WorkerInfo
+    from heliostat.queue import Lane, Queue, WorkerInfo
     from heliostat.review import Review
     from heliostat.run import Run
     from heliostat.store import AttemptRecord, Kept, Store
@@ -217,6 +217,17 @@ class QueueShape(TypedDict):
     paused: bool
     ready: int
     running: int
+
+
+class NodeLimitShape(TypedDict):
+    """``node list`` writes a list of these."""
+
+    workflow: str
+    version: str
+    node: str
+    queue: str
+    limit: int | None
+    paused: bool
 
 
 class EdgeShape(TypedDict):
@@ -462,6 +473,18 @@ def queue_shape(queue: Queue, ready: int, running: int) -> QueueShape:
         "paused": queue.paused,
         "ready": ready,
         "running": running,
+    }
+
+
+def node_limit_shape(lane: Lane, graph: Graph) -> NodeLimitShape:
+    """What holds for a node over all its runs."""
+    return {
+        "workflow": graph.name,
+        "version": version(graph),
+        "node": lane.node or "",
+        "queue": lane.queue,
+        "limit": lane.limit,
+        "paused": lane.paused,
     }
 
 

@@ -814,6 +814,11 @@ class MemoryStore(Ledger):
         return [(queue, ready[name], running[name]) for name, queue in sorted(self.tables.queues.items())]
 
     @_alone
+    def lanes(self) -> list[Lane]:
+        own = [lane for lane in self.tables.lanes.values() if lane.node is not None]
+        return sorted(own, key=lambda lane: (lane.graph, lane.node or ""))
+
+    @_alone
     def lively(self) -> list[str]:
         return sorted({self._queue(lane) for lane, rows in self.tables.ready.items() if rows})
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from heliostat.artifact import Artifact
 from heliostat.errors import NotFound
 from heliostat.graph import Arity, Graph
-from heliostat.queue import Queue, Why, WorkerInfo
+from heliostat.queue import Lane, Queue, Why, WorkerInfo
 from heliostat.review import Review
 from heliostat.run import Run, RunState
 from heliostat.store import AttemptRecord, Discarded, Entry, Kept, Record, Settled
@@ -165,6 +165,9 @@ class Reading(ABC):
             return [(queue, ready.get(queue.name, 0), busy.get(queue.name, 0)) for queue in queues]
 
         return sorted(self.look(work, together=True), key=lambda row: row[0].name)
+
+    def lanes(self) -> list[Lane]:
+        return [Lane(*row[:5], bool(row[5])) for row in self.fetch("lanes_of_nodes")]
 
     def lively(self) -> list[str]:
         return [row[0] for row in self.fetch("queue_lively")]
