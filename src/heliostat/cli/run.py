@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from heliostat.store import Answer
 
 NAME = "run"
+NOT_ENDED = 1  #: exit code where a run that was waited for goes on
 INTERRUPTED = 130  #: exit code after a signal
 app = typer.Typer(no_args_is_help=True)
 
@@ -241,6 +243,58 @@ def _json(value: object) -> list[object]:
     lines = words.splitlines()
     rest = [output.text(f"… {len(lines) - RESULT_LINES} lines more; --json has all", "bright_black")]
     return [output.text("\n".join(lines[:RESULT_LINES])), *(rest if len(lines) > RESULT_LINES else [])]
+
+
+@app.command()
+def explain(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
+    """Say what a whole run waits for, on one page: each reason once, with how many tasks of which nodes."""
+    from heliostat.cli.standing import show_reasons
+
+    with session(context).engine() as engine:
+        show_reasons(engine, find_run(engine, run), as_json=as_json)
+
+
+@app.command()
+def wait(
+    context: typer.Context,
+    run: Id,
+    timeout: Annotated[str | None, typer.Option(help="No longer than this: 90s, 10m, 1h30m.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until a run has ended, while workers elsewhere do it; exit code 5 if it did not succeed."""
+    from heliostat.cli.standing import wait_for
+
+    seconds = None if timeout is None else duration(timeout, "--timeout")
+    with session(context).engine() as engine:
+        handle = find_run(engine, run)
+        if not wait_for(engine, handle, seconds):
+            raise typer.Exit(NOT_ENDED)
+        if as_json:
+            output.document(shapes.run_details(engine.store, handle))
+        else:
+            show_end(engine, handle)
+        if handle.state is not RunState.succeeded:
+            raise typer.Exit(RunFailed.exit_code)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    run: Id,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here, not to standard output.")] = None,
+    as_json: AsJson = False,  # noqa: ARG001 - it writes nothing else
+) -> None:
+    """Write the whole story of a run as one JSON document: graph, tasks, attempts, journal, records, files."""
+    from heliostat.cli.bar import bar
+    from heliostat.cli.export import exported, write
+
+    with session(context).engine() as engine:
+        handle = find_run(engine, run)
+        total = sum(sum(counts.values()) for counts in engine.store.states(handle.key).values())
+        with bar(f"export of run {handle.id}", total) as advance:
+            write(exported(engine, handle, advance), out)
+    if out is not None:
+        output.say(f"written: {out}")
 
 
 @app.command()

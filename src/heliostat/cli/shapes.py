@@ -68,11 +68,16 @@ class FailureShape(TypedDict):
     reason: str | None
 
 
-class RunDetails(RunShape):
-    """``run show``, and ``run start``, which waits for its end if asked to."""
+class Payloads(TypedDict):
+    """What goes in and comes out."""
 
     message: Any
     result: Any
+
+
+class RunDetails(RunShape, Payloads):
+    """``run show``, and ``run start`` and ``run wait``, which wait for its end."""
+
     nodes: list[NodeState]
     failures: list[FailureShape]  # the first of them
     artifacts: list[ArtifactShape]
@@ -128,6 +133,27 @@ class Explanation(TypedDict):
     title: str  # the node, and which item: nap[0]
     state: str
     explanation: str
+
+
+class ReasonShape(TypedDict):
+    """What some tasks of a run wait for, in the same words."""
+
+    state: str
+    why: str  # of the first of them
+    alike: bool  # the others differ in numbers and times only
+    tasks: int
+    nodes: dict[str, int]  # so many of each
+    first: list[str]  # some of them
+
+
+class RunReasons(TypedDict):
+    """``run explain``."""
+
+    id: str
+    state: str
+    paused: bool
+    summary: str  # in a sentence, how it stands
+    reasons: list[ReasonShape]
 
 
 class ReviewShape(TypedDict):
@@ -329,15 +355,12 @@ def run_shape(run: Run, graph: Graph) -> RunShape:
 
 def run_details(store: Store, handle: RunHandle) -> RunDetails:
     """A run with all that belongs to it."""
-    from heliostat.inputs import result_of
-
     run, graph = handle.info, handle.graph
     states, seconds = store.states(run.id), node_seconds(store.traffic(run.id))
     failed = store.tasks(run.id, state=TaskState.failed, limit=FAILURES)
     return {
         **run_shape(run, graph),
-        "message": decoded(run.message),
-        "result": decoded(result_of(store, run, graph)) if run.state is RunState.succeeded else None,
+        **message_and_result(store, handle),
         "nodes": [
             {
                 "name": node.name,
@@ -351,6 +374,16 @@ def run_details(store: Store, handle: RunHandle) -> RunDetails:
         ],
         "artifacts": [artifact_shape(run.id, kept) for kept in store.artifacts(run.id)],
     }
+
+
+def message_and_result(store: Store, handle: RunHandle) -> Payloads:
+    """What a run was started with, and what it gave if it has succeeded."""
+    from heliostat.inputs import result_of
+
+    run, result = handle.info, None
+    if run.state is RunState.succeeded:
+        result = decoded(result_of(store, run, handle.graph))
+    return {"message": decoded(run.message), "result": result}
 
 
 def node_seconds(traffic: list[tuple[str | None, str, int, float]]) -> dict[str, float]:

@@ -167,7 +167,8 @@ class Reading(ABC):
         return sorted(self.look(work, together=True), key=lambda row: row[0].name)
 
     def lanes(self) -> list[Lane]:
-        return [Lane(*row[:5], bool(row[5])) for row in self.fetch("lanes_of_nodes")]
+        rows = [(*row[:5], bool(row[5])) for row in self.fetch("lanes_of_nodes")]
+        return [Lane(*row) for row in rows]
 
     def lively(self) -> list[str]:
         return [row[0] for row in self.fetch("queue_lively")]
