@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from heliostat.cli import output, shapes
+from heliostat.cli.completion import nodes
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Reason
 from heliostat.cli.session import session
@@ -19,7 +20,7 @@ NAME = "node"
 app = typer.Typer(no_args_is_help=True)
 
 HELP = "A workflow and its node, fire/spread: in all its versions, or in one, 'fire 1.0/spread'."
-Id = Annotated[str, typer.Argument(metavar="NODE", help=HELP)]
+Id = Annotated[str, typer.Argument(metavar="NODE", help=HELP, autocompletion=nodes)]
 
 
 @app.command("list")

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import typer
 
@@ -49,13 +49,46 @@ def console(*, talk: bool = False) -> Console:
     return found
 
 
+class _Programs:
+    """What a command has said, for programs: where it has no document of its own, this becomes one."""
+
+    asked = False
+    said: ClassVar[list[str]] = []
+    facts: ClassVar[dict[str, object]] = {}
+
+
+def begin() -> None:
+    """A command begins."""
+    _Programs.asked = False
+    _Programs.said.clear()
+    _Programs.facts.clear()
+
+
+def for_programs() -> None:
+    """A program reads this command, which shows nothing to people then."""
+    _Programs.asked = True
+
+
+def end() -> None:
+    """A command has done what it should; say so to a program."""
+    if _Programs.asked:
+        document({"done": True, **_Programs.facts, "said": _Programs.said})
+
+
+def fact(**facts: object) -> None:
+    """Something that a program may want to know of what was done."""
+    _Programs.facts.update(facts)
+
+
 def say(words: str) -> None:
     """Talk: a sentence on standard error."""
+    _Programs.said.append(words)
     typer.echo(plain(words), err=True)
 
 
 def document(value: object) -> None:
     """One JSON document on standard output."""
+    _Programs.asked = False
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
@@ -67,6 +100,8 @@ def record(value: object) -> None:
 
 def show(*things: object) -> None:
     """Print renderables for people."""
+    if _Programs.asked:
+        return
     out = console()
     for thing in things:
         out.print(thing, soft_wrap=isinstance(thing, str))

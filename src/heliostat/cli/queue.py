@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from heliostat.cli import output, shapes
+from heliostat.cli.completion import queues
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Reason
 from heliostat.cli.session import session
@@ -15,7 +16,7 @@ from heliostat.errors import BadInput
 NAME = "queue"
 app = typer.Typer(no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="QUEUE", help="A queue's name.")]
+Name = Annotated[str, typer.Argument(metavar="QUEUE", help="A queue's name.", autocompletion=queues)]
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heliostat.cli import output, shapes
+from heliostat.cli import completion, output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import duration, find_run, session, startable
@@ -23,7 +23,12 @@ NOT_ENDED = 1  #: exit code where a run that was waited for goes on
 INTERRUPTED = 130  #: exit code after a signal
 app = typer.Typer(no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or four of its letters from either end.")]
+Id = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run's id, or four of its letters from either end.", autocompletion=completion.runs
+    ),
+]
 Reason = Annotated[str, typer.Option(help="Why, for the journal.", show_default=False)]
 
 
@@ -134,7 +139,9 @@ def show_end(engine: Engine, run: RunHandle) -> None:
 @app.command("list")
 def list_(
     context: typer.Context,
-    flow: Annotated[str | None, typer.Option("--workflow", help="Of this workflow only.")] = None,
+    flow: Annotated[
+        str | None, typer.Option("--workflow", help="Of this workflow only.", autocompletion=completion.workflows)
+    ] = None,
     state: Annotated[RunState | None, typer.Option(help="In this state only.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
     as_json: AsJson = False,
@@ -377,4 +384,5 @@ def resume(context: typer.Context, run: Id, reason: Reason = "") -> None:
 
 def tell(answer: Answer, words: str) -> None:
     """What came of a command."""
+    output.fact(done=answer.done, **shapes.answered(answer))
     output.say(words if answer.done else answer.note or "nothing to do")

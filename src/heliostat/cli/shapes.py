@@ -18,10 +18,19 @@ if TYPE_CHECKING:
     from heliostat.queue import Lane, Queue, WorkerInfo
     from heliostat.review import Review
     from heliostat.run import Run
-    from heliostat.store import AttemptRecord, Kept, Store
+    from heliostat.store import Answer, AttemptRecord, Kept, Store
     from heliostat.task import Task
 
 FAILURES = 20  #: tasks that failed, of which a run's details tell
+
+
+class DoneShape(TypedDict, total=False):
+    """Commands that do something and have nothing to show write this."""
+
+    done: bool  # False where there was nothing to do
+    said: list[str]  # what people read
+    run: str  # which it was about, where it was one
+    task: str
 
 
 class RunShape(TypedDict):
@@ -58,6 +67,20 @@ class ArtifactShape(TypedDict):
     tags: list[str]
     task: str
     kept_at: str | None
+
+
+class FetchedShape(ArtifactShape):
+    """``artifact get``."""
+
+    written: str  # where the file is now
+
+
+class DrawnShape(TypedDict):
+    """``workflow graph``."""
+
+    format: str  # svg, mermaid, dot
+    written: str | None  # where it is, with --out
+    text: str | None  # else the drawing itself
 
 
 class FailureShape(TypedDict):
@@ -392,6 +415,14 @@ def node_seconds(traffic: list[tuple[str | None, str, int, float]]) -> dict[str,
     for _, receiver, _, seconds in traffic:
         found[receiver] = found.get(receiver, 0.0) + seconds
     return found
+
+
+def answered(answer: Answer) -> dict[str, str]:
+    """The run and the task that a command was about."""
+    if answer.run is None:
+        return {}
+    task = {} if answer.number is None else {"task": task_id(answer.run, answer.number)}
+    return {"run": public_id(answer.run), **task}
 
 
 def decoded(text: str | None) -> Any:

@@ -106,6 +106,7 @@ def graph(
     run: Annotated[str | None, typer.Option(metavar="RUN", help="Draw what became of this run.")] = None,
     form: Annotated[Format | None, typer.Option("--format", help="Else as --out ends; else svg.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here, not to standard output.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a graph, before a run or with what became of one."""
     chosen = form or (_ENDINGS.get(out.suffix.lower()) if out else None) or Format.svg
@@ -119,10 +120,18 @@ def graph(
         text = drawn(sessions.graph(context, where), chosen)
     else:
         raise BadInput("name a workflow, or a run with --run")
-    if out is None:
+    if out is not None:
+        out.write_text(text, "utf-8")
+    if as_json:
+        drawn_: shapes.DrawnShape = {
+            "format": str(chosen),
+            "written": str(out) if out else None,
+            "text": None if out else text,
+        }
+        output.document(drawn_)
+    elif out is None:
         typer.echo(text, nl=False)
     else:
-        out.write_text(text, "utf-8")
         output.say(f"written: {out}")
 
 
