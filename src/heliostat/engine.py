@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
-from heliostat import checks, codec, waiting
+from heliostat import anew, checks, codec, waiting
 from heliostat.artifact import Artifact
 from heliostat.context import Surroundings
 from heliostat.display import Drawn, progress
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    from heliostat.anew import Places
     from heliostat.broker import Broker
     from heliostat.codec import Json
     from heliostat.graph import Node
@@ -413,6 +414,25 @@ class RunHandle(Drawn):
         tried again with it. Raises Ended if there is none, Conflict if the run has told its end to another one.
         """
         return self._accept(TryAgain(self._first_failed() if task is None else self._number(task)), reason)
+
+    def rerun(
+        self,
+        at: Places = None,
+        *,
+        workflow: Workflow | None = None,
+        reason: str = "",
+        idempotency_key: str | None = None,
+    ) -> RunHandle:
+        """Begin a new run, with the code of today, that takes over what lies before a node (or several) of this one.
+
+        What is settled and does not lie behind ``at`` is taken over, with its items, decisions, records and files; the
+        rest runs anew. Without ``at`` all of it does, with the same message. ``workflow`` is the code of today; else
+        the nodes' own, or what this engine was given last. Raises Conflict if this run has not ended, or if messages
+        would be missing that nobody sends again; BadInput for a handler, and for what would be taken over and has
+        another structure now; NotFound for a node that does not exist.
+        """
+        key, graph = anew.rerun(self, at, workflow, reason, idempotency_key)
+        return RunHandle(self._engine, key, graph)
 
     def skip(self, task: Which, reason: str = "") -> Answer:
         """Have a task that is ready, waits or has failed count as skipped; a run that failed for it goes on."""

@@ -9,7 +9,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from heliostat.cli import artifact, config, database, demo, doctor, output, queue, review, run, task, worker, workflow
+from heliostat.cli import (
+    artifact,
+    config,
+    database,
+    demo,
+    doctor,
+    output,
+    queue,
+    rerun,
+    review,
+    run,
+    task,
+    worker,
+    workflow,
+)
 from heliostat.cli.session import Session
 from heliostat.errors import HeliostatError, OperatorError
 
@@ -67,6 +81,7 @@ def heliostat(
 
 
 app.command("demo")(demo.demo)
+run.app.command("rerun")(rerun.rerun)
 app.command("doctor")(doctor.doctor)
 for noun in (run, task, review, worker, workflow, queue, artifact, database, config):
     app.add_typer(noun.app, name=noun.NAME, help=noun.__doc__)

@@ -49,26 +49,30 @@ def start(
     with session(context).engine(new=True) as engine:
         flow, content = workflow(where), message(words or [], given)
         run = engine.start(flow, content, name=name, to=to, priority=priority, idempotency_key=key)
-        if not wait:
-            if as_json:
-                output.document(shapes.run_details(engine.store, run))
-            else:
-                typer.echo(run.id)
-                _who_works(engine, run, where)
-            return
-        stopped = _work(engine, run)
-        if stopped and not run.info.state.final:
-            output.say(f"stopped; run {run.id} goes on with: heliostat worker start {where}")
-            raise typer.Exit(INTERRUPTED)
+        follow(engine, run, where, wait=wait, as_json=as_json)
+
+
+def follow(engine: Engine, run: RunHandle, where: str, *, wait: bool, as_json: bool) -> None:
+    """Say what has begun or, to wait for it, work on it here and show how it goes."""
+    if not wait:
         if as_json:
             output.document(shapes.run_details(engine.store, run))
         else:
-            show_end(engine, run)
-        if (info := run.info).state is not RunState.succeeded:
-            raise typer.Exit(RunFailed.exit_code if info.state.final else 1)
+            typer.echo(run.id)
+            _who_works(engine, run, where)
+        return
+    if work(engine, run) and not run.info.state.final:
+        output.say(f"stopped; run {run.id} goes on with: heliostat worker start {where}")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        output.document(shapes.run_details(engine.store, run))
+    else:
+        show_end(engine, run)
+    if (info := run.info).state is not RunState.succeeded:
+        raise typer.Exit(RunFailed.exit_code if info.state.final else 1)
 
 
-def _work(engine: Engine, run: RunHandle) -> bool:
+def work(engine: Engine, run: RunHandle) -> bool:
     """Work until a run has ended, or until a signal says stop; answers whether one did."""
     from heliostat.cli.progress import Progress
     from heliostat.cli.signals import Stops
