@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
 from heliostat import anew, checks, codec, waiting
 from heliostat.artifact import Artifact
+from heliostat.comparison import Comparison, compare
 from heliostat.context import Surroundings
 from heliostat.display import Drawn, progress
 from heliostat.effects import End, Send, Start
@@ -574,6 +575,12 @@ class RunHandle(Drawn):
         """What happened in it, in order of time: its journal, its tasks and attempts, and what its functions logged."""
         engine = self._engine
         return story(engine.store, self.key, self.tasks(), engine.around.log_file(self.key))
+
+    def compare(self, other: RunHandle) -> Comparison:
+        """This run beside a later one: which nodes differ in state, result, attempts, code or structure."""
+        if not isinstance(other, RunHandle):
+            raise BadInput(f"compare: another run is wanted, not {other!r}; engine.find gives one by its id")
+        return compare(self._engine.store, self.info, other.info)
 
     def explain(self, number: int | None = None, *, limit: int = 50) -> str:
         """Why it (or a task of it) does not go on: a sentence for each of its first tasks that are not final."""

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from heliostat.cli import (
     artifact,
+    compare,
     config,
     database,
     demo,
@@ -82,6 +83,7 @@ def heliostat(
 
 app.command("demo")(demo.demo)
 run.app.command("rerun")(rerun.rerun)
+run.app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
 for noun in (run, task, review, worker, workflow, queue, artifact, database, config):
     app.add_typer(noun.app, name=noun.NAME, help=noun.__doc__)

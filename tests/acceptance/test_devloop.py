@@ -1,0 +1,206 @@
+"""Change a workflow and run it again, by the real command line: rerun, compare, one node alone, watch."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NIGHT = """
+from pathlib import Path
+
+from heliostat import Context, Workflow
+
+import factors
+
+night = Workflow("night")
+
+
+def seen(name: str) -> None:
+    with Path("seen.txt").open("a") as file:
+        file.write(name + "\\n")
+
+
+@night.node
+def exposures(message: dict[str, int]) -> list[int]:
+    seen("exposures")
+    return [30, 60, message["last"]]
+
+
+@night.node(map={"seconds": exposures})
+def calibrated(seconds: int) -> float:
+    seen("calibrated")
+    return seconds * factors.GAIN
+
+
+@night.node
+def summary(ctx: Context, calibrated: list[float], message: dict[str, int]) -> str:
+    seen("summary")
+    (ctx.dir / "sum.txt").write_text("x")
+    ctx.log("summed up", n=len(calibrated))
+    ctx.artifact(ctx.dir / "sum.txt")
+    return f"{sum(calibrated):.0f} electrons"
+
+
+@night.node
+def broken(summary: str) -> str:
+    return summary.upper()
+"""
+
+
+class Shell:
+    """The real command in a directory with a workflow."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.environment = {**os.environ, "HELIOSTAT_DATABASE": f"sqlite:///{place / 'x.db'}"}
+        self.write("night.py", NIGHT)
+        self.write("factors.py", "GAIN = 2.0\n")
+
+    def write(self, name: str, text: str) -> None:
+        """Save a file, whole."""
+        (self.place / f"{name}.new").write_text(text)
+        (self.place / f"{name}.new").replace(self.place / name)
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """Have a command running."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "heliostat.cli", *words],
+            cwd=self.place,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        """What a command prints."""
+        command = self.begin(*words)
+        out, err = command.communicate(timeout=60)
+        assert command.returncode == code, err + out
+        return out if code == 0 else err
+
+    def json(self, *words: str) -> Any:
+        """What it prints for programs."""
+        return json.loads(self(*words, "--json"))
+
+    def start(self, last: int = 120) -> str:
+        """A run that has ended; answers its id."""
+        found: str = self.json("run", "start", "night.py:night", f"last={last}", "--wait")["id"]
+        return found
+
+    def seen(self) -> list[str]:
+        """Which functions have run since the last look."""
+        file = self.place / "seen.txt"
+        names = file.read_text().split() if file.exists() else []
+        file.write_text("")
+        return names
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """An empty directory with a workflow and a database of its own."""
+    return Shell(tmp_path)
+
+
+def test_a_run_is_run_anew_with_the_code_of_today(shell: Shell) -> None:
+    """From a node on; what lies before is there as it was, and its functions do not run."""
+    run = shell.start()
+    shell.seen()
+    shell.write("night.py", NIGHT.replace("electrons", "counts"))
+    new = shell.json("run", "rerun", run, "night.py:night", "--at", "summary", "--reason", "words", "--wait")
+    assert shell.seen() == ["summary"]
+    assert new["result"] == "420 COUNTS"
+    assert [node["tasks"] for node in new["nodes"]][1] == {"succeeded": 3}
+    assert f"rerun of run {run} at summary, with exposures, calibrated taken over: words" in shell(
+        "run", "log", new["id"]
+    )
+    assert f"rerun at summary as run {new['id']}: words" in shell("run", "log", run)
+
+
+def test_a_pruned_run_takes_nothing_from_its_rerun(shell: Shell) -> None:
+    """Results and files of what was taken over stay; what is pruned itself cannot be run anew."""
+    run = shell.start()
+    new = shell.json("run", "rerun", run, "night.py:night", "--at", "broken", "--wait")["id"]
+    (info,) = [each for each in shell.json("run", "list") if each["id"] == new]
+    shell("db", "prune", "--before", info["created_at"])
+    assert "there is no run" in shell("run", "rerun", run, "night.py:night", code=4)
+    (kept,) = shell.json("artifact", "list", new)
+    shell("artifact", "get", new, "sum.txt")
+    assert (shell.place / "sum.txt").read_text() == "x"
+    assert kept["task"] == f"{new}/3"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_rerun_that_is_killed_is_there_or_not(shell: Shell, number: int) -> None:
+    """Never half of it: wherever the process is killed, the database holds whole runs."""
+    run = shell.start()
+    command = shell.begin("run", "rerun", run, "night.py:night", "--at", "summary", "--key", "k")
+    with suppress(subprocess.TimeoutExpired):
+        command.wait(0.4 + 0.15 * number)
+    os.kill(command.pid, signal.SIGKILL)
+    command.communicate()
+    new = shell.json("run", "rerun", run, "night.py:night", "--at", "summary", "--key", "k", "--wait")
+    assert new["result"] == "420 ELECTRONS"
+    assert len(shell.json("run", "list")) == 2
+
+
+def test_two_reruns_at_once_with_one_key_are_one(shell: Shell) -> None:
+    """Whoever comes second gets the run of the first."""
+    run = shell.start()
+    both = [shell.begin("run", "rerun", run, "night.py:night", "--at", "summary", "--key", "k") for _ in range(2)]
+    ids = {command.communicate(timeout=60)[0].strip() for command in both}
+    assert len(ids) == 1
+    assert len(shell.json("run", "list")) == 2
+
+
+def test_what_cannot_be_run_anew_is_refused_in_one_sentence(shell: Shell) -> None:
+    """Each says what would be right."""
+    run = shell.start()
+    assert "did you mean 'summary'" in shell("run", "rerun", run, "night.py:night", "--at", "sumary", code=4)
+    assert "say where the code of today is" in shell("run", "rerun", run, "--at", "summary", code=4)
+    hostile = shell("run", "rerun", run, "night.py:night", "--at", "\x1b[31m'; DROP TABLE runs", code=4)
+    assert "\x1b" not in hostile
+    shell.write("night.py", NIGHT.replace('{"seconds": exposures})', '{"seconds": exposures}, may_fail=True)'))
+    changed = shell("run", "rerun", run, "night.py:night", "--at", "summary", code=4)
+    assert "calibrated would be taken over, but it has another structure now" in changed
+
+
+def test_two_runs_are_compared(shell: Shell) -> None:
+    """In what they differ, for people and for programs."""
+    run = shell.start()
+    shell.write("night.py", NIGHT.replace("electrons", "counts"))
+    new = shell.json("run", "rerun", run, "night.py:night", "--at", "summary", "--wait")["id"]
+    table = shell("run", "compare", run, new)
+    assert re.search(r"summary +result, code +✓ succeeded +✓ succeeded", table)
+    assert '$: "420 electrons" → "420 counts"' in table
+    assert "exposures" not in table
+    found = shell.json("run", "compare", run, new)
+    by_node = {node["node"]: node for node in found["nodes"]}
+    assert by_node["exposures"]["differs"] == []
+    assert by_node["exposures"]["after"]["taken_over"]
+    assert by_node["exposures"]["after"]["codes"] == by_node["exposures"]["before"]["codes"] != []
+    assert by_node["summary"]["result"] == [
+        {"place": "$", "before": "420 electrons", "after": "420 counts", "only": None}
+    ]
+    assert "came out alike" in shell("run", "compare", run, run)
+
+
+def test_a_comparison_tells_places_and_structure(shell: Shell) -> None:
+    """Which item of a list differs, and what the graphs do not have in common."""
+    run = shell.start()
+    shell.write("night.py", NIGHT.replace("def broken", "def loud"))
+    other = shell.start(last=90)
+    table = shell("run", "compare", run, other)
+    assert "added loud; removed broken" in table
+    assert "$[2]: 120 → 90" in table
+    assert re.search(r"loud +structure +no such node +✓ succeeded", table)
