@@ -204,3 +204,71 @@ def test_a_comparison_tells_places_and_structure(shell: Shell) -> None:
     assert "added loud; removed broken" in table
     assert "$[2]: 120 → 90" in table
     assert re.search(r"loud +structure +no such node +✓ succeeded", table)
+
+
+FILES = """
+from pathlib import Path
+
+from heliostat import Context, Workflow
+
+fire = Workflow("fire")
+
+
+@fire.node
+def terrain(ctx: Context, message: str) -> Path:
+    (ctx.dir / "dem.txt").write_text(message)
+    return ctx.dir / "dem.txt"
+
+
+spread = fire.job(
+    "spread", "cat {terrain} > out.txt; echo {message} >> out.txt; test {message} != bad", outputs="out.txt"
+)
+
+
+@fire.node
+def size(ctx: Context, terrain: Path, spread: Path) -> int:
+    ctx.log("looked", file=terrain.name)
+    ctx.send(hear, spread.read_text())
+    return len(terrain.read_text())
+
+
+@fire.handler
+def hear(ctx: Context, message: str) -> None:
+    ctx.put(message, key="heard")
+    if message == "boom":
+        raise LookupError(ctx.get("heard"))
+"""
+
+
+def test_one_node_runs_alone(shell: Shell) -> None:
+    """With what a run gave before it, or what is typed; the database does not hear of it."""
+    shell.write("fire.py", FILES)
+    run = shell.json("run", "start", "fire.py:fire", "--message", '"hill"', "--wait")["id"]
+    before = shell.json("run", "show", run)
+    found = shell.json("node", "run", "fire.py:fire", "size", "--from", run)
+    assert found["result"] == 4
+    assert found["sent"][0]["message"] == "hillhill\n"
+    assert found["logged"] == [{"kind": "log", "text": "looked", "fields": {"file": "dem.txt"}}]
+    shell.write("other.txt", "mountain")
+    typed = ("node", "run", "fire.py:fire", "size", "--from", run, "--input", "terrain=@other.txt")
+    assert shell(*typed).splitlines()[-1] == "8"
+    job = shell.json("node", "run", "fire.py:fire", "spread", "--input", "terrain=@other.txt", "--message", '"x"')
+    assert job["result"]["name"] == "out.txt"
+    assert shell.json("node", "run", "fire.py:fire", "hear", "--from", run)["records"][0]["value"] == "hillhill\n"
+    assert shell.json("run", "show", run) == before
+    assert len(shell.json("run", "list")) == 1
+
+
+def test_what_a_node_raises_is_shown_where_its_author_wrote_it(shell: Shell) -> None:
+    """Without a frame of the engine; what does not fit is one sentence."""
+    shell.write("fire.py", FILES)
+    said = shell("node", "run", "fire.py:fire", "hear", "--message", '"boom"', code=5)
+    assert "LookupError: boom" in said
+    assert "in hear" in said
+    assert "heliostat/" not in said
+    assert "waits for terrain" in shell("node", "run", "fire.py:fire", "size", code=4)
+    assert "exit code 1" in shell(
+        "node", "run", "fire.py:fire", "spread", "--input", "terrain=@fire.py", "--message", '"bad"', code=5
+    )
+    assert "did you mean 'size'" in shell("node", "run", "fire.py:fire", "sise", code=4)
+    assert not (shell.place / "x.db").exists()

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from heliostat.cli import (
+    alone,
     artifact,
     compare,
     config,
@@ -82,6 +83,9 @@ def heliostat(
 
 
 app.command("demo")(demo.demo)
+node = typer.Typer(no_args_is_help=True)
+node.command("run")(alone.run)
+app.add_typer(node, name="node", help="Run one node alone.")
 run.app.command("rerun")(rerun.rerun)
 run.app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)

@@ -54,6 +54,12 @@ def say(words: str) -> None:
     typer.echo(plain(words), err=True)
 
 
+def lines_of_talk(words: str) -> None:
+    """Talk of several lines, such as a traceback."""
+    for line in words.splitlines():
+        say(line)
+
+
 def document(value: object) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
