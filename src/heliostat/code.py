@@ -39,6 +39,15 @@ def digest(functions: Iterable[object]) -> str:
     return f"sha256:{hashed.hexdigest()}"
 
 
+def project_files(value: object) -> list[Path]:
+    """The source files behind a function, class or module, with what they import; none of an environment's."""
+    names = _names(_plain(value))
+    file = _file(names)
+    if file is None or _foreign(file, root := _root(names, file)):
+        return []
+    return [root / name for name, _ in _gathered(names, root)]
+
+
 def ran(store: Store, graph: int, worker: str | None, began_at: float | None) -> str | None:
     """The digest of the code that a worker had for a graph when an attempt began; None where it told nothing."""
     info = None if worker is None else store.worker(worker)

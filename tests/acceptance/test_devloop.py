@@ -8,11 +8,16 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+
+PATIENCE_SECONDS = 60.0
 
 NIGHT = """
 from pathlib import Path
@@ -272,3 +277,113 @@ def test_what_a_node_raises_is_shown_where_its_author_wrote_it(shell: Shell) -> 
     )
     assert "did you mean 'size'" in shell("node", "run", "fire.py:fire", "sise", code=4)
     assert not (shell.place / "x.db").exists()
+
+
+class Watched:
+    """A watching command: what it has said so far, line by line."""
+
+    def __init__(self, shell: Shell, *words: str) -> None:
+        self.command = shell.begin("run", "start", "night.py:night", "last=120", "--watch", *words)
+        self.said: list[str] = []
+        streams = (self.command.stdout, self.command.stderr)
+        self._readers = [threading.Thread(target=self._read, args=[stream]) for stream in streams]
+        for thread in self._readers:
+            thread.start()
+
+    def _read(self, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                self.said.append(line.rstrip())
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.command.pid, signal.SIGKILL)
+        self.command.wait()
+        for thread in self._readers:
+            thread.join()
+
+    def until(self, words: str, times: int = 1) -> None:
+        """Wait until something was said so often."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while sum(words in line for line in self.said) < times:
+            assert time.monotonic() < deadline, "\n".join(self.said)
+            assert self.command.poll() is None, "\n".join(self.said)
+            time.sleep(0.02)
+
+    def interrupt(self) -> int:
+        """What Ctrl-C does in a terminal: the whole group hears it."""
+        os.killpg(self.command.pid, signal.SIGINT)
+        return self.command.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def watched(shell: Shell) -> Iterator[Watched]:
+    """A workflow that is watched, after its first round."""
+    found = Watched(shell)
+    try:
+        found.until("watching")
+        yield found
+    finally:
+        found.close()
+
+
+def test_each_save_runs_what_it_has_changed(shell: Shell, watched: Watched) -> None:
+    """From the first changed node on; comments change nothing; an imported module counts."""
+    watched.until("420 ELECTRONS")
+    assert shell.seen() == ["exposures", "calibrated", "calibrated", "calibrated", "summary"]
+    shell.write("night.py", NIGHT.replace("electrons", "counts"))
+    watched.until("420 COUNTS")
+    watched.until("changed: summary")
+    assert shell.seen() == ["summary"]
+    watched.until("watching", 2)
+    shell.write("factors.py", "GAIN = 3.0\n")
+    watched.until("630 COUNTS")
+    watched.until("changed: calibrated")
+    assert shell.seen() == ["calibrated"] * 3 + ["summary"]
+    watched.until("watching", 3)
+    shell.write("night.py", NIGHT.replace("electrons", "counts") + "\n\n# nothing\n")
+    watched.until("nothing that a node stands on has changed")
+    assert shell.seen() == []
+    watched.until("watching", 4)
+    assert watched.interrupt() == 0
+    assert len(shell.json("run", "list")) == 3
+
+
+def test_a_mistake_is_shown_and_waited_out(shell: Shell, watched: Watched) -> None:
+    """A file that is no Python yet, one that is gone for a moment, a node that fails: then it goes on from there."""
+    shell.seen()
+    (shell.place / "night.py").write_text(NIGHT + "\ndef half(")
+    watched.until("cannot be loaded: SyntaxError")
+    watched.until("watching", 2)
+    (shell.place / "night.py").unlink()
+    shell.write("night.py", NIGHT.replace("summary.upper()", "summary.uper()"))
+    watched.until("has no attribute 'uper'")
+    watched.until("watching", 3)
+    assert shell.seen() == []
+    shell.write("night.py", NIGHT.replace("summary.upper()", "summary.title()"))
+    watched.until("420 Electrons")
+    assert shell.seen() == []
+
+
+def test_a_save_stops_what_still_runs(shell: Shell, watched: Watched) -> None:
+    """The run is cancelled, and the next takes over what it had settled."""
+    shell.seen()
+    slow = NIGHT.replace('seen("summary")', 'seen("summary"); __import__("time").sleep(60)')
+    shell.write("night.py", slow)
+    watched.until("changed: summary")
+    until_seen(shell, "summary")
+    shell.write("night.py", NIGHT.replace("electrons", "counts"))
+    watched.until("saved while it ran")
+    watched.until("420 COUNTS")
+    states = [run["state"] for run in shell.json("run", "list")]
+    assert states == ["succeeded", "cancelled", "succeeded"]
+    assert "exposures" not in shell.seen()
+
+
+def until_seen(shell: Shell, name: str) -> None:
+    """Wait until a function has begun."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while name not in (shell.place / "seen.txt").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -186,4 +186,9 @@ def _plain(value: Any) -> Any:
 
     if is_dataclass(value) and not isinstance(value, type) and type(value).__name__ in ("Skip", "Snooze", "Fail"):
         return {type(value).__name__: asdict(value)}
-    return codec.decode(codec.encode(value, "result", str))
+    return codec.decode(codec.encode(value, "result", _file))
+
+
+def _file(found: Any) -> Any:
+    artifact = getattr(found, "artifact", found)
+    return artifact.to_json() if hasattr(artifact, "to_json") else str(found)
