@@ -328,7 +328,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', PIPE) for cell in line)} |" for line in lines)
 
 
-NOUNS = ("run", "task", "review", "worker", "workflow", "queue", "artifact", "db", "config")
+NOUNS = ("run", "task", "review", "worker", "workflow", "node", "queue", "artifact", "db", "config")
 
 PARTS: dict[str, Callable[[], str]] = {
     "task states": lambda: states("task", "TaskState", "TASK_MOVES"),
