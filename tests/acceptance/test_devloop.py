@@ -381,9 +381,20 @@ def test_a_save_stops_what_still_runs(shell: Shell, watched: Watched) -> None:
     assert "exposures" not in shell.seen()
 
 
-def until_seen(shell: Shell, name: str) -> None:
-    """Wait until a function has begun."""
+def until_seen(shell: Shell, name: str, times: int = 1) -> None:
+    """Wait until a function has begun so often."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while name not in (shell.place / "seen.txt").read_text():
+    while (shell.place / "seen.txt").read_text().count(name) < times:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(shell: Shell, watched: Watched) -> None:
+    """What runs is handed back, and it is said who goes on with it."""
+    watched.until("watching")
+    shell.write("night.py", NIGHT.replace('seen("summary")', 'seen("summary"); __import__("time").sleep(60)'))
+    until_seen(shell, "summary", 2)
+    assert watched.interrupt() == 130
+    watched.close()
+    assert any("goes on with: heliostat worker start night.py:night" in line for line in watched.said)
+    assert [run["state"] for run in shell.json("run", "list")] == ["active", "succeeded"]

@@ -53,7 +53,7 @@ def watch(first: Round) -> None:
     except _Ended as end:
         for number in before:
             signal.signal(number, signal.SIG_IGN)  # the round hears of a second one by itself
-        raise typer.Exit(watching.stop(tell=end.alone)) from None
+        raise typer.Exit(watching.end(tell=end.alone)) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -124,6 +124,13 @@ class _Watching:
 
     def _look(self) -> Seen:
         return _look([*_beside(self._next.where), *self._imported])
+
+    def end(self, *, tell: bool) -> int:
+        """Have it all end; answers the exit code, and says what becomes of a run that was going on."""
+        code = self.stop(tell=tell)
+        if code and self._next.last is not None:
+            output.say(f"stopped; run {self._next.last} goes on with: heliostat worker start {self._next.where}")
+        return max(code, 0)
 
     def stop(self, *, tell: bool) -> int:
         """Have the round that goes on end; answers its exit code."""
