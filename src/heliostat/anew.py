@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heliostat import codec
 from heliostat.effects import Start
-from heliostat.errors import BadInput, Taken
+from heliostat.errors import BadInput, Conflict, Taken
 from heliostat.graph import Arity, Graph, named
+from heliostat.run import public_id
 from heliostat.signature import check_start
 from heliostat.store import Command, Rerun
 from heliostat.workflow import NodeHandle, Workflow
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 Places: TypeAlias = "NodeHandle[..., Any] | str | Iterable[NodeHandle[..., Any] | str] | None"
 
 
-def rerun(run: RunHandle, at: Places, workflow: Workflow | None, reason: str, key: str | None) -> tuple[int, Graph]:
-    """Begin a run that takes over what lies before some nodes of another; answers its key and graph."""
+def rerun(run: RunHandle, at: Places, workflow: Workflow | None, reason: str, key: str | None) -> int:
+    """Begin a run that takes over what lies before some nodes of another; answers its key."""
     engine, info = run._engine, run.info  # noqa: SLF001 - its own kind
     handles = _listed(at)
     graph = _today(run, handles, workflow)
@@ -37,7 +39,21 @@ def rerun(run: RunHandle, at: Places, workflow: Workflow | None, reason: str, ke
             answer = engine._accept(Command(verb, run.key, engine._actor, reason))  # noqa: SLF001 - its own kind
         except Taken:
             continue  # another process has drawn the same id
-        return answer.run or verb.start.run, graph
+        new = answer.run or verb.start.run
+        if not answer.done and key is not None:
+            _see_same(run, new, names, key)
+        return new
+
+
+def _see_same(run: RunHandle, new: int, at: tuple[str, ...], key: str) -> None:
+    """A key that came before began the same rerun then; what a run is one of never changes."""
+    first = run._engine.store.journal(new, limit=1)  # noqa: SLF001 - its own kind
+    told = json.loads(first[0].event).get("rerun_of") if first else None
+    if told is None or (told["run"], tuple(told["at"])) != (run.key, at):
+        raise Conflict(
+            f"workflow {run.graph.name}: the idempotency key {key!r} came before with another request, "
+            f"which began run {public_id(new)}"
+        )
 
 
 def _listed(at: Places) -> list[NodeHandle[..., Any] | str]:
@@ -57,10 +73,9 @@ def _today(run: RunHandle, at: Iterable[object], workflow: Workflow | None) -> G
     given = workflow or next((node.workflow for node in at if isinstance(node, NodeHandle)), None)
     if given is None:
         return _newest(engine, name) or run.graph
-    graph = engine.add(given)
-    if graph.name != name:
-        raise BadInput(f"run {run.id} is of workflow {name}, not of {graph.name}; it can be run anew with {name} only")
-    return graph
+    if getattr(given, "name", name) != name:  # what is no workflow is refused below
+        raise BadInput(f"run {run.id} is of workflow {name}, not of {given.name}; it can be run anew with {name} only")
+    return engine.add(given)
 
 
 def _newest(engine: Engine, name: str) -> Graph | None:

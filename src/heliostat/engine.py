@@ -432,8 +432,7 @@ class RunHandle(Drawn):
         would be missing that nobody sends again; BadInput for a handler, and for what would be taken over and has
         another structure now; NotFound for a node that does not exist.
         """
-        key, graph = anew.rerun(self, at, workflow, reason, idempotency_key)
-        return RunHandle(self._engine, key, graph)
+        return self._engine.find(public_id(anew.rerun(self, at, workflow, reason, idempotency_key)))
 
     def skip(self, task: Which, reason: str = "") -> Answer:
         """Have a task that is ready, waits or has failed count as skipped; a run that failed for it goes on."""
