@@ -46,6 +46,15 @@ def digest_of_data(graph: Graph) -> str:
     return f"sha256:{hashlib.sha256(json.dumps(graph.to_json(), sort_keys=True).encode()).hexdigest()}"
 
 
+def project_files(value: object) -> list[Path]:
+    """The source files behind a function, class or module, with what they import; none of an environment's."""
+    names = _names(_plain(value))
+    file = _file(names)
+    if file is None or _foreign(file, root := _root(names, file)):
+        return []
+    return [root / name for name, _ in _gathered(names, root)]
+
+
 def ran(store: Store, graph: int, worker: str | None, began_at: float | None) -> str | None:
     """The digest of the code that a worker had for a graph when an attempt began; None where it told nothing."""
     return told(None if worker is None else store.worker(worker), graph, began_at)

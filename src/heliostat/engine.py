@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
-from heliostat import checks, codec, waiting
+from heliostat import anew, checks, codec, waiting
 from heliostat.artifact import Artifact
+from heliostat.comparison import Comparison, compare
 from heliostat.context import Surroundings
 from heliostat.definition import nodes_of, registered
 from heliostat.display import Drawn, progress
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    from heliostat.anew import Places
     from heliostat.broker import Broker
     from heliostat.codec import Json
     from heliostat.graph import Node
@@ -487,6 +489,24 @@ class RunHandle(Drawn):
         """
         return self._accept(TryAgain(self._first_failed() if task is None else self._number(task)), reason)
 
+    def rerun(
+        self,
+        at: Places = None,
+        *,
+        workflow: Workflow | None = None,
+        reason: str = "",
+        idempotency_key: str | None = None,
+    ) -> RunHandle:
+        """Begin a new run, with the code of today, that takes over what lies before a node (or several) of this one.
+
+        What is settled and does not lie behind ``at`` is taken over, with its items, decisions, records and files; the
+        rest runs anew. Without ``at`` all of it does, with the same message. ``workflow`` is the code of today; else
+        the nodes' own, or what this engine was given last. Raises Conflict if this run has not ended, or if messages
+        would be missing that nobody sends again; BadInput for a handler, and for what would be taken over and has
+        another structure now; NotFound for a node that does not exist.
+        """
+        return self._engine.find(public_id(anew.rerun(self, at, workflow, reason, idempotency_key)))
+
     def skip(self, task: Which, reason: str = "") -> Answer:
         """Have a task that is ready, waits or has failed count as skipped; a run that failed for it goes on."""
         return self._accept(Resolve(self._number(task), TaskState.skipped), reason)
@@ -627,6 +647,12 @@ class RunHandle(Drawn):
         """What happened in it, in order of time: its journal, its tasks and attempts, and what its functions logged."""
         engine = self._engine
         return story(engine.store, self.key, self.tasks(), engine.around.log_file(self.key))
+
+    def compare(self, other: RunHandle) -> Comparison:
+        """This run beside a later one: which nodes differ in state, result, attempts, code or structure."""
+        if not isinstance(other, RunHandle):
+            raise BadInput(f"compare: another run is wanted, not {other!r}; engine.find gives one by its id")
+        return compare(self._engine.store, self.info, other.info)
 
     def explain(self, number: int | None = None, *, limit: int = 50) -> str:
         """Why it (or a task of it) does not go on: a sentence for each of its first tasks that are not final."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache, cached_property
@@ -372,6 +372,11 @@ class Graph:
         parts = [("added", added), ("removed", removed), ("changed", changed)]
         words = [f"{verb} {', '.join(names)}" for verb, names in parts if names]
         return "; ".join(words) or "the nodes stand in another order"
+
+    def alike(self, other: Graph, name: str) -> bool:
+        """Whether a node has the same structure in another graph, whatever is around it."""
+        like = replace(other, stays_open=self.stays_open, on_failure=self.on_failure)
+        return self._structure(self[name]) == like._structure(other[name])  # noqa: SLF001 - its own kind
 
     def _structure(self, node: Node) -> object:
         edges = [(e.source, e.parameter, str(e.on), e.choice, e.optional, e.each) for e in node.edges]

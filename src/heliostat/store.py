@@ -93,6 +93,14 @@ class SetTask:
         object.__setattr__(self, "priority", whole(self.priority, "priority", -PRIORITY, PRIORITY))
 
 
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """Begin a run that takes over from one that is over what lies before some nodes; from none: all runs anew."""
+
+    start: Start
+    at: tuple[str, ...] = ()
+
+
 SEVERAL = 0  #: the run of a journal line that tells of several runs
 KEEP = -1  #: a limit that is to stay as it is
 KEEP_RATE = ""  #: a rate that is to stay as it is
@@ -126,7 +134,8 @@ class Drain:
 
 
 Verb: TypeAlias = (
-    "Start | Send | End | Pause | Claim | Decide | TryAgain | Resolve | SetTask | Register | SetQueue | SetNode | Drain"
+    "Start | Rerun | Send | End | Pause | Claim | Decide | TryAgain | Resolve | SetTask | Register | SetQueue | SetNode"
+    " | Drain"
 )
 
 

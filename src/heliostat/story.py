@@ -75,6 +75,7 @@ def _journal(store: Store, run: int, titles: Mapping[int, str]) -> Iterator[Line
             facts = {name: event[name] for name in _FACTS if event.get(name)}
             for words in _words(event):
                 yield Line(entry.at, "run", words, by=event.get("by") or entry.actor or None, fields=facts)
+            yield from _reruns(entry, event)
         after = page[-1].seq
 
 
@@ -96,6 +97,18 @@ def _words(event: dict[str, Any]) -> Iterator[str]:
         yield "goes on"
     if "ended" in event:
         yield str(event["ended"])
+
+
+def _reruns(entry: Entry, event: dict[str, Any]) -> Iterator[Line]:
+    """That a run is one anew, or has been run anew."""
+    for name in ("rerun_of", "rerun"):
+        if told := event.get(name):
+            at = f" at {', '.join(told['at'])}" if told["at"] else ""
+            over = f", with {', '.join(told['over'])} taken over" if told.get("over") else ""
+            other = public_id(told["run"])
+            words = f"rerun{at} as run {other}" if name == "rerun" else f"rerun of run {other}{at}{over}"
+            facts = {"reason": told["reason"]} if told["reason"] else {}
+            yield Line(entry.at, "run", words, by=told["by"] or None, fields=facts)
 
 
 def _ended(run: int, tasks: Sequence[Task]) -> Iterator[Line]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 import random
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from typing import Any
 import pytest
 
 from heliostat import Skip, Workflow
+from heliostat.engine import Engine
+from heliostat.errors import NotEnded
+from heliostat.run import Run
 from heliostat.stores.memory import Tables
 from heliostat.testing.cast import Cast
 from heliostat.testing.simulation import Play
@@ -165,9 +170,14 @@ def _called(plan: Plan, item: int | None, given: dict[str, Any]) -> Fate:
 
 def found(tables: Tables, plans: list[Plan]) -> dict[str, Any]:
     """What the rows say of every node: states and results, of a list in the order of its items."""
+    [run] = tables.runs.values()
+    return came(tables, run, plans)
+
+
+def came(tables: Tables, run: Run, plans: list[Plan]) -> dict[str, Any]:
+    """What they say of the nodes of one run."""
     import json
 
-    [run] = tables.runs.values()
     assert run.state == "succeeded", run.reason
     seen: dict[str, Any] = {}
     for plan in plans:
@@ -200,3 +210,28 @@ def test_random_workflows_end_as_plain_python_says(first: int, tmp_path: Path) -
         story = f"seed {seed}: {stage.failure}\n{plans}\n" + "\n".join(stage.history[-60:])
         assert stage.failure is None, story
         assert found(stage.tables, plans) == expected, story
+
+
+@pytest.mark.parametrize("first", range(0, GRAPHS, 50))
+def test_a_rerun_of_a_random_workflow_ends_as_plain_python_says(first: int, tmp_path: Path) -> None:
+    """Wherever it begins, with all that goes wrong there: what was taken over and what ran anew fit together."""
+    for seed in range(first, first + 50):
+        chance = random.Random(seed)
+        plans = draw(chance)
+        workflow, expected, at = build(plans), wanted(evaluate(plans)), chance.choice(plans).name
+
+        def begin(engine: Engine, workflow: Workflow = workflow, at: str = at) -> None:
+            run = engine.start(workflow, idempotency_key="drawn")
+            while not run.over:
+                with suppress(NotEnded):  # its workers are lost, and others come
+                    run.wait()
+                engine.around.clock.wait(threading.Event(), 1.0)
+            run.rerun(at, idempotency_key="again")
+
+        stage = Play(Cast((workflow,)), begin, tmp_path).run(seed)
+        story = f"seed {seed} at {at}: {stage.failure}\n{plans}\n" + "\n".join(stage.history[-60:])
+        assert stage.failure is None, story
+        runs = sorted(stage.tables.runs.values(), key=lambda run: run.id)
+        assert len(runs) == 2, story
+        for run in runs:
+            assert came(stage.tables, run, plans) == expected, story

@@ -12,7 +12,9 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from heliostat.cli import (
+    alone,
     artifact,
+    compare,
     config,
     database,
     demo,
@@ -20,6 +22,7 @@ from heliostat.cli import (
     node,
     output,
     queue,
+    rerun,
     review,
     run,
     task,
@@ -134,6 +137,9 @@ def heliostat(
 
 
 app.command("demo")(demo.demo)
+node.app.command("run")(alone.run)
+run.app.command("rerun")(rerun.rerun)
+run.app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
 for noun in (run, task, review, worker, workflow, node, queue, artifact, database, config):
     app.add_typer(noun.app, name=noun.NAME, help=noun.__doc__)

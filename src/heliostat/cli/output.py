@@ -86,6 +86,12 @@ def say(words: str) -> None:
     typer.echo(plain(words), err=True)
 
 
+def lines_of_talk(words: str) -> None:
+    """Talk of several lines, such as a traceback."""
+    for line in words.splitlines():
+        say(line)
+
+
 def document(value: object) -> None:
     """One JSON document on standard output."""
     _Programs.asked = False

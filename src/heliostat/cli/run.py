@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,10 +11,11 @@ from heliostat.cli import completion, output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import duration, find_run, session, startable
-from heliostat.errors import NotFound, RunFailed, nearest
+from heliostat.errors import BadInput, NotFound, RunFailed, nearest
 from heliostat.run import RunState
 
 if TYPE_CHECKING:
+    from heliostat.cli.session import Session
     from heliostat.engine import Engine, RunHandle
     from heliostat.store import Answer
 
@@ -50,32 +51,60 @@ def start(
     priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
     key: Annotated[str | None, typer.Option(help="The same key and message start one run only.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Work here until it has ended.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Work here, and again whenever its files are saved, from what has changed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a run; with --wait, work on it here and show how it goes."""
+    if watch:
+        if as_json or key is not None:
+            raise BadInput("--watch is for people, and each save begins another run: leave --json and --key out")
+        options = {"name": name, "to": to, "priority": priority}
+        _watch(session(context), where, message(words or [], given), words or [], given, options)
+        return
     with session(context).engine(new=True) as engine:
         flow, content = startable(engine, where), message(words or [], given)
         run = engine.start(flow, content, name=name, to=to, priority=priority, idempotency_key=key)
-        if not wait:
-            if as_json:
-                output.document(shapes.run_details(engine.store, run))
-            else:
-                typer.echo(run.id)
-                _who_works(engine, run, where)
-            return
-        stopped = _work(engine, run)
-        if stopped and not run.info.state.final:
-            output.say(f"stopped; run {run.id} goes on with: {_worker(run, where)}")
-            raise typer.Exit(INTERRUPTED)
+        follow(engine, run, where, wait=wait, as_json=as_json)
+
+
+def _watch(
+    settings: Session, where: str, content: object, words: list[str], given: str | None, options: dict[str, Any]
+) -> None:
+    """Run again and again; what came on standard input is told to each round."""
+    import json
+
+    from heliostat.cli.watched import Round
+    from heliostat.cli.watching import watch
+
+    if "-" in (given, *words):
+        words, given = [], json.dumps(content)
+    files = None if settings.files is None else str(settings.files)
+    watch(Round(where, words, given, options, settings.database, files))
+
+
+def follow(engine: Engine, run: RunHandle, where: str, *, wait: bool, as_json: bool) -> None:
+    """Say what has begun or, to wait for it, work on it here and show how it goes."""
+    if not wait:
         if as_json:
             output.document(shapes.run_details(engine.store, run))
         else:
-            show_end(engine, run)
-        if (info := run.info).state is not RunState.succeeded:
-            raise typer.Exit(RunFailed.exit_code if info.state.final else 1)
+            typer.echo(run.id)
+            _who_works(engine, run, where)
+        return
+    if work(engine, run) and not run.info.state.final:
+        output.say(f"stopped; run {run.id} goes on with: {_worker(run, where)}")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        output.document(shapes.run_details(engine.store, run))
+    else:
+        show_end(engine, run)
+    if (info := run.info).state is not RunState.succeeded:
+        raise typer.Exit(RunFailed.exit_code if info.state.final else 1)
 
 
-def _work(engine: Engine, run: RunHandle) -> bool:
+def work(engine: Engine, run: RunHandle) -> bool:
     """Work until a run has ended, or until a signal says stop; answers whether one did."""
     from heliostat.cli.progress import Progress
     from heliostat.cli.signals import Stops

@@ -13,6 +13,7 @@ from heliostat.run import RunState, public_id, task_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
+    from heliostat.comparison import Comparison, Side
     from heliostat.engine import RunHandle
     from heliostat.graph import Graph, Node
     from heliostat.queue import Lane, Queue, WorkerInfo
@@ -357,6 +358,83 @@ class PruneShape(TypedDict):
 def version(graph: Graph) -> str:
     """A definition's version, as people see it."""
     return graph.label.removeprefix(graph.name).strip()
+
+
+class SideShape(TypedDict):
+    """What became of a node in one of two runs."""
+
+    tasks: dict[str, int]  # how many are in each state
+    attempts: int
+    seconds: float  # how long they ran, added up
+    codes: list[str]  # the digests of the code that ran
+    taken_over: bool  # from another run
+
+
+class DifferenceShape(TypedDict):
+    """Where two results differ."""
+
+    place: str  # such as $.tiles[3]
+    before: Any
+    after: Any
+    only: str | None  # before or after, where the place is in one of them alone
+
+
+class NodeComparisonShape(TypedDict):
+    """A node in two runs; null where the graph has no such node."""
+
+    node: str
+    differs: list[str]  # structure, state, attempts, result, code
+    before: SideShape | None
+    after: SideShape | None
+    result: list[DifferenceShape]
+    more: int  # differences of the result that are not listed
+
+
+class ComparisonShape(TypedDict):
+    """``run compare``."""
+
+    before: str
+    after: str
+    versions: list[str]
+    structure: str | None  # how the graphs differ
+    nodes: list[NodeComparisonShape]
+
+
+def comparison_shape(found: Comparison) -> ComparisonShape:
+    """Two runs beside each other."""
+
+    def side(one: Side | None) -> SideShape | None:
+        if one is None:
+            return None
+        seconds, codes = round(one.seconds, 6), list(one.codes)
+        return {
+            "tasks": one.states,
+            "attempts": one.attempts,
+            "seconds": seconds,
+            "codes": codes,
+            "taken_over": one.over,
+        }
+
+    return {
+        "before": found.before,
+        "after": found.after,
+        "versions": list(found.versions),
+        "structure": found.structure,
+        "nodes": [
+            {
+                "node": node.node,
+                "differs": list(node.differs),
+                "before": side(node.before),
+                "after": side(node.after),
+                "result": [
+                    {"place": one.place, "before": one.before, "after": one.after, "only": one.only}
+                    for one in node.result
+                ],
+                "more": node.more,
+            }
+            for node in found.nodes
+        ],
+    }
 
 
 def run_shape(run: Run, graph: Graph) -> RunShape:

@@ -332,6 +332,15 @@ class Commit:
         self, start: Start, parent: OpenRun | None = None, told: Create | None = None, cause: int | None = None
     ) -> tuple[int, bool]:
         """Begin a run, and with it the task that is to be told of its end; answers its key, and whether it is new."""
+        key, run = self.open(start, parent, told, cause)
+        if run is not None:
+            self.apply(run, planner.begun(run.graph, start.message, start.to))
+        return key, run is not None
+
+    def open(
+        self, start: Start, parent: OpenRun | None = None, told: Create | None = None, cause: int | None = None
+    ) -> tuple[int, OpenRun | None]:
+        """Have a run in which nothing has begun; answers its key, and the run if it is new."""
         graph = start.graph
         if start.idempotency_key is not None:
             named = (graph.name, start.idempotency_key)
@@ -344,12 +353,12 @@ class Commit:
                     )
                 if parent is not None and told is not None:
                     self._see_told(start, known[0], parent)
-                return known[0], False
+                return known[0], None
             self.started[named] = (start.run, start.message)
         if (taken := self.runs.get(start.run)) is not None:
             if (taken.row.created_at, taken.graph.id) != (self.now, graph.id):
                 raise Taken(f"the run id {public_id(start.run)} is taken; draw another")
-            return start.run, False  # the same call again, after a commit whose answer was lost
+            return start.run, None  # the same call again, after a commit whose answer was lost
         self.known.need(self.rows, graph, self.now)
         then = self.create(parent, told, cause) if parent is not None and told is not None else None
         row = RunRow(
@@ -387,8 +396,7 @@ class Commit:
             run.facts["cause"] = parent.id
         run.facts["started"] = graph.label
         self.keep_mentioned(run, 0, start.message)
-        self.apply(run, planner.begun(graph, start.message, start.to))
-        return run.id, True
+        return run.id, run
 
     def _see_told(self, start: Start, known: int, parent: OpenRun) -> None:
         """A run that was started before tells its end to the handler that was named then, and to nobody else."""

@@ -44,6 +44,7 @@ from heliostat.store import (
     Orders,
     Pause,
     Register,
+    Rerun,
     Resolve,
     SetNode,
     SetQueue,
@@ -53,6 +54,7 @@ from heliostat.store import (
 from heliostat.stores.commit import CANCEL_AT_ONCE, READY, WHY_CANCELLED, Commit, Unlocked
 from heliostat.stores.known import Known
 from heliostat.stores.operating import operated
+from heliostat.stores.rerunning import rerun
 from heliostat.stores.reviewing import reviewed
 from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
 from heliostat.task import FINAL, AttemptState, TaskState, lean
@@ -325,6 +327,7 @@ class Ledger(ABC):
         with self.transaction() as rows:
             ids = {c.run for c in commands if c.run is not None}
             ids |= {c.verb.run for c in commands if isinstance(c.verb, Start)}
+            ids |= {c.verb.start.run for c in commands if isinstance(c.verb, Rerun)}
             if unknown := [run for run in ids if not 0 < run < FOREVER]:
                 raise NotFound(f"there is no run {public_id(unknown[0])}")
             parents = rows.run_parent(sorted(ids)) if any(isinstance(c.verb, End) for c in commands) else []
@@ -369,6 +372,8 @@ class Ledger(ABC):
         match command.verb:
             case Send() as send:
                 return self._send(commit, run, send)
+            case Rerun() as verb:
+                return rerun(commit, run, verb, command)
             case End() as end:
                 return self._end(commit, run, end, command)
             case Pause(on):

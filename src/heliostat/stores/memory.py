@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from heliostat.errors import NotFound
 from heliostat.graph import Arity
 from heliostat.queue import Lane, Queue, Why, WorkerInfo
+from heliostat.rerun import Count
 from heliostat.review import Review
 from heliostat.run import Run, RunState
 from heliostat.store import SEVERAL, About, AttemptRecord, Discarded, Entry, Kept, Record, Settled
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from heliostat.stores.rows import (
         Arrival,
         Asking,
+        Carried,
         Expand,
         Fence,
         Finish,
@@ -422,6 +424,41 @@ class MemoryRows:
             return False
         self.change(task, priority=priority)
         return True
+
+    # a run that takes over what another one has settled
+
+    def task_counts(self, run: int) -> list[Count]:
+        tasks = self.t.tasks[run]
+        found = Counter((t.node, tasks[t.cause].node if t.cause in tasks else None, t.state) for t in tasks.values())
+        return [Count(*place, n) for place, n in found.items()]
+
+    def gate_firsts(self, run: int) -> dict[str, int]:
+        return {node: number for (owner, node), number in self.t.firsts.items() if owner == run}
+
+    def run_carry(self, run: int, to: int, nodes: Sequence[Carried], graph: int, shift: int) -> None:
+        carried = {one.node: one for one in nodes}
+        numbers = {one.was: one.number for one in nodes}
+
+        def moved(number: int | None) -> int | None:
+            if number is None:
+                return None
+            return number + shift if number > graph else numbers.get(number)
+
+        tasks = [task for task in self.t.tasks[run].values() if task.node in carried]
+        for task in tasks:
+            places = {name: moved(getattr(task, name)) for name in ("number", "block", "join", "cause")}
+            own = {"seq": self._next(), "run": to, "lane": carried[task.node].lane, "held": False, "holds": False}
+            self.put(self.t.tasks[to], places["number"], replace(task, **places, **own))  # type: ignore[arg-type]
+        kept = sorted(self.t.records[run].values(), key=lambda record: record.seq)
+        self.record_put([(to, r.node, r.key, moved(r.number) or 0, r.value) for r in kept if r.node in carried])
+        there = {task.number for task in tasks}
+        files = [kept for kept in self.t.artifacts[run] if kept.number in there]
+        self.artifact_insert([(to, moved(kept.number) or 0, kept.artifact, kept.at) for kept in files])
+        for node in carried:
+            if (first := self.t.firsts.get((run, node))) is not None:
+                self.put(self.t.firsts, (to, node), moved(first))
+            if (gate := self.t.gates.get((run, node))) is not None:
+                self.put(self.t.gates, (to, node), gate)
 
     # gates
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
     from heliostat.queue import Lane, Queue, WorkerInfo
+    from heliostat.rerun import Count
     from heliostat.review import Review
     from heliostat.run import RunState
     from heliostat.store import Reference
@@ -214,6 +215,15 @@ class Due(NamedTuple):
     key: str | None
 
 
+class Carried(NamedTuple):
+    """A node whose tasks another run takes over: its number there and here, and its lane here."""
+
+    node: str
+    was: int
+    number: int
+    lane: int
+
+
 Strays: TypeAlias = "Mapping[tuple[int, str], int]"  # by a lane and a node: the lane where its tasks belong
 
 
@@ -345,6 +355,19 @@ class Rows(Protocol):
 
     def task_set(self, run: int, number: int, priority: int) -> bool:
         """Set the priority of a task that has not begun; answers whether it had not."""
+
+    # a run that takes over what another one has settled
+    def task_counts(self, run: int) -> list[Count]:
+        """How many tasks of each node are in each state, by who sent or brought them."""
+
+    def gate_firsts(self, run: int) -> dict[str, int]:
+        """The first task that each handler settled."""
+
+    def run_carry(self, run: int, to: int, nodes: Sequence[Carried], graph: int, shift: int) -> None:
+        """Copy the tasks, records, artifacts and gates of nodes to another run; all tasks are final.
+
+        ``graph`` is how many nodes the run's graph has; the numbers after these go up by ``shift``.
+        """
 
     # handlers' gates
     def gate_first(self, run: int, node: str, number: int) -> bool:

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from heliostat.graph import Graph
 from heliostat.queue import Lane, Queue
+from heliostat.rerun import Count
 from heliostat.review import Review
 from heliostat.run import RunState
 from heliostat.stores import rows as shapes
@@ -212,6 +213,19 @@ class SqlRows(ABC):
 
     def task_set(self, run: int, number: int, priority: int) -> bool:
         return self.run("task_set", run=run, number=number, priority=priority) == 1
+
+    # a run that takes over what another one has settled
+
+    def task_counts(self, run: int) -> list[Count]:
+        return [Count(row[0], row[1], TASK_STATES[row[2]], row[3]) for row in self.fetch("task_counts", run=run)]
+
+    def gate_firsts(self, run: int) -> dict[str, int]:
+        return dict(self.fetch("gate_firsts", run=run))
+
+    def run_carry(self, run: int, to: int, nodes: Sequence[shapes.Carried], graph: int, shift: int) -> None:
+        values = {"run": run, "to": to, "nodes": listed(nodes), "graph": graph, "shift": shift}
+        for table in ("task", "record", "artifact", "gate"):
+            self.later(f"{table}_carry", **values)
 
     # gates
 

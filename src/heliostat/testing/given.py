@@ -216,6 +216,11 @@ def encode(value: object, where: str) -> str:
     return codec.encode(value, where, keep)
 
 
+def have(path: Path) -> None:
+    """Have a file among those that calls can be given, by its content."""
+    _repository().keep(path)
+
+
 def bring(artifact: Artifact) -> Path:
     """The file of an artifact, to be read."""
     return local(_repository().bring(artifact, _place() / "brought"), artifact)
