@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,13 +242,13 @@ def test_a_workflow_with_its_code_is_not_started_by_its_name() -> None:
             engine.register(flow)
 
 
-def test_a_mended_command_runs_in_runs_that_are_there() -> None:
+def test_a_mended_command_runs_in_runs_that_are_there(tmp_path: Path) -> None:
     """The structure is the same, so a retry takes the command of today."""
 
     def form(command: str) -> dict[str, Any]:
         return {"name": "say", "nodes": [{"name": "word", "job": command, "outputs": "word"}]}
 
-    with heliostat.open("memory://") as engine:
+    with heliostat.open("memory://", files=tmp_path) as engine:
         engine.register(form("false"))
         run = engine.run("say")
         assert run.state == "failed"
