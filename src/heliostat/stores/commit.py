@@ -388,6 +388,8 @@ class Commit:
         run.facts["started"] = graph.label
         self.keep_mentioned(run, 0, start.message)
         self.apply(run, planner.begun(graph, start.message, start.to))
+        if graph.polled:
+            self.apply(run, planner.polls(graph, self.now))
         return run.id, True
 
     def _see_told(self, start: Start, known: int, parent: OpenRun) -> None:

@@ -25,6 +25,7 @@ from heliostat.context import Surroundings
 from heliostat.engine import MOST, Engine, RunHandle
 from heliostat.errors import BadInput, Refused, StoreUnavailable
 from heliostat.executors.inline import InlineExecutor
+from heliostat.loops.fire import Fire
 from heliostat.loops.promote import Promote
 from heliostat.loops.rescue import Rescue
 from heliostat.loops.sweep import Sweep
@@ -163,7 +164,7 @@ class Play:
             worker = Worker(store, registry, clock, chance, name=name, lease_seconds=LEASE)
             worker.executor = InlineExecutor(StubPerformer(registry, around), clock, worker.bell)
             rescue = Rescue(store, LEASE, worker.offer, worker.adopt, _seen_to_be_gone)
-            worker.loops = [Promote(store), rescue, Sweep(store)]
+            worker.loops = [Promote(store), rescue, Sweep(store), Fire(store, lambda: registry.graphs, ids.run)]
             return worker
 
         return _StagedEngine(store, registry, around, new_worker, cast=self.cast)
