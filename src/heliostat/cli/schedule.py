@@ -53,13 +53,13 @@ def backfill(
         output.show(made if runs else "no tick is in that period")
 
 
-def schedules(context: typer.Context) -> dict[str, Schedule]:
-    """The schedules of the database by workflow; none where there is no database yet."""
+def schedules(context: typer.Context) -> tuple[dict[str, Schedule], float]:
+    """The schedules of the database by workflow, and its time; none where there is no database yet."""
     try:
         with session(context).engine() as engine:
-            return {schedule.workflow: schedule for schedule in engine.schedules()}
+            return {schedule.workflow: schedule for schedule in engine.schedules()}, engine.around.clock.now()
     except HeliostatError:
-        return {}
+        return {}, 0.0
 
 
 def _of(found: list[Schedule], name: str) -> Schedule:

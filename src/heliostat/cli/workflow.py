@@ -13,6 +13,7 @@ from heliostat.cli import session as sessions
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import session
 from heliostat.errors import BadInput
+from heliostat.trigger import LATE_SECONDS
 
 if TYPE_CHECKING:
     from heliostat.engine import Engine, RunHandle
@@ -65,7 +66,8 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
 def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
     """Show a workflow's nodes and what each waits for."""
     graph = sessions.graph(context, where)
-    stands = None if graph.trigger is None else schedule.schedules(context).get(graph.name)
+    schedules, now = ({}, 0.0) if graph.trigger is None else schedule.schedules(context)
+    stands = schedules.get(graph.name)
     if as_json:
         output.document(shapes.workflow_details(graph, stands))
         return
@@ -74,7 +76,9 @@ def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
     if graph.trigger is not None:
         mine = stands is not None and stands.graph == graph.id
         facts["started"] = graph.trigger
-        facts["next tick"] = _next(stands) if stands and mine else "none yet: its runs start when a worker offers it"
+        facts["next tick"] = (
+            _next(stands, now) if stands and mine else "none yet: its runs start when a worker offers it"
+        )
         facts["last tick"] = output.when(stands.last_at) if stands and mine else None
     found = output.table("node", "is", "waits for", "policy")
     for node in graph:
@@ -82,10 +86,11 @@ def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
     output.show(output.facts(facts), "", found)
 
 
-def _next(stands: Schedule, now: float | None = None) -> str:
+def _next(stands: Schedule, now: float) -> str:
     if stands.paused:
         return "paused"
-    return output.lately(stands.next_at, now) if now is not None else str(output.when(stands.next_at))
+    said = output.lately(stands.next_at, now)
+    return said if now - stands.next_at <= LATE_SECONDS else f"{said}: missed, for no worker offers it"
 
 
 def _is(node: Node) -> str:
