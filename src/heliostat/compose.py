@@ -117,7 +117,7 @@ def engine_on(
         worker.executor = _executor(executor, worker, perform, slots, around)
         worker.watch = Watch(batch)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
-        worker.loops = [Promote(store), rescue, Sweep(store), Fire(store, lambda: registry.graphs, around.ids.run)]
+        worker.loops = [Promote(store), rescue, Sweep(store), Fire(store, lambda: worker.lasting, around.ids.run)]
         worker.loops += [] if broker is None else [Remind(store, broker, chance)]
         return worker
 

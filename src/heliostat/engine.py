@@ -27,7 +27,7 @@ from heliostat.signature import check_sent, check_start, check_ticks, revive
 from heliostat.store import Answer, Claim, Command, Decide, Pause, Register, Resolve, SetSchedule, SetTask, TryAgain
 from heliostat.story import Line, story
 from heliostat.task import Task, TaskState
-from heliostat.trigger import Schedule, stamp, tick_key, tick_message, within
+from heliostat.trigger import NEVER, Schedule, stamp, tick_key, tick_message, within
 from heliostat.workflow import NodeHandle, Workflow
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Engine:
         or has more than 10,000 ticks.
         """
         graph = self._scheduled(workflow)
-        first, last, now = seconds_since(since), seconds_since(until), self.around.clock.now()
+        first, last, now = _instant(since, "since"), _instant(until, "until"), self.around.clock.now()
         if graph.trigger is None:
             raise BadInput(f"workflow {graph.name} has no trigger: give it one with on=, or start its runs")
         if last > now:
@@ -358,6 +358,15 @@ class Engine:
 def seconds_since(time: datetime | float) -> float:
     """A time in seconds since 1970."""
     return time.timestamp() if isinstance(time, datetime) else time
+
+
+def _instant(time: object, where: str) -> float:
+    """A time of the calendar in seconds since 1970; raises BadInput."""
+    if isinstance(time, datetime | float | int) and not isinstance(time, bool):
+        found = seconds_since(time)
+        if 0 <= found <= NEVER:
+            return found
+    raise BadInput(f"backfill: {where} is a datetime, or seconds since 1970, not {time!r}")
 
 
 def _decisions(value: Any) -> Any:

@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+import heliostat
 from heliostat import Context, Cron, Every, Tick, Workflow, testing
 from heliostat.errors import BadInput, DefinitionError, NotFound
 from heliostat.graph import Graph
+from heliostat.loops.fire import Fire
 from heliostat.trigger import NEVER, Trigger, due, is_tick, tick_message, within
 
 ROME = ZoneInfo("Europe/Rome")
@@ -285,6 +287,9 @@ def test_a_backfill_is_of_a_period_that_is_over() -> None:
             engine.backfill(flow, 0, now)
         with pytest.raises(NotFound, match="workflow 'nightlu' has no schedule; did you mean 'nightly'"):
             engine.backfill("nightlu", 0, 1)
+        for wrong in (float("nan"), float("inf"), -1, "yesterday", None, True):
+            with pytest.raises(BadInput, match="backfill: since is a datetime, or seconds since 1970, not "):
+                engine.backfill(flow, wrong, now)  # type: ignore[arg-type]
         with pytest.raises(BadInput, match="workflow plain has no trigger"):
             engine.backfill(Workflow("plain"), 0, 1)
 
@@ -299,3 +304,19 @@ def test_a_paused_workflow_starts_nothing() -> None:
         assert engine.resume("nightly").done
         engine.advance("1h")
         assert [run.name for run in engine.runs(flow)] == ["2025-01-01T04:00:00Z"]
+
+
+def test_a_worker_that_is_to_end_fires_nothing() -> None:
+    """Else it and the workers of another version would take the schedule from one another."""
+    flow = nightly(Every("1h"))
+    with heliostat.open("memory://") as engine:
+        engine.add(flow)
+        worker = engine.worker()
+        (fire,) = (loop for loop in worker.loops if isinstance(loop, Fire))
+        later = engine.around.clock.now() + 7200
+        worker.draining = True
+        fire.tick(later)
+        assert engine.runs(flow) == []
+        worker.draining = False
+        fire.tick(later)
+        assert len(engine.runs(flow)) == 1

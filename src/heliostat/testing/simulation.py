@@ -164,7 +164,7 @@ class Play:
             worker = Worker(store, registry, clock, chance, name=name, lease_seconds=LEASE)
             worker.executor = InlineExecutor(StubPerformer(registry, around), clock, worker.bell)
             rescue = Rescue(store, LEASE, worker.offer, worker.adopt, _seen_to_be_gone)
-            worker.loops = [Promote(store), rescue, Sweep(store), Fire(store, lambda: registry.graphs, ids.run)]
+            worker.loops = [Promote(store), rescue, Sweep(store), Fire(store, lambda: worker.lasting, ids.run)]
             return worker
 
         return _StagedEngine(store, registry, around, new_worker, cast=self.cast)
