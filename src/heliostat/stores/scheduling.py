@@ -65,10 +65,10 @@ def _set(commit: Commit, change: SetSchedule, command: Command) -> Answer:
     if schedule.paused == change.paused:
         return Answer(done=False, note=f"the workflow was {'paused' if change.paused else 'not paused'} already")
     next_at = schedule.next_at
-    if not change.paused and next_at <= commit.now:  # what was not wanted while it was paused is not caught up
+    if not change.paused:  # what was not wanted while it was paused is not caught up; and the clock may have been set
         trigger = commit.known.graph(commit.rows, schedule.graph).trigger
         assert trigger is not None
-        next_at = trigger.after(max(commit.now, schedule.last_at or 0.0))
+        next_at = trigger.after(commit.now)
     commit.rows.schedule_pause(change.workflow, next_at, paused=change.paused)
     commit.told({"workflow": change.workflow, "paused": change.paused, "reason": command.reason})
     return Answer()

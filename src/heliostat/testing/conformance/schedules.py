@@ -233,6 +233,20 @@ def test_p08_who_pauses_a_schedule_says_why(hand: Hand) -> None:
         hand.do(SetSchedule("hurly", True))
 
 
+def test_p02_a_schedule_that_is_ahead_goes_by_the_clock_when_it_is_resumed(hand: Hand) -> None:
+    """A clock was set ahead for a while: no tick has had two runs, and those between need not be waited for."""
+    fire = firing(hand, HOURLY)
+    pass_time(hand, fire, 100 * HOUR)
+    hand.now -= 99 * HOUR
+    pass_time(hand, fire, HOUR)
+    assert ticks(hand) == at(100)
+    hand.do(SetSchedule("hourly", True))
+    hand.do(SetSchedule("hourly", False))
+    for _ in range(99):
+        pass_time(hand, fire, HOUR)
+    assert sorted(ticks(hand)) == at(*range(3, 102))
+
+
 def test_p02_who_read_a_schedule_before_it_was_paused_starts_nothing(hand: Hand) -> None:
     """The pause is seen in the transaction that would start."""
     firing(hand, HOURLY)
