@@ -69,8 +69,7 @@ def schedule(hand: Hand, workflow: str = "hourly") -> Schedule:
 
 def told(hand: Hand) -> list[dict[str, object]]:
     """What the journal tells of schedules."""
-    events = [json.loads(entry.event) for entry in hand.store.journal()]
-    return [event for event in events if "workflow" in event]
+    return [event for entry in hand.store.journal() if "workflow" in (event := json.loads(entry.event))]
 
 
 def test_p01_a_tick_starts_its_run_and_the_schedule_goes_on_in_one(hand: Hand) -> None:
