@@ -177,6 +177,10 @@ LIMITS: list[tuple[str, Callable[..., str], str, str]] = [
     ("tasks that the end of a run cancels in its own commit; a sweep takes the others", _count, "stores.commit",
      "CANCEL_AT_ONCE"),
     ("waiting tasks that become ready in one transaction", _count, "stores.ledger", "PROMOTE_AT_ONCE"),
+    ("missed ticks that `catch_up=\"all\"` makes up for: the newest", _count, "trigger", "CAUGHT_UP"),
+    ("ticks whose runs are started in one transaction", _count, "trigger", "AT_ONCE"),
+    ("after which a tick counts as missed with `catch_up=\"none\"`", _seconds, "trigger", "LATE_SECONDS"),
+    ("ticks of one backfill", _count, "engine", "BACKFILLED"),
     ("lines of a failed job that its reason quotes", _count, "batch", "TAIL_LINES"),
 ]  # fmt: skip
 

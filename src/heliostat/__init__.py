@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from heliostat.errors import HeliostatError, RunFailed, TaskError
     from heliostat.graph import Resources, Retry
     from heliostat.outcome import Decision, Ended, Fail, Failure, Skip, Snooze
+    from heliostat.trigger import Cron, Every, Tick
     from heliostat.workflow import Workflow
 
 __all__ = [
     "Artifact",
     "Context",
+    "Cron",
     "Decision",
     "Ended",
+    "Every",
     "Fail",
     "Failure",
     "HeliostatError",
@@ -29,6 +32,7 @@ __all__ = [
     "Skip",
     "Snooze",
     "TaskError",
+    "Tick",
     "Workflow",
     "open",
 ]
@@ -38,8 +42,10 @@ __all__ = [
 _HOMES = {
     "Artifact": "artifact",
     "Context": "context",
+    "Cron": "trigger",
     "Decision": "outcome",
     "Ended": "outcome",
+    "Every": "trigger",
     "Fail": "outcome",
     "Failure": "outcome",
     "HeliostatError": "errors",
@@ -49,6 +55,7 @@ _HOMES = {
     "Skip": "outcome",
     "Snooze": "outcome",
     "TaskError": "errors",
+    "Tick": "trigger",
     "Workflow": "workflow",
     "open": "compose",
 }

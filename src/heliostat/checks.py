@@ -9,6 +9,7 @@ from heliostat.fleet import offers, serves
 from heliostat.graph import Arity, On
 from heliostat.run import RunState, public_id
 from heliostat.task import TaskState
+from heliostat.trigger import is_tick, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,6 +113,9 @@ def _waiting(why: Why, now: float) -> str:
     due = lasting((task.due_at or now) - now)
     if task.reason is not None:
         return f"retried in {due} after: {task.reason}"
+    trigger = why.graph[task.node].trigger
+    if trigger is not None and not task.count and task.due_at is not None and is_tick(task.message):
+        return f"the next tick, {trigger}, comes in {due}, at {stamp(task.due_at)}"
     word = "asked to be asked again" if task.count else "a delayed message"
     return f"{word}, due in {due}"
 

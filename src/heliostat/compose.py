@@ -91,6 +91,7 @@ def engine_on(
 ) -> Engine:
     """An engine on a store, with the families of one machine: local jobs, a directory for files."""
     from heliostat.batches.local import LocalBatch
+    from heliostat.loops.fire import Fire
     from heliostat.loops.learn import Learn
     from heliostat.loops.promote import Promote
     from heliostat.loops.remind import Remind
@@ -118,7 +119,8 @@ def engine_on(
         worker.watch = Watch(batch)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
         learn = Learn(store, lambda: registry.offers, lambda graph: registry.keep(graph, {}))
-        worker.loops = [Promote(store), rescue, Sweep(store), learn]
+        fire = Fire(store, lambda: worker.lasting, around.ids.run)
+        worker.loops = [Promote(store), rescue, Sweep(store), fire, learn]
         worker.loops += [] if broker is None else [Remind(store, broker, chance)]
         return worker
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
@@ -25,7 +26,7 @@ from heliostat.queue import pace
 from heliostat.repository import check_files
 from heliostat.review import Review
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
-from heliostat.signature import check_sent, check_start, revive
+from heliostat.signature import check_sent, check_start, check_ticks, revive
 from heliostat.store import (
     KEEP,
     KEEP_RATE,
@@ -38,11 +39,13 @@ from heliostat.store import (
     Resolve,
     SetNode,
     SetQueue,
+    SetSchedule,
     SetTask,
     TryAgain,
 )
 from heliostat.story import Line, story
 from heliostat.task import Task, TaskState
+from heliostat.trigger import NEVER, Schedule, stamp, tick_key, tick_message, within
 from heliostat.workflow import NodeHandle, Workflow
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ S = TypeVar("S", RunState, TaskState)
 PAGE = 500
 GRACE_SECONDS = 5.0  #: how long what runs may go on when an engine stops working
 MOST = 1_000_000  #: runs that can be asked for at once
+BACKFILLED = 10_000  #: ticks of one backfill
 
 
 class Engine:
@@ -116,6 +120,7 @@ class Engine:
         for signature in workflow.signatures.values():
             signature.warm()
         graph = workflow.graph
+        check_ticks(graph, workflow.signatures)
         if graph.id not in self.registry.offers or self.registry.graph(graph.id) != graph:
             self.store.accept([Command(Register(graph), actor=self._actor)], self.around.clock.now())
         self.registry.add(workflow)
@@ -232,6 +237,66 @@ class Engine:
         """The reviews that are open in all runs, oldest first."""
         return self.store.reviews(limit=codec.whole(limit, "limit", 1, MOST))
 
+    # schedules
+
+    def schedules(self) -> list[Schedule]:
+        """How the triggers of workflows stand: the next tick of each, and whether it is paused."""
+        return self.store.schedules()
+
+    def pause(self, workflow: Workflow | str, reason: str = "") -> Answer:
+        """Have a workflow's trigger start no more runs; those that it has started go on."""
+        return self._set_schedule(workflow, reason, paused=True)
+
+    def resume(self, workflow: Workflow | str, reason: str = "") -> Answer:
+        """Let a workflow's trigger go on with its next tick; those that came meanwhile are not caught up."""
+        return self._set_schedule(workflow, reason, paused=False)
+
+    def _set_schedule(self, workflow: Workflow | str, reason: str, *, paused: bool) -> Answer:
+        name = self.add(workflow).name if isinstance(workflow, Workflow) else codec.word(workflow, "workflow")
+        verb, why = SetSchedule(name, paused), codec.word(reason, "reason", 0)
+        return self._accept(Command(verb, actor=self._actor, reason=why))
+
+    def backfill(self, workflow: Workflow | str, since: datetime | float, until: datetime | float) -> Runs:
+        """Have runs for the ticks of a period, from ``since`` on and before ``until``; answers them all, oldest first.
+
+        What a tick has started already, by itself or by an earlier call, is not started again, as long as that run is
+        not pruned. Of a workflow that is given by its name, they are of the definition that its schedule starts. A time
+        without a zone is a local one; a number is in seconds since 1970. Raises BadInput for a period that is not over
+        or has more than 10,000 ticks.
+        """
+        graph = self._scheduled(workflow)
+        first, last, now = _instant(since, "since"), _instant(until, "until"), self.around.clock.now()
+        if graph.trigger is None:
+            raise BadInput(f"workflow {graph.name} has no trigger: give it one with on=, or start its runs")
+        if last > now:
+            raise BadInput(
+                f"backfill: the period ends at {stamp(last)}, which is still to come; ticks start themselves"
+            )
+        ticks = [*islice(within(graph.trigger, first, last), BACKFILLED + 1)]
+        if len(ticks) > BACKFILLED:
+            raise BadInput(f"backfill: the period has more than {BACKFILLED:,} ticks; do it in shorter ones")
+        starts = [
+            Start(self.around.ids.run(), graph, tick_message(tick), stamp(tick), idempotency_key=tick_key(tick))
+            for tick in ticks
+        ]
+        runs = [run for page in range(0, len(starts), PAGE) for run in self._begin(starts[page : page + PAGE])]
+        return Runs(RunHandle(self, run, self.registry.graph(self._graph_of(run))) for run in runs)
+
+    def _graph_of(self, run: int) -> int:
+        found = self.store.run(run)
+        assert found is not None
+        return found.graph
+
+    def _scheduled(self, workflow: Workflow | str) -> Graph:
+        """The definition of which a workflow's ticks start runs."""
+        if isinstance(workflow, Workflow):
+            return self.add(workflow)
+        name = codec.word(workflow, "workflow")
+        for schedule in self.store.schedules([name]):
+            return self.store.graph(schedule.graph)
+        known = [schedule.workflow for schedule in self.store.schedules()]
+        raise NotFound(f"workflow {name!r} has no schedule{nearest(name, known)}")
+
     def prune(self, before: datetime | float) -> Pruned:
         """Forget runs that ended before a time, with their files; a file that another run keeps too stays.
 
@@ -239,7 +304,7 @@ class Engine:
         several at once. What was kept within the last hour, or since something that is running began, waits for a later
         call; ``left`` says how many files.
         """
-        return prune(self.around, before.timestamp() if isinstance(before, datetime) else before)
+        return prune(self.around, seconds_since(before))
 
     # what holds over all runs
 
@@ -364,6 +429,20 @@ class Engine:
     def _ring(self, *, ended: bool = False) -> None:
         if self._worker is not None:
             self._worker.ring(ended=ended)
+
+
+def seconds_since(time: datetime | float) -> float:
+    """A time in seconds since 1970."""
+    return time.timestamp() if isinstance(time, datetime) else time
+
+
+def _instant(time: object, where: str) -> float:
+    """A time of the calendar in seconds since 1970; raises BadInput."""
+    if isinstance(time, datetime | float | int) and not isinstance(time, bool):
+        found = seconds_since(time)
+        if 0 <= found <= NEVER:
+            return found
+    raise BadInput(f"backfill: {where} is a datetime, or seconds since 1970, not {time!r}")
 
 
 def _decisions(value: Any) -> Any:

@@ -23,6 +23,7 @@ from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.job import JobSpec, check_environment
 from heliostat.review import ReviewSpec
 from heliostat.task import TaskState
+from heliostat.trigger import Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -193,6 +194,7 @@ class Node:
     rescues: int = 3
     resources: Resources | None = None
     env: dict[str, str] = field(default_factory=dict)  # of its function; a job's is with its command
+    trigger: Trigger | None = None  # what sends to this handler in each active run
 
     @property
     def waits(self) -> int:
@@ -223,6 +225,7 @@ class Graph:
     stays_open: bool = False
     on_failure: str = "stop"
     data: bool = False  # it has no functions, and whichever worker meets its tasks runs them
+    trigger: Trigger | None = None  # what starts its runs
 
     @cached_property
     def fingerprint(self) -> str:
@@ -335,6 +338,11 @@ class Graph:
         return frozenset(node.name for node in self.nodes if node.kind is Kind.review)
 
     @cached_property
+    def polled(self) -> frozenset[str]:
+        """The handlers that something sends to without being asked."""
+        return frozenset(node.name for node in self.nodes if node.trigger is not None)
+
+    @cached_property
     def plans(self) -> dict[Any, Any]:
         """What the planner has worked out for it; it follows from the graph alone."""
         return {}
@@ -406,6 +414,7 @@ def check(graph: Graph) -> None:
     seen: dict[str, Node] = {}
     for node in graph.nodes:
         check_node(node, seen)
+        check_trigger(node, stays_open=graph.stays_open)
         seen[node.name] = node
 
 
@@ -427,6 +436,23 @@ def check_node(node: Node, before: Mapping[str, Node]) -> None:
             raise DefinitionError(f"node {node.name}: waits for {edge.source!r}, which runs after the run's end")
     check_environment(node.env, f"node {node.name}: ")
     _check_arity(node)
+
+
+def check_trigger(node: Node, *, stays_open: bool) -> None:
+    """Refuse a trigger that would never have its say, or its last; raises DefinitionError."""
+    if node.trigger is None:
+        return
+    if node.arity is not Arity.handler:
+        raise DefinitionError(f"node {node.name}: it acts once in a run; a handler has a trigger, or the workflow")
+    if not stays_open:
+        raise DefinitionError(
+            f"handler {node.name}: on= sends to it until somebody completes the run, so its workflow is to be one that "
+            "stays_open=True"
+        )
+    if isinstance(node.serial, str) and node.serial != "scheduled_at":
+        raise DefinitionError(
+            f"handler {node.name}: it is serial by {node.serial!r}, which no tick has; have it serial=True"
+        )
 
 
 def _is_name(name: object) -> bool:
@@ -455,6 +481,8 @@ def _check_arity(node: Node) -> None:
 
 def _without_defaults(data: dict[str, Any]) -> dict[str, Any]:
     nodes = [{k: v for k, v in node.items() if v != _NODE_DEFAULTS.get(k, ...)} for node in data["nodes"]]
+    if data["trigger"] is None:
+        del data["trigger"]
     return data | {"nodes": nodes}
 
 

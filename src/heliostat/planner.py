@@ -16,6 +16,7 @@ from heliostat.graph import Arity, Edge, Graph, Node, On
 from heliostat.outcome import Failed, Outcome, Released, Rescued, Skipped, Snoozed, Succeeded
 from heliostat.run import RunState
 from heliostat.task import TaskState
+from heliostat.trigger import is_tick, tick_key, tick_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,6 +118,23 @@ def delivered(graph: Graph, send: Send) -> Create:
         priority=send.priority,
         idempotency_key=send.idempotency_key,
     )
+
+
+def tick(graph: Graph, node: Node, time: float) -> Create:
+    """The next message that a handler's trigger sends, after a time."""
+    assert node.trigger is not None
+    at = node.trigger.after(time)
+    return delivered(graph, Send(node.name, tick_message(at), at, tick_key(at)))
+
+
+def polls(graph: Graph, now: float) -> list[Create]:
+    """A run begins: the first message of each trigger of its handlers waits for its time."""
+    return [tick(graph, node, now) for node in graph.nodes if node.trigger is not None]
+
+
+def goes_on(message: str | None, state: TaskState, changes: Sequence[Change]) -> bool:
+    """Whether a polled handler's next tick is to be set: this was a tick, it is settled, and the run is not over."""
+    return state.final and is_tick(message) and not any(type(change) is End for change in changes)
 
 
 def serial_key(node: Node, message: str) -> str | None:

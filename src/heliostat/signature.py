@@ -19,6 +19,7 @@ from heliostat.artifact import Artifact
 from heliostat.effects import Send
 from heliostat.errors import BadInput, DefinitionError
 from heliostat.graph import Arity
+from heliostat.trigger import tick_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -192,6 +193,22 @@ def check_start(graph: Graph, signatures: Mapping[str, Signature], text: str, to
     if len(strangers) == len(takers):  # else some function is elsewhere, and may know whatever there is
         known.refuse(known.common(strangers))
     return text
+
+
+def check_ticks(graph: Graph, signatures: Mapping[str, Signature]) -> None:
+    """Check that what triggers send can be taken; raises DefinitionError."""
+    text = tick_message(0.0)
+    try:
+        if graph.trigger is not None:
+            check_start(graph, signatures, text)
+            planner.begun(graph, text)
+        for node in graph.nodes:
+            if node.trigger is not None:
+                check_sent(node, signatures.get(node.name), text)
+    except BadInput as error:
+        raise DefinitionError(
+            f"workflow {graph.name}: {error}; that is what its trigger sends: annotate the message with heliostat.Tick"
+        ) from None
 
 
 def _message(signature: Signature | None) -> Parameter | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from heliostat.review import Review
     from heliostat.run import Run, RunState
     from heliostat.task import Attempt, Task, TaskState
+    from heliostat.trigger import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,38 @@ class Drain:
     worker: str
 
 
+@dataclass(frozen=True, slots=True)
+class FireTicks:
+    """Start the runs of ticks and have their schedule go on; nothing happens unless it stands where it was read."""
+
+    schedule: Schedule
+    starts: tuple[Start, ...]
+    next_at: float
+    last_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Have a schedule start runs of another definition, unless it has changed since it was read.
+
+    One without a trigger ends it.
+    """
+
+    schedule: Schedule
+    graph: Graph
+
+
+@dataclass(frozen=True, slots=True)
+class SetSchedule:
+    """Pause the schedule of a workflow, or let it go on with the next tick."""
+
+    workflow: str
+    paused: bool
+
+
 Verb: TypeAlias = (
     "Start | Rerun | Send | End | Pause | Claim | Decide | TryAgain | Resolve | SetTask | Register | SetQueue | SetNode"
-    " | Drain"
+    " | Drain | FireTicks | Follow | SetSchedule"
 )
 
 
@@ -388,6 +418,9 @@ class Store(Protocol):
 
     def why(self, run: int, number: int) -> Why | None:
         """The facts behind a task's state."""
+
+    def schedules(self, workflows: Iterable[str] | None = None) -> list[Schedule]:
+        """How the triggers of workflows stand (None: of all), by name."""
 
     def queues(self) -> list[tuple[Queue, int, int]]:
         """Queues, with how many tasks are ready and running in each."""

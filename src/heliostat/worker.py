@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from heliostat.clock import Clock
     from heliostat.executor import Executor, Work
+    from heliostat.graph import Graph
     from heliostat.registry import Registry
     from heliostat.store import Store
     from heliostat.task import Attempt
@@ -241,6 +242,11 @@ class Worker:
         """Have it look for work at once; and if a run has ``ended``, ask at once what is to stop."""
         self._rung, self._found_nothing, self._over = True, False, self._over or ended
         self.bell.set()
+
+    @property
+    def lasting(self) -> list[Graph]:
+        """The definitions that it offers and goes on to offer; none once it is to end."""
+        return [] if self.stopping or self.draining else self.registry.graphs
 
     @property
     def exhausted(self) -> bool:

@@ -33,6 +33,7 @@ from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Resources, Retry
 from heliostat.outcome import Decision
 from heliostat.review import ReviewSpec
 from heliostat.signature import Signature
+from heliostat.trigger import Trigger
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -138,6 +139,7 @@ class HandlerOptions(Policies, total=False):
     inputs: Mapping[str, Upstream]
     entry: bool
     serial: bool | str
+    on: Trigger
 
 
 _POLICIES = frozenset(Policies.__annotations__)
@@ -151,7 +153,8 @@ class Workflow(Drawn):
 
     ``version`` is given as soon as others rely on the workflow; without it, it is in development and each structure
     is its own version. With ``stays_open`` a run is active until somebody completes it. ``on_failure="finish"`` lets
-    running attempts end when the run fails. Further options are defaults of its nodes.
+    running attempts end when the run fails. ``on`` is a trigger, ``Every`` or ``Cron``: each of its ticks starts a run,
+    while a worker offers the workflow. Further options are defaults of its nodes.
     """
 
     def __init__(
@@ -161,6 +164,7 @@ class Workflow(Drawn):
         version: str | None = None,
         stays_open: bool = False,
         on_failure: Literal["stop", "finish"] = "stop",
+        on: Trigger | None = None,
         **defaults: Unpack[Policies],
     ) -> None:
         if on_failure not in ("stop", "finish"):
@@ -169,8 +173,11 @@ class Workflow(Drawn):
             raise DefinitionError(f"workflow {name}: stays_open is True or False, not {stays_open!r}")
         if version is not None and (type(version) is not str or not version):
             raise DefinitionError(f'workflow {name}: a version is a string such as "1.0", not {version!r}')
+        if on is not None:
+            _see_trigger(on, f"workflow {name}")
         _known_options(defaults, _POLICIES, f"workflow {name}")
         self.name, self.version, self.stays_open, self.on_failure = name, version, stays_open, on_failure
+        self.trigger = on
         self.signatures: dict[str, Signature] = {}
         self.data = False  #: it was read from JSON: as long as it has no functions, no worker needs its code
         self._defaults = defaults
@@ -184,7 +191,9 @@ class Workflow(Drawn):
         if self._graph is None:
             nodes = tuple(self._nodes.values())
             data = self.data and not self.signatures
-            self._graph = Graph(self.name, nodes, self.version, self.stays_open, self.on_failure, data)
+            self._graph = Graph(
+                self.name, nodes, self.version, self.stays_open, self.on_failure, data=data, trigger=self.trigger
+            )
         return self._graph
 
     def to_json(self) -> dict[str, Any]:
@@ -224,7 +233,8 @@ class Workflow(Drawn):
         """Add a node that acts on each message it is sent.
 
         ``entry``: it gets the message a run is started with. ``serial``: one at a time per run, in order; the name
-        of a field: one at a time per value of that field.
+        of a field: one at a time per value of that field. ``on``: an ``Every`` or ``Cron``, which sends to it in each
+        active run, as a ``Tick``; the next tick is set when the one before is settled.
         """
         if function is None:
             return lambda function: self._add_function(function, options, handler=True)
@@ -304,6 +314,7 @@ class Workflow(Drawn):
 
     def _add(self, node: Node, signature: Signature | None, function: Any) -> NodeHandle[..., Any]:
         graphs.check_node(node, self._nodes)
+        graphs.check_trigger(node, stays_open=self.stays_open)
         self._nodes[node.name], self._graph = node, None
         if signature is not None:
             self.signatures[node.name] = signature
@@ -322,6 +333,13 @@ class Workflow(Drawn):
         handler = known is _HANDLER
         _known_options(options, known, where)
         on = options.get("on", "succeeded")
+        trigger = None
+        if handler and "on" in options:
+            trigger, on = _see_trigger(on, f"handler {options['name']}"), "succeeded"
+        if isinstance(on, Trigger):
+            raise DefinitionError(
+                f"{where}: it acts once in a run, so it has no trigger; a handler has one, or the workflow itself"
+            )
         if on not in tuple(On):
             raise DefinitionError(f'{where}: on= is "failed" or "ended", not {on!r}')
         edges = self._edges(where, options, wanted, On(on), rest=rest)
@@ -339,6 +357,7 @@ class Workflow(Drawn):
             entry=bool(options.get("entry", False)),
             serial=options.get("serial", False),
             env=_environment(options, where),
+            trigger=trigger,
             **_policies({**_taken(self._defaults, known), **options}, where),
         )
 
@@ -417,6 +436,12 @@ def _known_options(options: Mapping[str, object], known: Iterable[str], where: s
     for option in options:
         if option not in known:
             raise DefinitionError(f"{where}: there is no option {option!r}{nearest(option, known)}")
+
+
+def _see_trigger(on: object, where: str) -> Trigger:
+    if not isinstance(on, Trigger):
+        raise DefinitionError(f'{where}: on= is a trigger, such as Every("5m") or Cron("0 6 * * *"), not {on!r}')
+    return on
 
 
 def _environment(options: Mapping[str, Any], where: str) -> dict[str, str]:

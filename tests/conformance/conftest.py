@@ -15,7 +15,10 @@ from heliostat.stores.postgres import PostgresStore
 from heliostat.stores.sqlite import SqliteStore
 from tests.postgres_server import drop_database, fresh_database
 
-TABLES = "runs, tasks, graphs, lanes, queues, gates, reviews, records, artifacts, discarded, attempts, journal, workers"
+TABLES = (
+    "runs, tasks, graphs, lanes, queues, gates, reviews, schedules, records, artifacts, discarded, attempts, journal, "
+    "workers"
+)
 
 Open = Callable[[], Store]
 

@@ -49,6 +49,7 @@ SMALL = {
     "graphs",
     "lanes",
     "queues",
+    "schedules",
     "workers",
     "commits",
     "l",

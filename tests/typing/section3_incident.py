@@ -1,11 +1,11 @@
-"""The incident with its handlers as the design prints it, without triggers; the acceptance suite runs it."""
+"""The incident with its handlers as the design prints it; the acceptance suite runs it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from heliostat import Context, Ended, Workflow
+from heliostat import Context, Ended, Every, Workflow
 from tests.typing.section3_wildfire import terrain
 
 feed = Path()  # where new data lies
@@ -38,7 +38,7 @@ incident = Workflow("incident", stays_open=True)
 incident.node(terrain)
 
 
-@incident.handler
+@incident.handler(on=Every("5m"))
 def look(ctx: Context) -> None:
     ctx.send(update, {"hotspots": fetch()}, idempotency_key=last_modified())
 

@@ -9,6 +9,7 @@ from heliostat import Context, Retry, Workflow
 
 flow = Workflow("flow")
 unknown = Workflow("unknown", colour="red")  # type: ignore[call-arg]
+timed = Workflow("timed", on="5m")  # type: ignore[arg-type]
 positional = Workflow("positional", "1.0")  # type: ignore[call-arg]
 
 

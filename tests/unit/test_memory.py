@@ -20,7 +20,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(
         (
             *("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since", "lively"),
-            *("lively_lanes", "lanes", "reviews"),
+            *("lively_lanes", "lanes", "reviews", "schedules"),
         ),
         (),
     ),

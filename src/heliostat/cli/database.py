@@ -8,7 +8,7 @@ import typer
 
 from heliostat.cli import output
 from heliostat.cli.output import AsJson, stamp
-from heliostat.cli.session import duration, session
+from heliostat.cli.session import duration, session, time
 
 if TYPE_CHECKING:
     from heliostat.cli.shapes import DatabaseShape, PruneShape
@@ -71,14 +71,8 @@ def prune(
 
 def _age(before: str | None, older_than: str | None) -> tuple[float, float | None]:
     """How long ago runs must have ended, or before which time."""
-    from datetime import datetime
-
     if (before is None) == (older_than is None):
         raise typer.BadParameter("say how far back, one of the two", param_hint="--before or --older-than")
     if older_than is not None:
         return duration(older_than, "--older-than"), None
-    try:
-        return 0.0, datetime.fromisoformat(before or "").timestamp()
-    except ValueError:
-        said = f"{before!r} is no time; write 2026-01-31 or 2026-01-31T12:00+01:00"
-        raise typer.BadParameter(said, param_hint="--before") from None
+    return 0.0, time(before or "", "--before")

@@ -103,6 +103,19 @@ def duration(word: str, option: str) -> float:
         raise typer.BadParameter(f"{word!r} is no duration; write 90s, 10m or 1h30m", param_hint=option) from None
 
 
+def time(word: str, option: str) -> float:
+    """What was typed as a time, in seconds since 1970; without a zone it is a local one."""
+    from datetime import datetime
+
+    import typer
+
+    try:
+        return datetime.fromisoformat(word).timestamp()
+    except (ValueError, OverflowError):
+        said = f"{word!r} is no time; write 2026-01-31 or 2026-01-31T12:00+01:00"
+        raise typer.BadParameter(said, param_hint=option) from None
+
+
 # runs and tasks
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from heliostat.run import Run
     from heliostat.store import Answer, AttemptRecord, Kept, Store
     from heliostat.task import Task
+    from heliostat.trigger import Schedule
 
 FAILURES = 20  #: tasks that failed, of which a run's details tell
 
@@ -296,9 +297,20 @@ class NodeShape(TypedDict):
     name: str
     kind: str  # function, job
     arity: str  # once, each, handler
+    trigger: str | None  # what sends to it in each active run: every 5m
     queue: str
     epilogue: str | None  # runs after the run's end: failed, ended
     edges: list[EdgeShape]
+
+
+class ScheduleShape(TypedDict):
+    """What starts runs of a workflow by itself, and how that stands in the database."""
+
+    trigger: str  # every 5m; cron "0 6 * * *" Europe/Rome
+    catch_up: str  # latest, all, none
+    next_at: str | None  # the next tick of which a run is started; null: of this definition none is
+    last_at: str | None  # the newest tick of which one was
+    paused: bool
 
 
 class WorkflowShape(TypedDict):
@@ -308,6 +320,7 @@ class WorkflowShape(TypedDict):
     version: str
     fingerprint: str
     stays_open: bool
+    schedule: ScheduleShape | None
     nodes: list[str]
 
 
@@ -318,6 +331,7 @@ class WorkflowDetails(TypedDict):
     version: str
     fingerprint: str
     stays_open: bool
+    schedule: ScheduleShape | None
     nodes: list[NodeShape]
 
 
@@ -630,24 +644,40 @@ def node_limit_shape(lane: Lane, graph: Graph) -> NodeLimitShape:
     }
 
 
-def workflow_shape(graph: Graph) -> WorkflowShape:
+def schedule_shape(graph: Graph, schedule: Schedule | None) -> ScheduleShape | None:
+    """A workflow's trigger; the schedule may be one of another definition."""
+    if graph.trigger is None:
+        return None
+    mine = schedule if schedule is not None and schedule.graph == graph.id else None
+    return {
+        "trigger": str(graph.trigger),
+        "catch_up": graph.trigger.catch_up,
+        "next_at": None if mine is None else stamp(mine.next_at),
+        "last_at": None if mine is None else stamp(mine.last_at),
+        "paused": schedule is not None and schedule.paused,
+    }
+
+
+def workflow_shape(graph: Graph, schedule: Schedule | None = None) -> WorkflowShape:
     """A workflow in short."""
     return {
         "name": graph.name,
         "version": version(graph),
         "fingerprint": graph.fingerprint,
         "stays_open": graph.stays_open,
+        "schedule": schedule_shape(graph, schedule),
         "nodes": [node.name for node in graph],
     }
 
 
-def workflow_details(graph: Graph) -> WorkflowDetails:
+def workflow_details(graph: Graph, schedule: Schedule | None = None) -> WorkflowDetails:
     """A workflow with its nodes."""
     return {
         "name": graph.name,
         "version": version(graph),
         "fingerprint": graph.fingerprint,
         "stays_open": graph.stays_open,
+        "schedule": schedule_shape(graph, schedule),
         "nodes": [node_shape(node) for node in graph],
     }
 
@@ -658,6 +688,7 @@ def node_shape(node: Node) -> NodeShape:
         "name": node.name,
         "kind": str(node.kind),
         "arity": str(node.arity),
+        "trigger": None if node.trigger is None else str(node.trigger),
         "queue": node.queue,
         "epilogue": None if node.epilogue is None else str(node.epilogue),
         "edges": [

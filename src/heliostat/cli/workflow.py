@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heliostat.cli import data, output, shapes, simulation
+from heliostat.cli import data, output, schedule, shapes, simulation
 from heliostat.cli import session as sessions
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import session
 from heliostat.errors import BadInput
+from heliostat.trigger import LATE_SECONDS
 
 if TYPE_CHECKING:
     from heliostat.engine import Engine, RunHandle
     from heliostat.graph import Graph, Node
+    from heliostat.trigger import Schedule
 
 NAME = "workflow"
 app = typer.Typer(no_args_is_help=True)
@@ -47,13 +49,16 @@ _ENDINGS = {
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List the definitions that the database knows."""
     with session(context).engine() as engine:
-        graphs = engine.store.graphs()
+        graphs, now = engine.store.graphs(), engine.around.clock.now()
+        schedules = {each.workflow: each for each in engine.schedules()}
     if as_json:
-        output.document([shapes.workflow_shape(graph) for graph in graphs])
+        output.document([shapes.workflow_shape(graph, schedules.get(graph.name)) for graph in graphs])
         return
-    found = output.table("workflow", "version", "nodes", right=["nodes"])
+    found = output.table("workflow", "version", "nodes", "next tick", right=["nodes"], whole=["next tick"])
     for graph in graphs:
-        output.row(found, graph.name, shapes.version(graph), len(graph.nodes))
+        stands = schedules.get(graph.name)
+        tick = "" if stands is None or stands.graph != graph.id else _next(stands, now)
+        output.row(found, graph.name, shapes.version(graph), len(graph.nodes), tick)
     output.show(found if graphs else "no workflows")
 
 
@@ -61,21 +66,38 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
 def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
     """Show a workflow's nodes and what each waits for."""
     graph = sessions.graph(context, where)
+    schedules, now = ({}, 0.0) if graph.trigger is None else schedule.schedules(context)
+    stands = schedules.get(graph.name)
     if as_json:
-        output.document(shapes.workflow_details(graph))
+        output.document(shapes.workflow_details(graph, stands))
         return
     kind = "stays open until it is completed" if graph.stays_open else None
-    facts = {"workflow": graph.name, "version": shapes.version(graph), "runs": kind}
+    facts: dict[str, object] = {"workflow": graph.name, "version": shapes.version(graph), "runs": kind}
+    if graph.trigger is not None:
+        mine = stands is not None and stands.graph == graph.id
+        facts["started"] = graph.trigger
+        facts["next tick"] = (
+            _next(stands, now) if stands and mine else "none yet: its runs start when a worker offers it"
+        )
+        facts["last tick"] = output.when(stands.last_at) if stands and mine else None
     found = output.table("node", "is", "waits for", "policy")
     for node in graph:
         output.row(found, node.name, _is(node), _waits_for(node), _policy(node))
     output.show(output.facts(facts), "", found)
 
 
+def _next(stands: Schedule, now: float) -> str:
+    if stands.paused:
+        return "paused"
+    said = output.lately(stands.next_at, now)
+    return said if now - stands.next_at <= LATE_SECONDS else f"{said}: missed, for no worker offers it"
+
+
 def _is(node: Node) -> str:
     words = [str(node.kind) if str(node.arity) != "handler" else "handler"]
     words += ["per item"] if str(node.arity) == "each" else []
     words += ["entry"] if node.entry else []
+    words += [] if node.trigger is None else [str(node.trigger)]
     words += ["serial" if node.serial is True else f"serial by {node.serial}"] if node.serial else []
     words += [{"failed": "if the run failed", "ended": "after the run"}.get(node.epilogue, "")] if node.epilogue else []
     return ", ".join(words)
@@ -180,3 +202,6 @@ def check(
 app.command()(simulation.simulate)
 app.command()(data.export)
 app.command("import")(data.import_)
+app.command()(schedule.pause)
+app.command()(schedule.resume)
+app.command()(schedule.backfill)

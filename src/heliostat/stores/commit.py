@@ -335,6 +335,8 @@ class Commit:
         key, run = self.open(start, parent, told, cause)
         if run is not None:
             self.apply(run, planner.begun(run.graph, start.message, start.to))
+            if run.graph.polled:
+                self.apply(run, planner.polls(run.graph, self.now))
         return key, run is not None
 
     def open(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.errors import Conflict, NotFound
 from heliostat.queue import lanes, own_lane
+from heliostat.trigger import Schedule, moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,6 +81,18 @@ class Known:
         elif (before := rows.graph_lock(graph.id)) is not None and (graph.data or before != graph):
             rows.graph_change(replace(graph, data=graph.data or before.data), now if graph.data else None)
             self._change_lanes(rows, before, graph)
+            if before.trigger != graph.trigger:
+                self._change_schedule(rows, graph, now)
+        if graph.trigger is not None:
+            rows.schedule_insert(Schedule(graph.name, graph.id, graph.trigger.after(now)))
+
+    def _change_schedule(self, rows: Rows, graph: Graph, now: float) -> None:
+        """A schedule goes on as the code says now."""
+        for schedule in rows.schedule_lock([graph.name]):
+            if schedule.graph == graph.id and graph.trigger is None:
+                rows.schedule_drop(schedule)
+            elif schedule.graph == graph.id and graph.trigger is not None:
+                rows.schedule_follow(schedule, graph.id, moved(graph.trigger, schedule, now))
 
     def _change_lanes(self, rows: Rows, before: Graph, graph: Graph) -> None:
         """Give each node whose queue or limit has changed a lane of its own, which every process will find."""

@@ -41,6 +41,8 @@ from heliostat.store import (
     Command,
     Decide,
     Drain,
+    FireTicks,
+    Follow,
     Orders,
     Pause,
     Register,
@@ -48,6 +50,7 @@ from heliostat.store import (
     Resolve,
     SetNode,
     SetQueue,
+    SetSchedule,
     SetTask,
     TryAgain,
 )
@@ -57,6 +60,7 @@ from heliostat.stores.operating import operated
 from heliostat.stores.rerunning import rerun
 from heliostat.stores.reviewing import reviewed
 from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
+from heliostat.stores.scheduling import poll_again, scheduled
 from heliostat.task import FINAL, AttemptState, TaskState, lean
 
 if TYPE_CHECKING:
@@ -245,6 +249,8 @@ class Ledger(ABC):
                 commit.keep(run, attempt.node, number, effects)
             if run.graph.reviews and attempt.node in run.graph.reviews:
                 commit.review(attempt.task, outcome, final=final)
+            if run.graph.polled and attempt.node in run.graph.polled:
+                poll_again(commit, run, attempt, state, changes)
         if past := [_past(attempt, outcome, worker, now) for attempt, outcome, _ in others if type(outcome) in _HOW]:
             rows.attempt_insert(past)
         commit.write()
@@ -328,6 +334,7 @@ class Ledger(ABC):
             ids = {c.run for c in commands if c.run is not None}
             ids |= {c.verb.run for c in commands if isinstance(c.verb, Start)}
             ids |= {c.verb.start.run for c in commands if isinstance(c.verb, Rerun)}
+            ids |= {start.run for c in commands if isinstance(c.verb, FireTicks) for start in c.verb.starts}
             if unknown := [run for run in ids if not 0 < run < FOREVER]:
                 raise NotFound(f"there is no run {public_id(unknown[0])}")
             parents = rows.run_parent(sorted(ids)) if any(isinstance(c.verb, End) for c in commands) else []
@@ -359,6 +366,8 @@ class Ledger(ABC):
                 return self._set_node(commit, change, command)
             case Drain(worker):
                 return self._drain(commit, worker, command)
+            case FireTicks() | Follow() | SetSchedule() as verb:
+                return scheduled(commit, verb, command)
             case _:
                 return self._run_command(commit, command)
 

@@ -24,6 +24,7 @@ from heliostat.stores.ledger import Ledger
 from heliostat.stores.pruning import unneeded
 from heliostat.stores.rows import Arrived, Due, FenceState, RunRow, Stale
 from heliostat.task import Attempt, Task, TaskState
+from heliostat.trigger import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -107,6 +108,9 @@ class Tables:
     artifacts: dict[int, list[Kept]] = field(default_factory=lambda: defaultdict(list))
     attempts: dict[int, list[AttemptRecord]] = field(default_factory=lambda: defaultdict(list))
     journal: list[Entry] = field(default_factory=list)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    run_keys: dict[tuple[str, str], int] = field(default_factory=dict)
+    task_keys: dict[tuple[int, str, str], int] = field(default_factory=dict)
     workers: dict[str, WorkerInfo] = field(default_factory=dict)
     ready: dict[int, list[tuple[int, int, TaskRow]]] = field(default_factory=lambda: defaultdict(list))
     running: dict[int, set[TaskRow]] = field(default_factory=lambda: defaultdict(set))
@@ -197,6 +201,8 @@ class MemoryRows:
         for new in runs:
             fields = new._asdict()
             self.put(self.t.runs, new.id, Run(state=RunState.active, **fields))
+            if new.idempotency_key is not None:
+                self.put(self.t.run_keys, (self.t.graphs[new.graph].name, new.idempotency_key), new.id)
 
     def run_change(self, changes: Sequence[RunChange]) -> None:
         for change in changes:
@@ -215,10 +221,8 @@ class MemoryRows:
         return child.parent, self.t.tasks[child.parent][child.parent_task].node
 
     def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
-        for run in self.t.runs.values():
-            if run.idempotency_key == key and self.t.graphs[run.graph].name == workflow:
-                return run.id, run.message
-        return None
+        run = self.t.runs.get(self.t.run_keys.get((workflow, key), 0))
+        return None if run is None else (run.id, run.message)
 
     def run_leftover(self, limit: int) -> list[int]:
         return sorted(run for run, leftover in self.t.leftover.items() if leftover)[:limit]
@@ -235,6 +239,8 @@ class MemoryRows:
             if new.number in self.t.tasks[new.run]:
                 raise AssertionError(f"task {new.run}/{new.number} is born twice")
             self.put(self.t.tasks[new.run], new.number, task)
+            if new.idempotency_key is not None:
+                self.put(self.t.task_keys, (new.run, new.node, new.idempotency_key), new.number)
             self._index(task)
             self.undo.append(partial(self._unindex, task))
 
@@ -314,10 +320,8 @@ class MemoryRows:
         return sum(not task.state.final for task in self.t.tasks[run].values())
 
     def task_by_key(self, run: int, node: str, key: str) -> tuple[int, str | None] | None:
-        for task in self.t.tasks[run].values():
-            if task.idempotency_key == key and task.node == node:
-                return task.number, task.message
-        return None
+        number = self.t.task_keys.get((run, node, key))
+        return None if number is None else (number, self.t.tasks[run][number].message)
 
     def task_get(self, run: int, number: int) -> Task | None:
         row = self.t.tasks.get(run, {}).get(number)
@@ -605,6 +609,45 @@ class MemoryRows:
             self.t.runs[task.run].parent,
         )
 
+    # schedules
+
+    def schedule_insert(self, schedule: Schedule) -> None:
+        if schedule.workflow not in self.t.schedules:
+            self.put(self.t.schedules, schedule.workflow, schedule)
+
+    def schedule_lock(self, workflows: Sequence[str]) -> list[Schedule]:
+        return [self.t.schedules[name] for name in sorted(workflows) if name in self.t.schedules]
+
+    def schedule_list(self) -> list[Schedule]:
+        return sorted(self.t.schedules.values(), key=lambda schedule: schedule.workflow)
+
+    def schedule_fire(self, schedule: Schedule, next_at: float, last_at: float | None) -> bool:
+        now = self._as_read(schedule)
+        if now is None or now.paused:
+            return False
+        newest = now.last_at if last_at is None else last_at
+        self.put(self.t.schedules, now.workflow, replace(now, next_at=next_at, last_at=newest))
+        return True
+
+    def schedule_follow(self, schedule: Schedule, graph: int, next_at: float) -> bool:
+        now = self._as_read(schedule)
+        if now is not None:
+            self.put(self.t.schedules, now.workflow, replace(now, graph=graph, next_at=next_at))
+        return now is not None
+
+    def schedule_drop(self, schedule: Schedule) -> bool:
+        now = self._as_read(schedule)
+        self.take(self.t.schedules, now and now.workflow)
+        return now is not None
+
+    def schedule_pause(self, workflow: str, next_at: float, *, paused: bool) -> None:
+        changed = replace(self.t.schedules[workflow], next_at=next_at, paused=paused)
+        self.put(self.t.schedules, workflow, changed)
+
+    def _as_read(self, read: Schedule) -> Schedule | None:
+        now = self.t.schedules.get(read.workflow)
+        return now if now is not None and (now.graph, now.next_at) == (read.graph, read.next_at) else None
+
     # workers
 
     def worker_beat(self, worker: WorkerInfo, now: float) -> bool:
@@ -856,6 +899,12 @@ class MemoryStore(Ledger):
         return sorted(own, key=lambda lane: (lane.graph, lane.node or ""))
 
     @_alone
+    def schedules(self, workflows: Iterable[str] | None = None) -> list[Schedule]:
+        wanted = None if workflows is None else set(workflows)
+        found = [each for each in self.tables.schedules.values() if wanted is None or each.workflow in wanted]
+        return sorted(found, key=lambda schedule: schedule.workflow)
+
+    @_alone
     def lively(self) -> list[str]:
         return sorted({self._queue(lane) for lane, rows in self.tables.ready.items() if rows})
 
@@ -922,6 +971,9 @@ class MemoryStore(Ledger):
         for digest in (None, *digests):
             t.seq += 1
             t.discarded.append((t.seq, run, digest))
+        for task in t.tasks.get(run, {}).values():
+            t.task_keys.pop((run, task.node, task.idempotency_key or ""), None)
+        t.run_keys.pop((t.graphs[t.runs[run].graph].name, t.runs[run].idempotency_key or ""), None)
         for table in (t.runs, t.tasks, t.records, t.artifacts, t.attempts, t.leftover):
             table.pop(run, None)
 

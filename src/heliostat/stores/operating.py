@@ -8,6 +8,7 @@ from heliostat import codec, planner
 from heliostat.errors import BadInput, Conflict, Ended, NotFound
 from heliostat.run import RunState, public_id, task_id
 from heliostat.store import Answer, Resolve, SetTask, TryAgain
+from heliostat.stores.scheduling import poll_again
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ def _resolve(commit: Commit, run: OpenRun, task: Task, state: TaskState, result:
     if task.key is not None:
         commit.turns[run.id, task.key] = None
     choice, width = value if isinstance(value, str) else None, len(value) if isinstance(value, list) else None
-    commit.apply(run, planner.after(graph, node, state, task.item, choice, width), number)
+    changes = planner.after(graph, node, state, task.item, choice, width)
+    commit.apply(run, changes, number)
+    if node.name in graph.polled:
+        poll_again(commit, run, task, state, changes)
     if task.join is not None:
         commit.joined(run.id, task.join)
 

@@ -14,13 +14,14 @@ from heliostat.review import Review
 from heliostat.run import Run, RunState
 from heliostat.store import AttemptRecord, Discarded, Entry, Kept, Record, Settled
 from heliostat.stores import sqlrows
-from heliostat.stores.sqlrows import RUN_STATES, TASK_STATES, Row, definition, lane_queue, listed
+from heliostat.stores.sqlrows import RUN_STATES, TASK_STATES, Row, definition, lane_queue, listed, schedule_of
 from heliostat.task import Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from heliostat.store import Reference
+    from heliostat.trigger import Schedule
 
 T = TypeVar("T")
 LAST = (1 << 63) - 1
@@ -155,7 +156,12 @@ class Reading(ABC):
         """The journal over all runs; nothing may later appear before what was answered."""
         return [Entry(*row) for row in self.fetch("journal", after=after, most=limit)]
 
-    # queues and workers
+    # schedules, queues and workers
+
+    def schedules(self, workflows: Iterable[str] | None = None) -> list[Schedule]:
+        if workflows is None:
+            return [schedule_of(row) for row in self.fetch("schedule_list")]
+        return [schedule_of(row) for row in self.fetch("schedules", names=listed(sorted(workflows)))]
 
     def queues(self) -> list[tuple[Queue, int, int]]:
         def work(fetch: Fetch) -> list[tuple[Queue, int, int]]:

@@ -42,6 +42,8 @@ def rerun(commit: Commit, before: OpenRun, verb: Rerun, command: Command) -> Ans
     over = taken_over(before.graph, run.graph, verb.at, counts) if verb.at else ()
     begun = planner.begun(run.graph, verb.start.message, verb.start.to)
     commit.apply(run, _anew(begun, over))
+    if run.graph.polled:
+        commit.apply(run, planner.polls(run.graph, commit.now))
     if over:
         _carry(commit, before, run, over)
         bring = _Bring(commit, before, run, over, counts)

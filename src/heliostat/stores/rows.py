@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heliostat.run import RunState
     from heliostat.store import Reference
     from heliostat.task import Attempt, Task, TaskState
+    from heliostat.trigger import Schedule
 
 
 class RunRow(NamedTuple):
@@ -445,6 +446,28 @@ class Rows(Protocol):
 
     def task_move(self, strays: Strays, limit: int) -> None:
         """Move strays to where they belong, of the best ``limit`` tasks of each lane."""
+
+    # schedules
+    def schedule_insert(self, schedule: Schedule) -> None:
+        """Have a schedule; one that the workflow has stays as it is."""
+
+    def schedule_lock(self, workflows: Sequence[str]) -> list[Schedule]:
+        """Lock the schedules of workflows."""
+
+    def schedule_list(self) -> list[Schedule]:
+        """All schedules."""
+
+    def schedule_fire(self, schedule: Schedule, next_at: float, last_at: float | None) -> bool:
+        """Have a schedule that stands where it was read, and is not paused, go on; answers whether it did."""
+
+    def schedule_follow(self, schedule: Schedule, graph: int, next_at: float) -> bool:
+        """Give a schedule that has the definition and tick with which it was read another one; answers whether."""
+
+    def schedule_drop(self, schedule: Schedule) -> bool:
+        """Forget a schedule that has the definition and tick with which it was read; answers whether it had."""
+
+    def schedule_pause(self, workflow: str, next_at: float, *, paused: bool) -> None:
+        """Pause a locked schedule, or let it go on with a tick."""
 
     # workers
     def worker_beat(self, worker: WorkerInfo, now: float) -> bool:

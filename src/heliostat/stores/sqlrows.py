@@ -20,6 +20,7 @@ from heliostat.run import RunState
 from heliostat.stores import rows as shapes
 from heliostat.stores.rows import Arrived, Due, FenceState, RunRow
 from heliostat.task import Attempt, Task, TaskState
+from heliostat.trigger import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -328,6 +329,33 @@ class SqlRows(ABC):
         fields = ("lane", "node", "own", "most")
         self.many_later("task_move", fields, [(*place, own, limit) for place, own in sorted(strays.items())])
 
+    # schedules
+
+    def schedule_insert(self, schedule: Schedule) -> None:
+        self.later("schedule_insert", workflow=schedule.workflow, graph=schedule.graph, next_at=schedule.next_at)
+
+    def schedule_lock(self, workflows: Sequence[str]) -> list[Schedule]:
+        return [schedule_of(row) for row in self.fetch("schedule_lock", names=listed(sorted(workflows)))]
+
+    def schedule_list(self) -> list[Schedule]:
+        return [schedule_of(row) for row in self.fetch("schedule_list")]
+
+    def schedule_fire(self, schedule: Schedule, next_at: float, last_at: float | None) -> bool:
+        return self._schedule("schedule_fire", schedule, to=next_at, last_at=last_at)
+
+    def schedule_follow(self, schedule: Schedule, graph: int, next_at: float) -> bool:
+        return self._schedule("schedule_follow", schedule, follows=graph, to=next_at)
+
+    def schedule_drop(self, schedule: Schedule) -> bool:
+        return self._schedule("schedule_drop", schedule)
+
+    def schedule_pause(self, workflow: str, next_at: float, *, paused: bool) -> None:
+        self.later("schedule_pause", workflow=workflow, next_at=next_at, paused=paused)
+
+    def _schedule(self, name: str, read: Schedule, **values: object) -> bool:
+        """Change a schedule that is as it was read; answers whether it was."""
+        return self.run(name, workflow=read.workflow, graph=read.graph, next_at=read.next_at, **values) == 1
+
     # workers
 
     def worker_beat(self, worker: WorkerInfo, now: float) -> bool:
@@ -366,6 +394,12 @@ def task(row: Row) -> Task:
     """A task from the columns of ``_task.sql``."""
     values = (*row[:3], TASK_STATES[row[3]], *row[4:7], bool(row[7]), *row[8:])
     return Task(*values)
+
+
+def schedule_of(row: Row) -> Schedule:
+    """A schedule from the columns of ``_schedule.sql``."""
+    workflow, graph, next_at, last_at, paused = row
+    return Schedule(workflow, graph, next_at, last_at, bool(paused))
 
 
 def definition(text: str) -> Graph:

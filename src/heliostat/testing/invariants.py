@@ -56,6 +56,9 @@ def at_rest(tables: Tables) -> None:
             assert task.state.final, f"{where} is {task.state}"
             assert not task.holds, f"{where} holds its serial key"
             assert task.ended_at is not None, f"{where} has no end"
+    named = [(tables.graphs[run.graph].name, run.idempotency_key) for run in tables.runs.values()]
+    for (workflow, key), count in Counter(name for name in named if name[1] is not None).items():
+        assert count == 1, f"the key {key!r} has started {count} runs of {workflow}"
     assert not any(tables.running.values()), "a slot is taken for good"
     assert not any(tables.ready.values()), "something is still ready"
 

@@ -25,6 +25,7 @@ from heliostat.context import Surroundings
 from heliostat.engine import MOST, Engine, RunHandle
 from heliostat.errors import BadInput, Refused, StoreUnavailable
 from heliostat.executors.inline import InlineExecutor
+from heliostat.loops.fire import Fire
 from heliostat.loops.promote import Promote
 from heliostat.loops.rescue import Rescue
 from heliostat.loops.sweep import Sweep
@@ -163,7 +164,7 @@ class Play:
             worker = Worker(store, registry, clock, chance, name=name, lease_seconds=LEASE)
             worker.executor = InlineExecutor(StubPerformer(registry, around), clock, worker.bell)
             rescue = Rescue(store, LEASE, worker.offer, worker.adopt, _seen_to_be_gone)
-            worker.loops = [Promote(store), rescue, Sweep(store)]
+            worker.loops = [Promote(store), rescue, Sweep(store), Fire(store, lambda: worker.lasting, ids.run)]
             return worker
 
         return _StagedEngine(store, registry, around, new_worker, cast=self.cast)
@@ -201,6 +202,9 @@ def simulate(
     faults. Whatever it is, every run must end, and all that was accepted must be in effect once; ``check`` is given
     each run of the workflow, and raises or answers False if it did not come out as it should.
 
+    Where there is no ``message``, a workflow with a trigger starts by itself: a play goes on until three ticks of each
+    schedule have had their runs.
+
     ``seeds`` is a number of seeds, from ``first`` on, or the seeds themselves; ``faults`` are words of
     ``testing.FAULTS``, or ``"all"`` or ``"none"``; ``workers`` is how many there are to begin with. ``stubs`` are
     functions in the place of jobs and other nodes that reach outside, by name. ``others`` are workflows that are
@@ -215,7 +219,8 @@ def simulate(
         seeds = range(first, first + seeds)
 
     def start(engine: Engine) -> None:
-        engine.start(workflow, message, idempotency_key="simulated")
+        if workflow.trigger is None or message is not None:
+            engine.start(workflow, message, idempotency_key="simulated")
 
     done, transactions, struck = 0, 0, Counter[str]()
     with tempfile.TemporaryDirectory() as files, _quiet():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ LEASE = 1.0  #: seconds of a lease; a pause takes up to three times as long
 CALM = 300  #: calls after which no fault strikes any more, so that every play comes to its end
 RARE, RARELY = ("repeat", "late"), 3  #: kinds that can strike few calls, and how much likelier each is there
 STAYING = ("worker", "person")  #: roles that are played until all is over
+TICKS = 3  #: runs that each schedule has started before a play is over
 QUIET = 4.0  #: seconds without a change of state or a fault after which only a timer can bring one
 
 
@@ -114,8 +116,15 @@ class Stage:
         dues = [task.due_at for task in waiting if task.due_at is not None]
         asked = bool(self.tables.reviews)  # else a person only looks whether there is something to decide
         dues += [actor.due for actor in self.actors if actor.role not in STAYING or (asked and actor.role == "person")]
+        dues += self._awaited()
         self.stirred_at = max(self.stirred_at, min(dues, default=0.0))
         return min(dues, default=0.0)
+
+    def _awaited(self) -> list[float]:
+        """The next ticks of schedules that have not had enough of them."""
+        had = Counter(workflow for workflow, key in self.tables.run_keys if key.startswith("tick "))
+        schedules = self.tables.schedules.values()
+        return [each.next_at for each in schedules if not each.paused and had[each.workflow] < TICKS]
 
     def leave(self, actor: Actor) -> None:
         """An actor is gone; perhaps another comes in its place. Somebody else goes on."""
@@ -131,6 +140,7 @@ class Stage:
     def rested(self) -> bool:
         """Whether all runs are over and nobody sleeps who might come back; then the play is over too."""
         awake = all(actor.role in STAYING and not actor.asleep for actor in self.actors)
+        awake = awake and not self._awaited()
         self.over = self.over or (awake and all(run.state.final and run.open <= 0 for run in self.tables.runs.values()))
         return self.over
 

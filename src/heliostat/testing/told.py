@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat.effects import End, Send, Start
 from heliostat.outcome import Failed, Released, Skipped, Snoozed, Succeeded
-from heliostat.store import Claim, Decide, Pause, Rerun, Resolve, TryAgain
+from heliostat.store import Claim, Decide, FireTicks, Pause, Rerun, Resolve, TryAgain
 
 if TYPE_CHECKING:
     from heliostat.outcome import Outcome, Verdict
@@ -101,6 +101,8 @@ def _asked(tables: Tables, command: Command) -> str:
         case Resolve(number, state, result):
             how = f"said to have {state} with {_short(result)}" if result else str(state)
             return f"has {where}{_title(tables, command.run, number)} {how}"
+        case FireTicks(schedule, starts):
+            return f"starts {schedule.workflow} for {', '.join(start.name for start in starts) or 'no tick'}"
         case other:
             return f"asks for {type(other).__name__}"
 

@@ -16,9 +16,10 @@ from heliostat.engine import Engine, RunHandle
 from heliostat.errors import BadInput, NotEnded, NotEndedInTime, nearest
 from heliostat.executors.inline import InlineExecutor
 from heliostat.graph import Kind
+from heliostat.loops.fire import Fire
 from heliostat.registry import Registry
 from heliostat.repositories.directory import DirectoryRepository
-from heliostat.run import EPOCH
+from heliostat.run import EPOCH, RunState
 from heliostat.stores.memory import MemoryStore
 from heliostat.testing.cast import StubPerformer, names, signature_of
 from heliostat.worker import Worker
@@ -50,6 +51,8 @@ def engine(seed: int = 1, *, stubs: Mapping[str, Callable[..., Any]] | None = No
 class VirtualEngine(Engine):
     """An engine whose time goes by only as it is told; what becomes due on the way is done in order.
 
+    So are the ticks of workflows that were given to ``add``, but ``work`` does not wait for them.
+
     Functions run in the thread that calls ``advance``, ``work``, ``run`` or ``result(timeout=…)``, one after the other,
     and take no time. A job is never run: its stub in ``stubs`` answers what it would.
     """
@@ -69,6 +72,7 @@ class VirtualEngine(Engine):
             worker.executor = InlineExecutor(perform, self._clock, worker.bell)
             return worker  # without duties: what promotes and sweeps is whoever moves the time
 
+        self._fire = Fire(store, lambda: registry.graphs, ids.run)
         super().__init__(store, registry, around, new_worker, actor="test")
 
     def __exit__(
@@ -101,6 +105,8 @@ class VirtualEngine(Engine):
         Raises NotEnded or TimeoutError if that never comes.
         """
         idle = until in (None, "idle")
+        if idle:
+            self._see_polls()
         over = None if idle else self._condition(until, self._here())
 
         def done() -> bool:
@@ -142,6 +148,7 @@ class VirtualEngine(Engine):
         worker = self._here()
         while not over():
             now, settled = self._clock.now(), worker.settled
+            self._fire.tick(now)
             due, swept = self.store.promote(now), self.store.sweep(now)
             worker.ring()
             try:
@@ -151,10 +158,19 @@ class VirtualEngine(Engine):
                 raise
             if swept or worker.settled > settled or not worker.spent:
                 continue
+            if self._fire.next_tick is not None and (due is not None or until < FOREVER):
+                due = min(self._fire.next_tick, FOREVER if due is None else due)
             if due is None or due > until:
                 return False
             self._clock.move(due)
         return True
+
+    def _see_polls(self) -> None:
+        """Refuse to wait for ever."""
+        for graph in self.registry.graphs:
+            if graph.polled and self.store.runs(graph.name, RunState.active, limit=1):
+                polled = ", ".join(sorted(graph.polled))
+                raise BadInput(f"work: {graph.name} sends to {polled} for ever, so it is never idle; advance the time")
 
     def _check_stubs(self) -> None:
         """Raise BadInput for a stub that no node of the workflows here has: what it was meant for was really called."""

@@ -1,0 +1,66 @@
+"""Pause and resume what workflows start by themselves, and fill back what they have not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heliostat.cli import output, shapes
+from heliostat.cli import session as sessions
+from heliostat.cli.output import AsJson
+from heliostat.cli.run import Reason, tell
+from heliostat.cli.session import session, time
+from heliostat.errors import HeliostatError
+
+if TYPE_CHECKING:
+    from heliostat.trigger import Schedule
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The workflow's name.")]
+
+
+def pause(context: typer.Context, name: Name, reason: Reason = "") -> None:
+    """Have a workflow's trigger start no more runs; those that it has started go on."""
+    with session(context).engine() as engine:
+        tell(engine.pause(name, reason), f"workflow {name} is paused")
+
+
+def resume(context: typer.Context, name: Name, reason: Reason = "") -> None:
+    """Let a workflow's trigger go on with its next tick."""
+    with session(context).engine() as engine:
+        answer = engine.resume(name, reason)
+        tell(answer, f"workflow {name} goes on, next at {output.when(_of(engine.schedules(), name).next_at)}")
+
+
+def backfill(
+    context: typer.Context,
+    where: Annotated[str, typer.Argument(metavar="WHERE", help="file.py:flow, module:flow, or a scheduled name.")],
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="From this time on: 2026-01-31T06:00.")],
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="Before this time.")],
+    as_json: AsJson = False,
+) -> None:
+    """Have runs for the ticks of a period that is over; what a tick has started already is not started again."""
+    first, last = time(since, "--from"), time(until, "--to")
+    with session(context).engine(new=True) as engine:
+        known = {schedule.workflow for schedule in engine.schedules()}
+        runs = engine.backfill(where if where in known else sessions.workflow(where), first, last)
+        if as_json:
+            output.document([shapes.run_shape(run.info, run.graph) for run in runs])
+            return
+        made = output.table("tick", "run", "state", whole=["run"])
+        for run in runs:
+            output.row(made, run.name, run.id, output.state(str(run.state)))
+        output.show(made if runs else "no tick is in that period")
+
+
+def schedules(context: typer.Context) -> tuple[dict[str, Schedule], float]:
+    """The schedules of the database by workflow, and its time; none where there is no database yet."""
+    try:
+        with session(context).engine() as engine:
+            return {schedule.workflow: schedule for schedule in engine.schedules()}, engine.around.clock.now()
+    except HeliostatError:
+        return {}, 0.0
+
+
+def _of(found: list[Schedule], name: str) -> Schedule:
+    return next(schedule for schedule in found if schedule.workflow == name)

@@ -1,0 +1,2 @@
+-- The schedules of some workflows.
+SELECT {schedule} FROM schedules WHERE workflow IN (SELECT value FROM json_array_elements_text(:names::json)) ORDER BY workflow

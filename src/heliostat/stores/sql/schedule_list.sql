@@ -1,0 +1,2 @@
+-- All schedules.
+SELECT {schedule} FROM schedules ORDER BY workflow
