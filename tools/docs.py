@@ -21,6 +21,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from tools.hearts import HEARTS, heart
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "heliostat"
 PART = re.compile(r"(?P<begin><!-- begin: (?P<name>[\w ]+) -->\n)(?P<text>.*?)(?P<end><!-- end -->)", re.DOTALL)
@@ -350,6 +352,7 @@ PARTS: dict[str, Callable[[], str]] = {
     **{word: partial(lone, word) for word in ("demo", "doctor")},
     **{f"{word} commands": partial(noun, word) for word in NOUNS},
     **{f"peers {part}": partial(peers, part) for part in ("table", "goals", "spread", "settings", "machine")},
+    **{f"heart of {word}": partial(heart, word) for word in HEARTS},
     **{f"tests of P{number}": partial(promise, number) for number in range(1, 13)},
 }
 

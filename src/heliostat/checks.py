@@ -143,7 +143,9 @@ def _ready(why: Why, now: float) -> str:
         return f"queue {queue.name} is full: {why.in_queue} of {queue.limit} running"
     if queue is not None and queue.rate is not None and why.free_at > now:
         return f"queue {queue.name} lets {queue.rate} begin, the next one in {lasting(why.free_at - now)}"
-    offering = [worker for worker in why.workers if worker.state == "active" and offers(worker, why.graph.label)]
+    offering = [worker for worker in why.workers if worker.state == "active" and offers(worker, why.graph)]
+    if not offering and why.graph.data:
+        return "no worker is there"
     if not offering:
         return f"no worker offers {why.graph.label}"
     serving = [worker for worker in offering if serves(worker, task.queue)]

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from heliostat.graph import Graph
+    from heliostat.queue import WorkerInfo
     from heliostat.store import Store
 
 
@@ -39,6 +41,11 @@ def digest(functions: Iterable[object]) -> str:
     return f"sha256:{hashed.hexdigest()}"
 
 
+def digest_of_data(graph: Graph) -> str:
+    """The digest of a definition without functions: its commands are all the code there is."""
+    return f"sha256:{hashlib.sha256(json.dumps(graph.to_json(), sort_keys=True).encode()).hexdigest()}"
+
+
 def project_files(value: object) -> list[Path]:
     """The source files behind a function, class or module, with what they import; none of an environment's."""
     names = _names(_plain(value))
@@ -50,13 +57,17 @@ def project_files(value: object) -> list[Path]:
 
 def ran(store: Store, graph: int, worker: str | None, began_at: float | None) -> str | None:
     """The digest of the code that a worker had for a graph when an attempt began; None where it told nothing."""
-    info = None if worker is None else store.worker(worker)
+    return told(None if worker is None else store.worker(worker), graph, began_at)
+
+
+def told(info: WorkerInfo | None, graph: int, began_at: float | None) -> str | None:
+    """What a worker has told of its code for a graph, as of when an attempt began."""
     if info is None or began_at is None or not info.code:
         return None
-    told = [(since, code) for which, code, since in json.loads(info.code) if which == graph]
-    before = [code for since, code in told if since <= began_at]
-    found: str | None = before[-1] if before else told[0][1] if told else None  # an adopted job began before its worker
-    return found
+    codes = [(since, code) for which, code, since in json.loads(info.code) if which == graph]
+    before = [code for since, code in codes if since <= began_at]
+    early: str | None = codes[0][1] if codes else None  # an adopted job began before its worker
+    return before[-1] if before else early
 
 
 def _plain(function: object) -> Any:

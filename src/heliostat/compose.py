@@ -91,6 +91,7 @@ def engine_on(
 ) -> Engine:
     """An engine on a store, with the families of one machine: local jobs, a directory for files."""
     from heliostat.batches.local import LocalBatch
+    from heliostat.loops.learn import Learn
     from heliostat.loops.promote import Promote
     from heliostat.loops.remind import Remind
     from heliostat.loops.rescue import Rescue
@@ -116,7 +117,8 @@ def engine_on(
         worker.executor = _executor(executor, worker, perform, slots, around)
         worker.watch = Watch(batch)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
-        worker.loops = [Promote(store), rescue, Sweep(store)]
+        learn = Learn(store, lambda: registry.offers, lambda graph: registry.keep(graph, {}))
+        worker.loops = [Promote(store), rescue, Sweep(store), learn]
         worker.loops += [] if broker is None else [Remind(store, broker, chance)]
         return worker
 

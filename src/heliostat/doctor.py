@@ -215,7 +215,7 @@ def look_at_queues(patient: Patient) -> Iterator[Finding]:
 def look_at_workflows(patient: Patient) -> Iterator[Finding]:
     """Of which of them work waits that nobody can do."""
     store = patient.database
-    lanes = [(queue, store.graph(graph).label) for queue, graph in store.lively_lanes()]
+    lanes = [(queue, store.graph(graph)) for queue, graph in store.lively_lanes()]
     yield from fleet.look_at_workflows(lanes, _workers(patient), patient.now())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from heliostat import anew, checks, codec, waiting
 from heliostat.artifact import Artifact
 from heliostat.comparison import Comparison, compare
 from heliostat.context import Surroundings
+from heliostat.definition import nodes_of, registered
 from heliostat.display import Drawn, progress
 from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, Drained, Ended, NotEnded, NotFound, RunFailed, Taken, nearest
@@ -20,11 +21,26 @@ from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
 from heliostat.outcome import Decision
 from heliostat.prune import Pruned, prune
+from heliostat.queue import pace
 from heliostat.repository import check_files
 from heliostat.review import Review
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
 from heliostat.signature import check_sent, check_start, revive
-from heliostat.store import Answer, Claim, Command, Decide, Pause, Register, Resolve, SetTask, TryAgain
+from heliostat.store import (
+    KEEP,
+    KEEP_RATE,
+    Answer,
+    Claim,
+    Command,
+    Decide,
+    Pause,
+    Register,
+    Resolve,
+    SetNode,
+    SetQueue,
+    SetTask,
+    TryAgain,
+)
 from heliostat.story import Line, story
 from heliostat.task import Task, TaskState
 from heliostat.workflow import NodeHandle, Workflow
@@ -96,7 +112,7 @@ class Engine:
     def add(self, workflow: Workflow) -> Graph:
         """Offer a workflow: register its definition, and let workers of this engine run it."""
         if not isinstance(workflow, Workflow):
-            raise BadInput(f"a Workflow is wanted, not {workflow!r}; only the command line takes a name or a file")
+            raise BadInput(f"a Workflow is wanted, not {workflow!r}")
         for signature in workflow.signatures.values():
             signature.warm()
         graph = workflow.graph
@@ -105,9 +121,24 @@ class Engine:
         self.registry.add(workflow)
         return graph
 
+    def register(self, workflow: Workflow | Mapping[str, Any]) -> Workflow:
+        """Keep a workflow without functions, or its JSON form, as data: any worker runs it, without any code of it.
+
+        Answers the workflow, which can be started by its name from then on. Raises BadInput with the path of a field
+        that is wrong, and for a workflow with functions; Conflict if its version stands for another structure.
+        """
+        flow = Workflow.from_json(workflow.to_json() if isinstance(workflow, Workflow) else workflow)
+        self.store.accept([Command(Register(flow.graph), actor=self._actor)], self.around.clock.now())
+        self.registry.add(flow)
+        return flow
+
+    def registered(self, name: str) -> Workflow:
+        """The workflow that was registered last under a name, or under a name and version; raises NotFound."""
+        return registered(self.store, name)
+
     def start(
         self,
-        workflow: Workflow,
+        workflow: Workflow | str,
         message: object = None,
         *,
         name: str = "",
@@ -117,11 +148,16 @@ class Engine:
     ) -> RunHandle:
         """Start a run. When this has returned, the run is durable.
 
+        ``workflow`` is one in hand, or the name of one that was registered as data.
         ``message`` goes to every node that waits for nothing, and to entry handlers or the one named in ``to``.
         Raises BadInput if a node's annotation does not fit it, Conflict if ``idempotency_key`` came before with
         another message; with the same message the run of then is answered.
         """
-        graph = self.add(workflow)
+        if isinstance(workflow, str):  # what it stands for is registered already
+            workflow = self.registered(workflow)
+            graph = self.registry.add(workflow)
+        else:
+            graph = self.add(workflow)
         start = self._start(workflow, graph, message, name, to, priority, idempotency_key)
         [run] = self._begin([start])
         return RunHandle(self, run, graph)
@@ -173,7 +209,7 @@ class Engine:
 
         return check_files(codec.encode(value, where, keep), where, self.around.repository)
 
-    def run(self, workflow: Workflow, message: object = None, **options: Any) -> RunHandle:
+    def run(self, workflow: Workflow | str, message: object = None, **options: Any) -> RunHandle:
         """``start`` and ``work`` in one."""
         run = self.start(workflow, message, **options)
         self.work(until=run)
@@ -204,6 +240,43 @@ class Engine:
         call; ``left`` says how many files.
         """
         return prune(self.around, before.timestamp() if isinstance(before, datetime) else before)
+
+    # what holds over all runs
+
+    def set_queue(
+        self,
+        name: str,
+        *,
+        limit: int | None = KEEP,
+        rate: str | None = KEEP_RATE,
+        paused: bool | None = None,
+        reason: str = "",
+    ) -> None:
+        """Limit a queue (None: no limit) or pause it, over all workers; what is not given stays. Raises NotFound."""
+        if rate is not None and rate != KEEP_RATE:
+            pace(rate, f"queue {name}: rate")
+        change = SetQueue(codec.word(name, "queue"), limit, paused, rate)
+        self._accept(Command(change, actor=self._actor, reason=codec.word(reason, "reason", 0)))
+
+    def set_node(
+        self,
+        node: NodeHandle[..., Any] | str,
+        *,
+        limit: int | None = KEEP,
+        paused: bool | None = None,
+        reason: str = "",
+    ) -> list[Graph]:
+        """Limit a node (None: no limit) or pause it, over all its runs; what is not given stays.
+
+        ``node`` is a node, ``"workflow/node"`` for all versions that are registered, or ``"workflow version/node"`` for
+        one. Answers the definitions that it was set in; raises NotFound where there is none.
+        """
+        graphs, name = nodes_of(self.store, node)
+        why = codec.word(reason, "reason", 0)
+        changes = [SetNode(graph.id, name, limit, paused) for graph in sorted(graphs, key=lambda graph: graph.id)]
+        self.store.accept([Command(change, None, self._actor, why) for change in changes], self.around.clock.now())
+        self._ring()
+        return graphs
 
     # working
 
@@ -381,9 +454,9 @@ class RunHandle(Drawn):
             raise BadInput(f"decide: a choice is a string, not {choice!r}; a review may be withdrawn instead")
         return self._accept(Decide(self._asking(review), choice), reason)
 
-    def claim(self, review: Asks) -> Answer:
+    def claim(self, review: Asks, reason: str = "") -> Answer:
         """Take a review, so that nobody else decides it; raises Conflict if somebody has taken it."""
-        return self._accept(Claim(self._asking(review)))
+        return self._accept(Claim(self._asking(review)), reason)
 
     def release(self, review: Asks, reason: str = "") -> Answer:
         """Give a review back, whoever has claimed it."""

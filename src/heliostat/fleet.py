@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from heliostat.finding import Finding
+    from heliostat.graph import Graph
     from heliostat.queue import Queue, WorkerInfo
 
 SILENT_SECONDS = 60.0  #: without a heartbeat, after which a worker is called silent; one beats several times in it
@@ -26,9 +27,9 @@ def takers(workers: Sequence[WorkerInfo], now: float) -> list[WorkerInfo]:
     return [worker for worker in workers if worker.state == "active" and not silent(worker, now)]
 
 
-def offers(worker: WorkerInfo, label: str) -> bool:
-    """Whether a worker has the code of a definition."""
-    return label in worker.offers.split(", ")
+def offers(worker: WorkerInfo, graph: Graph) -> bool:
+    """Whether a worker has the code of a definition, or needs none since it is data."""
+    return graph.data or graph.label in worker.offers.split(", ")
 
 
 def serves(worker: WorkerInfo, queue: str) -> bool:
@@ -78,14 +79,16 @@ def look_at_queues(
         yield good("queues", f"wherever something is ready, somebody takes it{nobody}")
 
 
-def look_at_workflows(lanes: Sequence[tuple[str, str]], workers: Sequence[WorkerInfo], now: float) -> Iterator[Finding]:
-    """Which definitions have work that no worker can do; ``lanes`` are queue and label of what is ready."""
+def look_at_workflows(
+    lanes: Sequence[tuple[str, Graph]], workers: Sequence[WorkerInfo], now: float
+) -> Iterator[Finding]:
+    """Which definitions have work that no worker can do; ``lanes`` are queue and definition of what is ready."""
     having, well = takers(workers, now), True
-    by_label: dict[str, list[str]] = {}
-    for queue, label in lanes:
-        by_label.setdefault(label, []).append(queue)
-    for label, queues in by_label.items():
-        able = [worker for worker in having if offers(worker, label)]
+    waiting: dict[int, tuple[Graph, list[str]]] = {}
+    for queue, graph in lanes:
+        waiting.setdefault(graph.id, (graph, []))[1].append(queue)
+    for graph, queues in waiting.values():
+        label, able = graph.label, [worker for worker in having if offers(worker, graph)]
         if not able:
             well = False
             advice = "start a worker that has its code in exactly this version"

@@ -222,6 +222,7 @@ class Graph:
     version: str | None = None
     stays_open: bool = False
     on_failure: str = "stop"
+    data: bool = False  # it has no functions, and whichever worker meets its tasks runs them
 
     @cached_property
     def fingerprint(self) -> str:
@@ -349,7 +350,8 @@ class Graph:
 
     def to_json(self) -> dict[str, Any]:
         """The graph as JSON, defaults left out."""
-        return _without_defaults(asdict(self))
+        data = _without_defaults(asdict(self))
+        return data if self.data else {name: value for name, value in data.items() if name != "data"}
 
     @classmethod
     def from_json(cls, data: object) -> Graph:

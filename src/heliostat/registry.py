@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from heliostat.code import digest
+from heliostat.code import digest, digest_of_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +26,7 @@ class Registry:
         self._graphs: dict[int, Graph] = {}
         self._signatures: dict[int, dict[str, Signature]] = {}
         self._offers: frozenset[int] = frozenset()
+        self._data: frozenset[int] = frozenset()  # graphs whose commands stand in the database, and may be mended there
         self._adding = threading.Lock()
         self.codes: list[tuple[int, str]] = []  #: graphs and digests of the code behind them, as they came
 
@@ -41,10 +42,12 @@ class Registry:
         """Offer a graph with its functions."""
         signatures = dict(signatures)
         with self._adding:
-            if self._signatures.get(graph.id) != signatures:
-                self.codes.append((graph.id, self._digest(signature.function for signature in signatures.values())))
+            if self._signatures.get(graph.id) != signatures or (graph.data and self._graphs[graph.id] != graph):
+                functions = (signature.function for signature in signatures.values())
+                self.codes.append((graph.id, digest_of_data(graph) if graph.data else self._digest(functions)))
             self._graphs[graph.id] = graph
             self._signatures[graph.id] = signatures
+            self._data = self._data | {graph.id} if graph.data else self._data - {graph.id}
             if graph.id not in self._offers:
                 self._offers |= {graph.id}
 
@@ -59,8 +62,12 @@ class Registry:
         return [self._graphs[graph] for graph in tuple(self._signatures)]
 
     def graph(self, graph: int) -> Graph:
-        """A graph, from here or from the store."""
-        if (known := self._graphs.get(graph)) is None:
+        """A graph, from here or from the store; one that is data as the store has it now."""
+        known = self._graphs.get(graph)
+        if known is not None and graph in self._data and (fresh := self._fetch(graph)) is not known:
+            known = fresh
+            self.keep(known, {})
+        if known is None:
             known = self._graphs[graph] = self._fetch(graph)
         return known
 

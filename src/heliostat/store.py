@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
     from heliostat.outcome import Outcome, Verdict
-    from heliostat.queue import Queue
+    from heliostat.queue import Lane, Queue
     from heliostat.review import Review
     from heliostat.run import Run, RunState
     from heliostat.task import Attempt, Task, TaskState
@@ -333,8 +333,8 @@ class Store(Protocol):
     def graph(self, graph: int) -> Graph:
         """A registered definition; raises NotFound."""
 
-    def graphs(self) -> list[Graph]:
-        """All registered definitions, oldest first."""
+    def graphs(self, name: str | None = None) -> list[Graph]:
+        """Registered definitions, all or those of a name, oldest first; data is as old as its last registering."""
 
     def task(self, run: int, number: int) -> Task | None:
         """One task."""
@@ -391,6 +391,9 @@ class Store(Protocol):
 
     def queues(self) -> list[tuple[Queue, int, int]]:
         """Queues, with how many tasks are ready and running in each."""
+
+    def lanes(self) -> list[Lane]:
+        """The lanes that nodes have for themselves: those with a limit, and those that somebody has paused or set."""
 
     def lively(self) -> list[str]:
         """The names of queues in which something is ready; its cost does not grow with how much."""

@@ -58,12 +58,14 @@ def stranded(store: Store, run: RunHandle, now: float, idle: str | None) -> str 
     label = run.graph.label
     there = [worker for worker in store.workers() if worker.state in ("active", "draining")]
     there = [worker for worker in there if worker.id != idle and not silent(worker, now)]
-    able = [worker for worker in there if worker.state == "active" and offers(worker, label)]
+    able = [worker for worker in there if worker.state == "active" and offers(worker, run.graph)]
     if any(not worker.queues for worker in able):  # takes from all; else the run's own tasks have to be looked at
         return None
     holding = {task.worker for task in store.tasks(run.key, TaskState.running, limit=MANY)}
     if any(worker.id in holding for worker in there):
         return None
+    if not able and run.graph.data:
+        return "no worker is there; work on it here with engine.work(until=run), or start one"
     if not able:
         return f"no worker offers {label}; work on it here with engine.work(until=run), or start a worker"
     queues = {task.queue for task in store.tasks(run.key, TaskState.ready, limit=MANY)}

@@ -172,6 +172,7 @@ class Workflow(Drawn):
         _known_options(defaults, _POLICIES, f"workflow {name}")
         self.name, self.version, self.stays_open, self.on_failure = name, version, stays_open, on_failure
         self.signatures: dict[str, Signature] = {}
+        self.data = False  #: it was read from JSON: as long as it has no functions, no worker needs its code
         self._defaults = defaults
         self._nodes: dict[str, Node] = {}
         self._graph: Graph | None = None
@@ -182,8 +183,25 @@ class Workflow(Drawn):
         """The frozen data of what was defined so far."""
         if self._graph is None:
             nodes = tuple(self._nodes.values())
-            self._graph = Graph(self.name, nodes, self.version, self.stays_open, self.on_failure)
+            data = self.data and not self.signatures
+            self._graph = Graph(self.name, nodes, self.version, self.stays_open, self.on_failure, data)
         return self._graph
+
+    def to_json(self) -> dict[str, Any]:
+        """The workflow as data, which ``from_json`` reads; raises BadInput if a node is a function."""
+        from heliostat.definition import written
+
+        return written(self.graph)
+
+    @classmethod
+    def from_json(cls, data: object) -> Workflow:
+        """The workflow of jobs and reviews that ``data`` describes; ``engine.register`` has any worker run it.
+
+        Raises BadInput with the path of a field that is wrong.
+        """
+        from heliostat.definition import read
+
+        return read(data)
 
     def __repr__(self) -> str:
         return f"<workflow {self.graph.label}: {', '.join(self._nodes) or 'no nodes yet'}>"

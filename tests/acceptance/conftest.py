@@ -18,7 +18,7 @@ from tests.rabbitmq_server import Rabbit
 
 STORES = ("sqlite", "postgres")
 CELERY = pytest.param("celery", marks=pytest.mark.slow)  #: PostgreSQL, with workers of Celery's over RabbitMQ
-MODULES = ("tests.acceptance.messages", "tests.acceptance.fires", "examples.quicksort")
+MODULES = ("tests.acceptance.messages", "tests.acceptance.fires", "examples.quicksort", "examples.julia")
 
 Halls = Callable[[int], Hall]
 

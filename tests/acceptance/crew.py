@@ -30,6 +30,7 @@ NEEDED = (
     "tests.acceptance.crashes",
     "tests.acceptance.fires",
     "tests.acceptance.messages",
+    "examples.julia",
     "examples.quicksort",
     "heliostat.batches.local",
     "heliostat.executors.thread",

@@ -1,4 +1,4 @@
-"""Urgent computing, cases V1 to V9, V13, V14 and V16: messages, records, joins, ends, recursion."""
+"""Urgent computing, cases V1 to V9 and V13 to V16: messages, records, joins, ends, recursion, tiles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from examples.julia import View, julia, mosaic, tile
 from examples.quicksort import begin, merge, quicksort, sort
 from examples.quicksort import finish as last
 from heliostat import RunFailed
@@ -305,6 +307,29 @@ def test_v14_a_node_that_sends_to_itself_puts_ten_fibonacci_numbers(staff: Hall)
     assert run.records(messages.add) == [1, 1, 2, 3, 5, 8, 13, 21, 34, 55]
     assert len(run.tasks(node="add")) == 11
     assert run.result() == 143
+
+
+def test_v15_tiles_of_a_julia_set_are_joined_to_one_mosaic(staff: Hall) -> None:
+    """A fan-out of 25 and its join: 25 tiles, one mosaic, and every pixel of it is a tile's."""
+    view = View(across=32, down=20)
+    run = staff.engine.start(julia, view)
+    ended(run)
+    assert run.state is RunState.succeeded
+    assert Counter(task.node for task in run.tasks()) == {"corners": 1, "tile": 25, "mosaic": 1}
+    assert {task.state for task in run.tasks()} == {TaskState.succeeded}
+    tiles, whole = run.result(tile), run.result(mosaic)
+    assert len({kept.name for kept in tiles}) == 25
+    assert {kept.media_type for kept in run.artifacts()} == {"image/png"}
+    assert len(run.artifacts()) == 26
+    repository = staff.engine.around.repository
+    with repository.open(whole) as file, Image.open(file) as picture:
+        assert picture.size == (160, 100)
+        assert len(picture.getcolors(160 * 100) or ()) > 1000, "it is a picture"
+        for number, kept in enumerate(tiles):
+            row, column = divmod(number, view.tiles)
+            place = (column * 32, row * 20, column * 32 + 32, row * 20 + 20)
+            with repository.open(kept) as part, Image.open(part) as expected:
+                assert picture.crop(place).tobytes() == expected.convert("RGB").tobytes()
 
 
 def test_v16_the_same_poll_result_twice_is_one_message(staff: Hall) -> None:

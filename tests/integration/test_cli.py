@@ -400,6 +400,22 @@ def test_files_are_listed_and_fetched(shell: Shell) -> None:
     assert "did you mean 'letter.txt'" in shell.says("artifact", "get", run, "leter.txt", code=4)
 
 
+def test_a_file_inside_data_is_shown_by_name_and_size(shell: Shell) -> None:
+    """In a message as in a result; a program gets all that there is to say of it."""
+    (shell.directory / "echo.py").write_text(
+        "from heliostat import Workflow\n\necho = Workflow('echo')\n\n"
+        "@echo.node\ndef again(message: dict[str, object]) -> dict[str, object]:\n"
+        "    return {'files': [message['a']]}\n"
+    )
+    (shell.directory / "a.csv").write_text("x" * 2048)
+    run = shell.json("run", "start", "echo.py", "a=@a.csv", "--wait")["id"]
+    shown = shell("run", "show", run).stdout
+    assert '{"a": "a.csv (2.0 KiB)"}' in shown
+    assert '{"files": ["a.csv (2.0 KiB)"]}' in shown
+    (file,) = shell.json("run", "show", run)["result"]["files"]
+    assert file["$artifact"]["size"] == 2048
+
+
 # what it looks like
 
 

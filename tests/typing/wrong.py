@@ -47,6 +47,6 @@ Retry(3, on=("OSError", 3))  # type: ignore[arg-type]
 with heliostat.open("memory://") as engine:
     run = engine.start(flow, 1)
     number: int = run.result(one)  # type: ignore[assignment]
-    engine.start("flow")  # type: ignore[arg-type]
+    engine.start(5)  # type: ignore[arg-type]
     engine.work(until=3)  # type: ignore[arg-type]
     run.send(two, "text", key="a")  # type: ignore[call-arg]

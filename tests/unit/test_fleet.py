@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from heliostat.finding import Finding, Verdict
 from heliostat.fleet import look_at_queues, look_at_workers, look_at_workflows
+from heliostat.graph import Graph
 from heliostat.queue import Queue, WorkerInfo
 
 NOW = 1000.0
+FIRE = Graph("fire", (), version="1.0")
 
 
 def worker(name: str = "w", *, queues: str = "", offers: str = "fire 1.0", state: str = "active", seen: float = 1.0):
@@ -27,7 +29,7 @@ def queues(*workers: WorkerInfo, ready: int = 2, paused: bool = False) -> list[F
     return list(look_at_queues([(Queue("gpu"), 0, 0), (Queue("sky", paused=paused), ready, 0)], workers, NOW))
 
 
-def workflows(*workers: WorkerInfo, lanes: tuple[tuple[str, str], ...] = (("sky", "fire 1.0"),)) -> list[Finding]:
+def workflows(*workers: WorkerInfo, lanes: tuple[tuple[str, Graph], ...] = (("sky", FIRE),)) -> list[Finding]:
     """What is found where something of a workflow is ready."""
     return list(look_at_workflows(lanes, workers, NOW))
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from examples.wildfire import fire as wildfire
 from heliostat import Workflow
 from heliostat.exporters.dot import dot
 from heliostat.exporters.lettering import measured
@@ -398,6 +399,32 @@ def test_labels_of_choices_do_not_lie_where_lines_meet() -> None:
     (_, clear), (cloudy_x, _), (closed_x, closed) = labels
     assert clear < closed
     assert cloudy_x != closed_x, "both in the middle, where six lines cross"
+
+
+Box = tuple[float, float, float, float]
+
+
+def boxes(element: ET.Element, look: dict[str, str], left: float = 0.0, top: float = 0.0) -> Iterator[Box]:
+    """Left, top, right and bottom of all rectangles of a look within an element."""
+    if moved := re.match(r"translate\((\S+) (\S+)\)", element.get("transform", "")):
+        left, top = left + float(moved[1]), top + float(moved[2])
+    for child in element:
+        if child.tag == f"{SPACE}rect" and look.items() <= child.attrib.items():
+            x, y, width, height = (float(child.get(name, 0)) for name in ("x", "y", "width", "height"))
+            yield left + x, top + y, left + x + width, top + y + height
+        yield from boxes(child, look, left, top)
+
+
+@pytest.mark.parametrize("absent", [node.name for node in wildfire.graph])
+def test_a_label_does_not_lie_on_a_card(absent: str) -> None:
+    """Where few lines cross is no better place if the plate would hide a part of a node."""
+    states = {node.name: {S.succeeded: 1} for node in wildfire.graph if node.name != absent}
+    traffic = [(None, node.name, 1, 0.05) for node in wildfire.graph]
+    root = ET.fromstring(svg(wildfire.graph, states, traffic))
+    plates, found = list(boxes(root, {"class": "hs-paper", "rx": "8"})), list(boxes(root, {"class": "hs-c"}))
+    assert (len(plates), len(found)) == (2, len(wildfire.graph.nodes))
+    for left, top, right, bottom in plates:
+        assert all(right <= x or left >= r or bottom <= y or top >= b for x, y, r, b in found)
 
 
 def test_words_stay_inside_their_card_in_a_wider_font() -> None:

@@ -163,9 +163,11 @@ def test_a_mistake_in_a_function_is_said_in_heliostats_words(engine: Engine, mis
 
 
 def test_what_is_no_workflow_is_refused(engine: Engine) -> None:
-    """Also its name, which only the command line can find."""
-    with pytest.raises(BadInput, match="a Workflow is wanted, not 'wildfire'"):
-        engine.run("wildfire")  # type: ignore[arg-type]
+    """A name stands for what is kept as data."""
+    with pytest.raises(BadInput, match="a Workflow is wanted, not 5"):
+        engine.run(5)  # type: ignore[arg-type]
+    with pytest.raises(NotFound, match="no workflow 'wildfire' is kept as data"):
+        engine.run("wildfire")
     with pytest.raises(NotFound, match="5 is no run id"):
         engine.find(5)  # type: ignore[arg-type]
 

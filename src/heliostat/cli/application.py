@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from errno import EPIPE
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from heliostat.cli import (
     alone,
@@ -17,6 +19,7 @@ from heliostat.cli import (
     database,
     demo,
     doctor,
+    node,
     output,
     queue,
     rerun,
@@ -27,15 +30,32 @@ from heliostat.cli import (
     workflow,
 )
 from heliostat.cli.session import Session
-from heliostat.errors import HeliostatError, OperatorError
+from heliostat.errors import HeliostatError, OperatorError, nearest
 
 
 class Sentences(TyperGroup):
-    """A group in which an error of Heliostat is one sentence and an exit code, and no stack trace."""
+    """A group in which an error of Heliostat is one sentence and an exit code, and no stack trace.
+
+    Each command in it takes ``--json``: one that has no document of its own writes what it did and said.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        _give_json(self)
 
     def invoke(self, ctx: Any) -> Any:
+        output.begin()
         try:
-            return super().invoke(ctx)
+            answer = super().invoke(ctx)
+            output.end()
+            return answer
+        except typer.Exit as over:
+            if over.exit_code == 0:
+                output.end()
+            raise
+        except typer.BadParameter as error:
+            error.message = _plainly(error.message)
+            raise
         except HeliostatError as error:
             output.say(f"heliostat: {error}")
             raise typer.Exit(error.exit_code) from None
@@ -46,6 +66,40 @@ class Sentences(TyperGroup):
             output.say(f"heliostat: {where}{error.strerror or error}")
             raise typer.Exit(OperatorError.exit_code) from None
 
+
+def _give_json(group: TyperGroup) -> None:
+    """Let commands that know nothing of it take ``--json``, too."""
+    for command in group.commands.values():
+        if isinstance(command, TyperGroup):
+            _give_json(command)
+        elif not any("--json" in parameter.opts for parameter in command.params):
+            command.params.append(_json_option())
+
+
+def _json_option() -> Any:
+    """The option, as it is on commands that have it, which is seen to here."""
+    lone = typer.Typer()
+    lone.command()(_takes_json)
+    option = next(parameter for parameter in get_command(lone).params if "--json" in parameter.opts)
+    option.expose_value = False
+    option.callback = lambda context, parameter, value: output.for_programs() if value else None  # noqa: ARG005
+    return option
+
+
+def _takes_json(as_json: output.AsJson = False) -> None:
+    pass
+
+
+def _plainly(words: str) -> str:
+    """What a choice should have been, in our words."""
+    found = _CHOICE.fullmatch(words)
+    if found is None:
+        return words
+    known = [word.strip("' ") for word in found["known"].split(",")]
+    return f"{found['given']!r} is none of {', '.join(known)}{nearest(found['given'], known) if len(known) > 1 else ''}"
+
+
+_CHOICE = re.compile(r"(?:Value error, )?'(?P<given>.*)' is not one of (?P<known>.*)\.", re.DOTALL)
 
 app = typer.Typer(cls=Sentences, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -83,13 +137,11 @@ def heliostat(
 
 
 app.command("demo")(demo.demo)
-node = typer.Typer(no_args_is_help=True)
-node.command("run")(alone.run)
-app.add_typer(node, name="node", help="Run one node alone.")
+node.app.command("run")(alone.run)
 run.app.command("rerun")(rerun.rerun)
 run.app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
-for noun in (run, task, review, worker, workflow, queue, artifact, database, config):
+for noun in (run, task, review, worker, workflow, node, queue, artifact, database, config):
     app.add_typer(noun.app, name=noun.NAME, help=noun.__doc__)
 
 

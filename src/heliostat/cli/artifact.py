@@ -40,11 +40,15 @@ def get(
     run: Id,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The file's name, or the beginning of its digest.")],
     out: Annotated[Path | None, typer.Option(metavar="PATH", help="Write here (-: standard output).")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch a file that a run keeps; its digest is verified."""
+    if as_json and str(out) == "-":
+        raise BadInput("--json and the file itself cannot both be written to standard output; say --out PATH")
     with session(context).engine() as engine:
         handle = find_run(engine, run)
-        artifact = _chosen(name, [kept.artifact for kept in engine.store.artifacts(handle.key)])
+        kept = engine.store.artifacts(handle.key)
+        artifact = _chosen(name, [each.artifact for each in kept])
         repository = engine.around.repository
         if str(out) == "-":
             with repository.open(artifact) as source:
@@ -57,7 +61,12 @@ def get(
         brought = repository.bring(artifact, target.parent)
         if brought != target:
             brought.replace(target)
-        output.say(f"written: {target}")
+        if as_json:
+            one = next(each for each in kept if each.artifact == artifact)
+            fetched: shapes.FetchedShape = {**shapes.artifact_shape(handle.key, one), "written": str(target)}
+            output.document(fetched)
+        else:
+            output.say(f"written: {target}")
 
 
 def _chosen(name: str, kept: list[Artifact]) -> Artifact:

@@ -40,6 +40,9 @@ def demo(
     with place.engine(new=True) as engine:
         run = engine.start(flow, region, name="demonstration")
         with Progress(engine, run) as progress:
+            engine.work(until=lambda: run.over or bool(run.reviews()), on_tick=progress.tick)
+            for review in run.reviews():
+                run.decide(review, "publish", "a demonstration has no officer to wait for")
             engine.work(until=run, on_tick=progress.tick)
         written = _files(engine, run, out)
         graph = out / "wildfire.svg"
@@ -50,12 +53,25 @@ def demo(
         head = output.text(f"run {run.id} ") + output.state(str(info.state)) + output.text(f" in {took}")
         output.show("", head, "", node_table(run, details["nodes"]), "")
         if info.state is RunState.succeeded:
-            figures = run.result("summary")
-            output.show(output.facts({name: "–" if figure is None else figure for name, figure in figures.items()}), "")
+            output.show(*_told(run))
         output.show(output.facts({**{path.name: path for path in written}, "the run's graph": graph}))
         if info.state is not RunState.succeeded:
             raise RunFailed(run.id, info.state, info.reason or "")
         output.say(f"look again: heliostat --database {place.database} --files {place.files} run show {run.id}")
+
+
+def _told(run: RunHandle) -> list[object]:
+    """What the run has found out, and what was done about it."""
+    figures, decision = run.result("summary"), run.result("approve")
+    if figures is None or decision is None:
+        return [output.facts({"told": run.result("report")}), ""]
+    decided = f"{decision.choice}, by {decision.by}: {decision.reason}"
+    return [
+        output.facts({name: "–" if figure is None else figure for name, figure in figures.items()}),
+        "",
+        output.facts({"decided": decided, "told": run.result("publish")}),
+        "",
+    ]
 
 
 def _files(engine: Engine, run: RunHandle, out: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import typer
 
@@ -49,8 +49,40 @@ def console(*, talk: bool = False) -> Console:
     return found
 
 
+class _Programs:
+    """What a command has said, for programs: where it has no document of its own, this becomes one."""
+
+    asked = False
+    said: ClassVar[list[str]] = []
+    facts: ClassVar[dict[str, object]] = {}
+
+
+def begin() -> None:
+    """A command begins."""
+    _Programs.asked = False
+    _Programs.said.clear()
+    _Programs.facts.clear()
+
+
+def for_programs() -> None:
+    """A program reads this command, which shows nothing to people then."""
+    _Programs.asked = True
+
+
+def end() -> None:
+    """A command has done what it should; say so to a program."""
+    if _Programs.asked:
+        document({"done": True, **_Programs.facts, "said": _Programs.said})
+
+
+def fact(**facts: object) -> None:
+    """Something that a program may want to know of what was done."""
+    _Programs.facts.update(facts)
+
+
 def say(words: str) -> None:
     """Talk: a sentence on standard error."""
+    _Programs.said.append(words)
     typer.echo(plain(words), err=True)
 
 
@@ -62,6 +94,7 @@ def lines_of_talk(words: str) -> None:
 
 def document(value: object) -> None:
     """One JSON document on standard output."""
+    _Programs.asked = False
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
@@ -73,6 +106,8 @@ def record(value: object) -> None:
 
 def show(*things: object) -> None:
     """Print renderables for people."""
+    if _Programs.asked:
+        return
     out = console()
     for thing in things:
         out.print(thing, soft_wrap=isinstance(thing, str))
@@ -168,8 +203,23 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
+def readable(value: Any) -> Any:
+    """A JSON value for people: a file in it stands there by its name and size."""
+    from heliostat.artifact import Artifact
+
+    if isinstance(value, list):
+        return [readable(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    file = Artifact.from_json(value)
+    return (
+        {name: readable(item) for name, item in value.items()} if file is None else f"{file.name} ({size(file.size)})"
+    )
+
+
 def short(value: Any, letters: int = 60) -> str:
     """A JSON value on one line, shortened."""
+    value = readable(value)
     words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     words = " ".join(words.split())
     return words if len(words) <= letters else words[: letters - 1] + "…"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from heliostat.cli import output, shapes
+from heliostat.cli.completion import queues
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import session, whoever
+from heliostat.cli.run import Reason
+from heliostat.cli.session import session
 from heliostat.errors import BadInput
 
 NAME = "queue"
 app = typer.Typer(no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="QUEUE", help="A queue's name.")]
+Name = Annotated[str, typer.Argument(metavar="QUEUE", help="A queue's name.", autocompletion=queues)]
 
 
 @app.command("list")
@@ -44,6 +46,7 @@ def set_(
     no_limit: Annotated[bool, typer.Option("--no-limit", help="As many as can.")] = False,
     rate: Annotated[str | None, typer.Option(metavar="N/s|m|h|d", help="How many may begin in a time: 600/m.")] = None,
     no_rate: Annotated[bool, typer.Option("--no-rate", help="As fast as they can.")] = False,
+    reason: Reason = "",
 ) -> None:
     """Limit how many tasks of a queue run at once, and how many begin in a time, over all workers."""
     change: dict[str, int | str | None] = {}
@@ -54,32 +57,29 @@ def set_(
     if rate is not None:
         from heliostat.queue import pace
 
-        pace(rate, f"queue {name}: rate")  # here, since to the store an empty one means that it stays
+        pace(rate, f"queue {name}: rate")  # here, since to the engine an empty one means that it stays
     if not change or (limit is not None and no_limit) or (rate is not None and no_rate):
         raise BadInput("say --limit N or --no-limit, --rate N/s or --no-rate")
-    _set(context, name, **change)
+    _set(context, name, reason, **change)
     words = [f"at most {limit:,} at once" if limit else "no limit"] if "limit" in change else []
     words += [f"{rate} begin" if rate else "no rate"] if "rate" in change else []
     output.say(f"queue {name}: {', '.join(words)}")
 
 
 @app.command()
-def pause(context: typer.Context, name: Name) -> None:
+def pause(context: typer.Context, name: Name, reason: Reason = "") -> None:
     """Let no more tasks of a queue begin; what is running goes on."""
-    _set(context, name, paused=True)
+    _set(context, name, reason, paused=True)
     output.say(f"queue {name} is paused")
 
 
 @app.command()
-def resume(context: typer.Context, name: Name) -> None:
+def resume(context: typer.Context, name: Name, reason: Reason = "") -> None:
     """Let tasks of a paused queue begin again."""
-    _set(context, name, paused=False)
+    _set(context, name, reason, paused=False)
     output.say(f"queue {name} goes on")
 
 
-def _set(context: typer.Context, name: str, **change: int | bool | str | None) -> None:
-    from heliostat.store import Command, SetQueue
-
+def _set(context: typer.Context, name: str, reason: str, **change: Any) -> None:
     with session(context).engine() as engine:
-        command = Command(SetQueue(name, **change), actor=whoever())  # type: ignore[arg-type]
-        engine.store.accept([command], engine.around.clock.now())
+        engine.set_queue(name, reason=reason, **change)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from heliostat.cli import output, shapes
+from heliostat.cli.completion import runs
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Reason, tell
 from heliostat.cli.session import find_run, session
@@ -21,7 +22,7 @@ NAME = "review"
 app = typer.Typer(no_args_is_help=True)
 
 HELP = "A run's id, if it asks for one thing; else with a slash and a task's number or a node's name."
-Id = Annotated[str, typer.Argument(metavar="REVIEW", help=HELP)]
+Id = Annotated[str, typer.Argument(metavar="REVIEW", help=HELP, autocompletion=runs)]
 
 
 @app.command("list")
@@ -92,11 +93,11 @@ def show(context: typer.Context, review: Id, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def claim(context: typer.Context, review: Id) -> None:
+def claim(context: typer.Context, review: Id, reason: Reason = "") -> None:
     """Take a review, so that nobody else decides it."""
     with session(context).engine() as engine:
         run, number = find_review(engine, review)
-        tell(run.claim(number), f"{task_id(run.key, number)} is yours to decide")
+        tell(run.claim(number, reason), f"{task_id(run.key, number)} is yours to decide")
 
 
 @app.command()

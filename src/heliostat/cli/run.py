@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heliostat.cli import output, shapes
+from heliostat.cli import completion, output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import duration, find_run, session, workflow
+from heliostat.cli.session import duration, find_run, session, startable
 from heliostat.errors import BadInput, NotFound, RunFailed, nearest
 from heliostat.run import RunState
 
 if TYPE_CHECKING:
-    from heliostat.cli.session import Session
     from heliostat.engine import Engine, RunHandle
     from heliostat.store import Answer
 
 NAME = "run"
+NOT_ENDED = 1  #: exit code where a run that was waited for goes on
 INTERRUPTED = 130  #: exit code after a signal
 app = typer.Typer(no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or four of its letters from either end.")]
+Id = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run's id, or four of its letters from either end.", autocompletion=completion.runs
+    ),
+]
 Reason = Annotated[str, typer.Option(help="Why, for the journal.", show_default=False)]
 
 
@@ -30,7 +36,7 @@ Reason = Annotated[str, typer.Option(help="Why, for the journal.", show_default=
 def start(
     context: typer.Context,
     where: Annotated[
-        str, typer.Argument(metavar="WHERE", help="file.py:flow, module:flow, or a name from the configured apps.")
+        str, typer.Argument(metavar="WHERE", help="file.py:flow, module:flow, or a name from the apps or of data.")
     ],
     words: Annotated[
         list[str] | None,
@@ -51,30 +57,16 @@ def start(
 ) -> None:
     """Start a run; with --wait, work on it here and show how it goes."""
     if watch:
+        from heliostat.cli.watching import begin
+
         if as_json or key is not None:
             raise BadInput("--watch is for people, and each save begins another run: leave --json and --key out")
-        options = {"name": name, "to": to, "priority": priority}
-        _watch(session(context), where, message(words or [], given), words or [], given, options)
+        begin(session(context), where, words or [], given, name=name, to=to, priority=priority)
         return
     with session(context).engine(new=True) as engine:
-        flow, content = workflow(where), message(words or [], given)
+        flow, content = startable(engine, where), message(words or [], given)
         run = engine.start(flow, content, name=name, to=to, priority=priority, idempotency_key=key)
         follow(engine, run, where, wait=wait, as_json=as_json)
-
-
-def _watch(
-    settings: Session, where: str, content: object, words: list[str], given: str | None, options: dict[str, Any]
-) -> None:
-    """Run again and again; what came on standard input is told to each round."""
-    import json
-
-    from heliostat.cli.watched import Round
-    from heliostat.cli.watching import watch
-
-    if "-" in (given, *words):
-        words, given = [], json.dumps(content)
-    files = None if settings.files is None else str(settings.files)
-    watch(Round(where, words, given, options, settings.database, files))
 
 
 def follow(engine: Engine, run: RunHandle, where: str, *, wait: bool, as_json: bool) -> None:
@@ -87,7 +79,7 @@ def follow(engine: Engine, run: RunHandle, where: str, *, wait: bool, as_json: b
             _who_works(engine, run, where)
         return
     if work(engine, run) and not run.info.state.final:
-        output.say(f"stopped; run {run.id} goes on with: heliostat worker start {where}")
+        output.say(f"stopped; run {run.id} goes on with: {_worker(run, where)}")
         raise typer.Exit(INTERRUPTED)
     if as_json:
         output.document(shapes.run_details(engine.store, run))
@@ -124,19 +116,24 @@ def work(engine: Engine, run: RunHandle) -> bool:
 
 def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
     """Say whether anybody will do what was started."""
-    now = engine.around.clock.now()
-    label = run.graph.label
-    offering = [
-        worker
-        for worker in engine.store.workers()
-        if worker.state == "active" and now - worker.beat_at < 60 and label in worker.offers.split(", ")
-    ]
+    from heliostat.fleet import offers, takers
+
+    label, data = run.graph.label, run.graph.data
+    there = takers(engine.store.workers(), engine.around.clock.now())
+    offering = [worker for worker in there if offers(worker, run.graph)]
     if len(offering) == 1:
-        output.say(f"{label} has started; a worker offers it")
+        output.say(f"{label} has started; a worker {'is there' if data else 'offers it'}")
     elif offering:
-        output.say(f"{label} has started; {len(offering)} workers offer it")
+        output.say(f"{label} has started; {len(offering)} workers {'are there' if data else 'offer it'}")
+    elif data:
+        output.say(f"{label} has started, and no worker is there; start one with: {_worker(run, where)}")
     else:
-        output.say(f"{label} has started, and no worker offers it; one does with: heliostat worker start {where}")
+        output.say(f"{label} has started, and no worker offers it; one does with: {_worker(run, where)}")
+
+
+def _worker(run: RunHandle, where: str) -> str:
+    """How a worker is started that goes on with a run."""
+    return "heliostat worker start" + ("" if run.graph.data else f" {where}")
 
 
 def show_end(engine: Engine, run: RunHandle) -> None:
@@ -156,7 +153,9 @@ def show_end(engine: Engine, run: RunHandle) -> None:
 @app.command("list")
 def list_(
     context: typer.Context,
-    flow: Annotated[str | None, typer.Option("--workflow", help="Of this workflow only.")] = None,
+    flow: Annotated[
+        str | None, typer.Option("--workflow", help="Of this workflow only.", autocompletion=completion.workflows)
+    ] = None,
     state: Annotated[RunState | None, typer.Option(help="In this state only.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
     as_json: AsJson = False,
@@ -258,12 +257,65 @@ def _json(value: object) -> list[object]:
     """A value for people: JSON, or the string that it is."""
     import json
 
+    value = output.readable(value)
     words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if not isinstance(value, str) and len(words) > ONE_LINE:
         words = json.dumps(value, indent=2, ensure_ascii=False)
     lines = words.splitlines()
     rest = [output.text(f"… {len(lines) - RESULT_LINES} lines more; --json has all", "bright_black")]
     return [output.text("\n".join(lines[:RESULT_LINES])), *(rest if len(lines) > RESULT_LINES else [])]
+
+
+@app.command()
+def explain(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
+    """Say what a whole run waits for, on one page: each reason once, with how many tasks of which nodes."""
+    from heliostat.cli.standing import show_reasons
+
+    with session(context).engine() as engine:
+        show_reasons(engine, find_run(engine, run), as_json=as_json)
+
+
+@app.command()
+def wait(
+    context: typer.Context,
+    run: Id,
+    timeout: Annotated[str | None, typer.Option(help="No longer than this: 90s, 10m, 1h30m.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until a run has ended, while workers elsewhere do it; exit code 5 if it did not succeed."""
+    from heliostat.cli.standing import wait_for
+
+    seconds = None if timeout is None else duration(timeout, "--timeout")
+    with session(context).engine() as engine:
+        handle = find_run(engine, run)
+        if not wait_for(engine, handle, seconds):
+            raise typer.Exit(NOT_ENDED)
+        if as_json:
+            output.document(shapes.run_details(engine.store, handle))
+        else:
+            show_end(engine, handle)
+        if handle.state is not RunState.succeeded:
+            raise typer.Exit(RunFailed.exit_code)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    run: Id,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here, not to standard output.")] = None,
+    as_json: AsJson = False,  # noqa: ARG001 - it writes nothing else
+) -> None:
+    """Write the whole story of a run as one JSON document: graph, tasks, attempts, journal, records, files."""
+    from heliostat.cli.bar import bar
+    from heliostat.cli.export import exported, write
+
+    with session(context).engine() as engine:
+        handle = find_run(engine, run)
+        total = sum(sum(counts.values()) for counts in engine.store.states(handle.key).values())
+        with bar(f"export of run {handle.id}", total) as advance:
+            write(exported(engine, handle, advance), out)
+    if out is not None:
+        output.say(f"written: {out}")
 
 
 @app.command()
@@ -346,4 +398,5 @@ def resume(context: typer.Context, run: Id, reason: Reason = "") -> None:
 
 def tell(answer: Answer, words: str) -> None:
     """What came of a command."""
+    output.fact(done=answer.done, **shapes.answered(answer))
     output.say(words if answer.done else answer.note or "nothing to do")

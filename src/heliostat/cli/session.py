@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -172,6 +172,28 @@ def workflow(where: str) -> Workflow:
     return next(iter(found.values()))
 
 
+def startable(engine: Engine, where: str) -> Workflow | str:
+    """What a run can be started of: a workflow with its code, or the name of one that is kept as data.
+
+    A name means a workflow of the configured apps, else what is data, else a module.
+    """
+    if not _is_name(where) or where in _configured_names():
+        return workflow(where)
+    try:
+        engine.registered(where)
+    except NotFound as none:
+        try:
+            return workflow(where)
+        except NotFound as error:
+            raise NotFound(f"{error}; {none}") from None
+    return where
+
+
+def _configured_names() -> set[str]:
+    """The names of the workflows of the configured apps."""
+    return {flow.name for app in _apps() for flow in load(app).values()}
+
+
 def workflows(places: Sequence[str]) -> list[Workflow]:
     """All workflows of some places, or of the configured apps where none is given."""
     if not places:
@@ -181,8 +203,14 @@ def workflows(places: Sequence[str]) -> list[Workflow]:
 
 
 def graph(context: typer.Context, where: str) -> Graph:
-    """A workflow's graph: from where it is defined, or else the newest of that name in the database."""
+    """A workflow's graph: from where it is defined, or else the newest of that name in the database.
+
+    A name means what it means where a run is started.
+    """
     try:
+        if _is_name(where) and where not in _configured_names():
+            with suppress(HeliostatError), session(context).engine() as engine:
+                return engine.registered(where).graph
         return workflow(where).graph
     except NotFound as error:
         if not _is_name(where):

@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from heliostat.comparison import Comparison, Side
     from heliostat.engine import RunHandle
     from heliostat.graph import Graph, Node
-    from heliostat.queue import Queue, WorkerInfo
+    from heliostat.queue import Lane, Queue, WorkerInfo
     from heliostat.review import Review
     from heliostat.run import Run
-    from heliostat.store import AttemptRecord, Kept, Store
+    from heliostat.store import Answer, AttemptRecord, Kept, Store
     from heliostat.task import Task
 
 FAILURES = 20  #: tasks that failed, of which a run's details tell
+
+
+class DoneShape(TypedDict, total=False):
+    """Commands that do something and have nothing to show write this."""
+
+    done: bool  # False where there was nothing to do
+    said: list[str]  # what people read
+    run: str  # which it was about, where it was one
+    task: str
 
 
 class RunShape(TypedDict):
@@ -61,6 +70,20 @@ class ArtifactShape(TypedDict):
     kept_at: str | None
 
 
+class FetchedShape(ArtifactShape):
+    """``artifact get``."""
+
+    written: str  # where the file is now
+
+
+class DrawnShape(TypedDict):
+    """``workflow graph``."""
+
+    format: str  # svg, mermaid, dot
+    written: str | None  # where it is, with --out
+    text: str | None  # else the drawing itself
+
+
 class FailureShape(TypedDict):
     """A task that failed for good."""
 
@@ -69,11 +92,16 @@ class FailureShape(TypedDict):
     reason: str | None
 
 
-class RunDetails(RunShape):
-    """``run show``, and ``run start``, which waits for its end if asked to."""
+class Payloads(TypedDict):
+    """What goes in and comes out."""
 
     message: Any
     result: Any
+
+
+class RunDetails(RunShape, Payloads):
+    """``run show``, and ``run start`` and ``run wait``, which wait for its end."""
+
     nodes: list[NodeState]
     failures: list[FailureShape]  # the first of them
     artifacts: list[ArtifactShape]
@@ -129,6 +157,27 @@ class Explanation(TypedDict):
     title: str  # the node, and which item: nap[0]
     state: str
     explanation: str
+
+
+class ReasonShape(TypedDict):
+    """What some tasks of a run wait for, in the same words."""
+
+    state: str
+    why: str  # of the first of them
+    alike: bool  # the others differ in numbers and times only
+    tasks: int
+    nodes: dict[str, int]  # so many of each
+    first: list[str]  # some of them
+
+
+class RunReasons(TypedDict):
+    """``run explain``."""
+
+    id: str
+    state: str
+    paused: bool
+    summary: str  # in a sentence, how it stands
+    reasons: list[ReasonShape]
 
 
 class ReviewShape(TypedDict):
@@ -218,6 +267,17 @@ class QueueShape(TypedDict):
     paused: bool
     ready: int
     running: int
+
+
+class NodeLimitShape(TypedDict):
+    """``node list`` writes a list of these."""
+
+    workflow: str
+    version: str
+    node: str
+    queue: str
+    limit: int | None
+    paused: bool
 
 
 class EdgeShape(TypedDict):
@@ -396,15 +456,12 @@ def run_shape(run: Run, graph: Graph) -> RunShape:
 
 def run_details(store: Store, handle: RunHandle) -> RunDetails:
     """A run with all that belongs to it."""
-    from heliostat.inputs import result_of
-
     run, graph = handle.info, handle.graph
     states, seconds = store.states(run.id), node_seconds(store.traffic(run.id))
     failed = store.tasks(run.id, state=TaskState.failed, limit=FAILURES)
     return {
         **run_shape(run, graph),
-        "message": decoded(run.message),
-        "result": decoded(result_of(store, run, graph)) if run.state is RunState.succeeded else None,
+        **message_and_result(store, handle),
         "nodes": [
             {
                 "name": node.name,
@@ -420,12 +477,30 @@ def run_details(store: Store, handle: RunHandle) -> RunDetails:
     }
 
 
+def message_and_result(store: Store, handle: RunHandle) -> Payloads:
+    """What a run was started with, and what it gave if it has succeeded."""
+    from heliostat.inputs import result_of
+
+    run, result = handle.info, None
+    if run.state is RunState.succeeded:
+        result = decoded(result_of(store, run, handle.graph))
+    return {"message": decoded(run.message), "result": result}
+
+
 def node_seconds(traffic: list[tuple[str | None, str, int, float]]) -> dict[str, float]:
     """How long the tasks of each node ran, added up."""
     found: dict[str, float] = {}
     for _, receiver, _, seconds in traffic:
         found[receiver] = found.get(receiver, 0.0) + seconds
     return found
+
+
+def answered(answer: Answer) -> dict[str, str]:
+    """The run and the task that a command was about."""
+    if answer.run is None:
+        return {}
+    task = {} if answer.number is None else {"task": task_id(answer.run, answer.number)}
+    return {"run": public_id(answer.run), **task}
 
 
 def decoded(text: str | None) -> Any:
@@ -540,6 +615,18 @@ def queue_shape(queue: Queue, ready: int, running: int) -> QueueShape:
         "paused": queue.paused,
         "ready": ready,
         "running": running,
+    }
+
+
+def node_limit_shape(lane: Lane, graph: Graph) -> NodeLimitShape:
+    """What holds for a node over all its runs."""
+    return {
+        "workflow": graph.name,
+        "version": version(graph),
+        "node": lane.node or "",
+        "queue": lane.queue,
+        "limit": lane.limit,
+        "paused": lane.paused,
     }
 
 

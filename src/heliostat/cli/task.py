@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heliostat.cli import output, shapes
+from heliostat.cli.completion import runs
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Id, Reason, tell
@@ -23,7 +24,9 @@ NAME = "task"
 FOLLOW_SECONDS = 0.2  #: the pause between looks whether there is more to tell
 app = typer.Typer(no_args_is_help=True)
 
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help="A task's id: a run's id, a slash, a number.")]
+TaskId = Annotated[
+    str, typer.Argument(metavar="TASK", help="A task's id: a run's id, a slash, a number.", autocompletion=runs)
+]
 
 
 @app.command("list")

@@ -32,7 +32,10 @@ def start(
     context: typer.Context,
     where: Annotated[
         list[str] | None,
-        typer.Argument(metavar="WHERE", help="What to offer: file.py, file.py:flow, module; else the configured apps."),
+        typer.Argument(
+            metavar="WHERE",
+            help="What to offer, beside what is data: file.py, file.py:flow, module; else the configured apps.",
+        ),
     ] = None,
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Take from these queues only.")] = None,
     site: Annotated[str | None, typer.Option(help="Where it runs; else as configured.", show_default=False)] = None,
@@ -57,8 +60,6 @@ def start(
     patience, place = duration(grace, "--grace"), _place(site)
     names = place.queues if queues is None else _names(queues)
     flows = workflows(where or [])
-    if not flows:
-        raise BadInput("there is nothing to offer: name a file or module, or list apps in heliostat.toml")
     if processes > 1:
         from heliostat.cli.supervisor import supervise
 
@@ -75,7 +76,9 @@ def start(
         worker = engine.worker(name=name, queues=names, slots=slots, site=place.site, executor=chosen)
         if parent is None:
             _warn(engine, names or ())
-        labels = ", ".join(sorted(flow.graph.label for flow in flows))
+        labels = (
+            ", ".join(sorted(flow.graph.label for flow in flows)) or "what is kept as data; for the rest name files"
+        )
         output.say(f"worker {worker.id} offers {labels}" + (f" on {','.join(names)}" if names else ""))
         raise typer.Exit(_serve(engine, worker, patience, until, parent))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heliostat.cli import output, shapes, simulation
+from heliostat.cli import data, output, shapes, simulation
 from heliostat.cli import session as sessions
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import session
@@ -106,6 +106,7 @@ def graph(
     run: Annotated[str | None, typer.Option(metavar="RUN", help="Draw what became of this run.")] = None,
     form: Annotated[Format | None, typer.Option("--format", help="Else as --out ends; else svg.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here, not to standard output.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a graph, before a run or with what became of one."""
     chosen = form or (_ENDINGS.get(out.suffix.lower()) if out else None) or Format.svg
@@ -119,10 +120,18 @@ def graph(
         text = drawn(sessions.graph(context, where), chosen)
     else:
         raise BadInput("name a workflow, or a run with --run")
-    if out is None:
+    if out is not None:
+        out.write_text(text, "utf-8")
+    if as_json:
+        drawn_: shapes.DrawnShape = {
+            "format": str(chosen),
+            "written": str(out) if out else None,
+            "text": None if out else text,
+        }
+        output.document(drawn_)
+    elif out is None:
         typer.echo(text, nl=False)
     else:
-        out.write_text(text, "utf-8")
         output.say(f"written: {out}")
 
 
@@ -169,3 +178,5 @@ def check(
 
 
 app.command()(simulation.simulate)
+app.command()(data.export)
+app.command("import")(data.import_)

@@ -133,7 +133,10 @@ class Lines:
 
     def _label(self, edge: EdgeView, points: Sequence[Point]) -> None:
         """Remember a label, on the last curve of its line, where it is free of others and few lines cross."""
-        places = [between(points[-2], points[-1], share) for share in _ALONG]
+        along = [between(points[-2], points[-1], share) for share in _ALONG]
+        ends, half = sorted((points[-2].x, points[-1].x)), _half(edge.label)
+        beside = [at for at in along if ends[0] <= at.x - half and at.x + half <= ends[1]]  # no card lies below
+        places = beside or along
         places.sort(key=lambda at: len(self._crossing(at, edge.label) - {(points[-2], points[-1])}))
         free = (at for at in places if not any(_near(at, edge.label, label) for label in self._labels))
         self._labels.append((next(free, places[0]), edge.label, _look(edge)))

@@ -64,7 +64,8 @@ class Known:
     def register(self, rows: Rows, graph: Graph, now: float) -> None:
         """Write a definition, its lanes and queues; raises Conflict if its version stands for another structure.
 
-        Of one that is there, only what the code has changed is written: the rest stays as operators set it.
+        Of one that is there, only what the code has changed is written: the rest stays as operators set it. What is
+        data stays so, though a process with the same nodes in its code registers it too.
         """
         if graph.version is not None:
             for other in rows.graph_same(graph.name, graph.version):
@@ -76,8 +77,8 @@ class Known:
         self.changed(graph.id)
         if rows.graph_insert(graph, now):
             rows.lane_insert(lanes(graph))
-        elif (before := rows.graph_lock(graph.id)) is not None and before != graph:
-            rows.graph_change(graph)
+        elif (before := rows.graph_lock(graph.id)) is not None and (graph.data or before != graph):
+            rows.graph_change(replace(graph, data=graph.data or before.data), now if graph.data else None)
             self._change_lanes(rows, before, graph)
 
     def _change_lanes(self, rows: Rows, before: Graph, graph: Graph) -> None:

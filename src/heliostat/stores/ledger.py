@@ -443,7 +443,8 @@ class Ledger(ABC):
         limit = lane.limit if change.limit == KEEP else _limit(change.limit, "node", node.name)
         lane = replace(lane, limit=limit, paused=lane.paused if change.paused is None else change.paused)
         rows.lane_set(lane)
-        commit.told({"node": node.name, "limit": limit, "paused": lane.paused, "reason": command.reason})
+        told: dict[str, object] = {"node": node.name, "workflow": graph.label, "limit": limit, "paused": lane.paused}
+        commit.told(told | {"reason": command.reason})
         self.known.changed(graph.id)
         return Answer()
 

@@ -510,7 +510,9 @@ class MemoryRows:
     def graph_lock(self, graph: int) -> Graph | None:
         return self.t.graphs.get(graph)
 
-    def graph_change(self, graph: Graph) -> None:
+    def graph_change(self, graph: Graph, now: float | None = None) -> None:
+        if now is not None:
+            self.take(self.t.graphs, graph.id)
         self.put(self.t.graphs, graph.id, graph)
 
     def lane_insert(self, lanes: Sequence[Lane]) -> None:
@@ -693,8 +695,8 @@ class MemoryStore(Ledger):
         return self.tables.graphs[graph]
 
     @_alone
-    def graphs(self) -> list[Graph]:
-        return list(self.tables.graphs.values())
+    def graphs(self, name: str | None = None) -> list[Graph]:
+        return [graph for graph in self.tables.graphs.values() if name in (None, graph.name)]
 
     @_alone
     def task(self, run: int, number: int) -> Task | None:
@@ -847,6 +849,11 @@ class MemoryStore(Ledger):
                 if rows:  # of a lane whose registration was undone, an empty entry may be left
                     counts[self._queue(lane)] += len(rows)
         return [(queue, ready[name], running[name]) for name, queue in sorted(self.tables.queues.items())]
+
+    @_alone
+    def lanes(self) -> list[Lane]:
+        own = [lane for lane in self.tables.lanes.values() if lane.node is not None]
+        return sorted(own, key=lambda lane: (lane.graph, lane.node or ""))
 
     @_alone
     def lively(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from heliostat.artifact import Artifact
 from heliostat.errors import NotFound
 from heliostat.graph import Arity, Graph
-from heliostat.queue import Queue, Why, WorkerInfo
+from heliostat.queue import Lane, Queue, Why, WorkerInfo
 from heliostat.review import Review
 from heliostat.run import Run, RunState
 from heliostat.store import AttemptRecord, Discarded, Entry, Kept, Record, Settled
@@ -67,8 +67,9 @@ class Reading(ABC):
             raise NotFound(f"no workflow is registered under {graph}")
         return self._definition(graph, found[0][0])
 
-    def graphs(self) -> list[Graph]:
-        return [self._definition(*row) for row in self.fetch("graph_list")]
+    def graphs(self, name: str | None = None) -> list[Graph]:
+        found = self.fetch("graph_list") if name is None else self.fetch("graph_named", name=name)
+        return [self._definition(*row) for row in found]
 
     def _definition(self, graph: int, text: str) -> Graph:
         """A definition, parsed only when it is new or has changed."""
@@ -164,6 +165,10 @@ class Reading(ABC):
             return [(queue, ready.get(queue.name, 0), busy.get(queue.name, 0)) for queue in queues]
 
         return sorted(self.look(work, together=True), key=lambda row: row[0].name)
+
+    def lanes(self) -> list[Lane]:
+        rows = [(*row[:5], bool(row[5])) for row in self.fetch("lanes_of_nodes")]
+        return [Lane(*row) for row in rows]
 
     def lively(self) -> list[str]:
         return [row[0] for row in self.fetch("queue_lively")]

@@ -402,8 +402,8 @@ class Rows(Protocol):
     def graph_lock(self, graph: int) -> Graph | None:
         """Lock a registered definition, for whoever changes it or its lanes."""
 
-    def graph_change(self, graph: Graph) -> None:
-        """Write a locked definition."""
+    def graph_change(self, graph: Graph, now: float | None = None) -> None:
+        """Write a locked definition; with ``now`` it is the last of all that were registered."""
 
     def graph_get(self, graph: int) -> Graph | None:
         """A registered definition."""

@@ -276,8 +276,8 @@ class SqlRows(ABC):
         found = self.fetch("graph_lock", graph=graph)
         return definition(found[0][0]) if found else None
 
-    def graph_change(self, graph: Graph) -> None:
-        self.later("graph_change", id=graph.id, definition=_text(graph))
+    def graph_change(self, graph: Graph, now: float | None = None) -> None:
+        self.later("graph_change", id=graph.id, definition=_text(graph), now=now)
 
     def graph_get(self, graph: int) -> Graph | None:
         found = self.fetch("graph_get", graph=graph)

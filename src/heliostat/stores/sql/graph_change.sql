@@ -1,2 +1,2 @@
--- Write a definition that is there.
-UPDATE graphs SET definition = :definition WHERE id = :id
+-- Write a definition that is there; one that is data counts as registered now.
+UPDATE graphs SET definition = :definition, created_at = coalesce(:now, created_at) WHERE id = :id

@@ -13,7 +13,7 @@ from heliostat.graph import Arity, Edge, Graph, Kind, Node, On
 from heliostat.outcome import Asked, Failed, Snoozed
 from heliostat.review import ReviewSpec
 from heliostat.run import RunState
-from heliostat.store import Resolve, SetTask, TryAgain
+from heliostat.store import Command, Resolve, SetNode, SetQueue, SetTask, TryAgain
 from heliostat.task import TaskState
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
@@ -49,6 +49,32 @@ LIST = Graph(
 CAUGHT = Graph("caught", (Node("a"), Node("b", edges=(Edge("a", on=On.failed),)), Node("c", may_fail=True)))
 CHILD = Graph("child", (Node("only"),))
 ASKS = Graph("asks", (Node("ask", kind=Kind.review, review=ReviewSpec(("yes",))), Node("bad")))
+
+
+def test_the_lanes_that_nodes_have_for_themselves_are_told(hand: Hand) -> None:
+    """Those with a limit, and those that were set or paused; the others share one and are left out."""
+    flow = Graph("flow", (Node("a", limit=2), Node("b"), Node("c", queue="far")))
+    hand.add(flow)
+    assert [(lane.node, lane.limit, lane.paused) for lane in hand.store.lanes()] == [("a", 2, False)]
+    hand.do(SetNode(flow.id, "c", paused=True))
+    hand.do(SetNode(flow.id, "a", limit=None))
+    told = [(lane.node, lane.queue, lane.limit, lane.paused) for lane in hand.store.lanes()]
+    assert told == [("a", "default", None, False), ("c", "far", None, True)]
+
+
+def test_why_a_node_or_a_queue_was_set_is_in_the_journal(hand: Hand) -> None:
+    """With who did it, and in which definition."""
+    flow = Graph("flow", (Node("a"),), version="1")
+    hand.add(flow)
+    told = [
+        Command(SetNode(flow.id, "a", 3), None, "anna", "ill"),
+        Command(SetQueue("default", 5), None, "anna", "full"),
+    ]
+    hand.store.accept(told, hand.now)
+    entries = [entry for entry in hand.store.journal() if entry.actor == "anna"]
+    events = [json.loads(entry.event) for entry in entries]
+    assert {"node": "a", "workflow": "flow 1", "limit": 3, "paused": False, "reason": "ill"} in events
+    assert {"queue": "default", "limit": 5, "rate": None, "paused": False, "reason": "full"} in events
 
 
 def leased(hand: Hand, *names: str) -> list[Attempt]:
