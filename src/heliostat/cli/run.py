@@ -11,7 +11,7 @@ from heliostat.cli import completion, output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import duration, find_run, session, startable
-from heliostat.errors import BadInput, NotFound, RunFailed, nearest
+from heliostat.errors import NotFound, RunFailed, nearest
 from heliostat.run import RunState
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def start(
     if watch:
         from heliostat.cli.watching import begin
 
-        if as_json or key is not None:
-            raise BadInput("--watch is for people, and each save begins another run: leave --json and --key out")
-        begin(session(context), where, words or [], given, name=name, to=to, priority=priority)
+        begin(
+            session(context), where, words or [], given, odd=as_json or bool(key), name=name, to=to, priority=priority
+        )
         return
     with session(context).engine(new=True) as engine:
         flow, content = startable(engine, where), message(words or [], given)

@@ -23,6 +23,7 @@ import typer
 from heliostat.cli import output
 from heliostat.cli.message import message
 from heliostat.cli.watched import Came, Round
+from heliostat.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,8 +46,13 @@ class _Ended(Exception):
         self.alone = alone
 
 
-def begin(settings: Session, where: str, words: list[str], given: str | None, **options: Any) -> None:
-    """Run again and again what was typed; what comes on standard input is read once, and told to each round."""
+def begin(settings: Session, where: str, words: list[str], given: str | None, *, odd: bool, **options: Any) -> None:
+    """Run again and again what was typed; what comes on standard input is read once, and told to each round.
+
+    ``odd`` is whether options were typed that make no sense with it.
+    """
+    if odd:
+        raise BadInput("--watch is for people, and each save begins another run: leave --json and --key out")
     content = message(words, given)
     if "-" in (given, *words):
         words, given = [], json.dumps(content)
