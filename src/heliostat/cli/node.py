@@ -1,4 +1,4 @@
-"""Limit and pause nodes, over all their runs."""
+"""Limit and pause nodes, over all their runs; run one alone."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,11 +11,10 @@ from heliostat.cli import completion, output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import duration, find_run, session, startable
-from heliostat.errors import BadInput, NotFound, RunFailed, nearest
+from heliostat.errors import NotFound, RunFailed, nearest
 from heliostat.run import RunState
 
 if TYPE_CHECKING:
-    from heliostat.cli.session import Session
     from heliostat.engine import Engine, RunHandle
     from heliostat.store import Answer
 
@@ -58,30 +57,16 @@ def start(
 ) -> None:
     """Start a run; with --wait, work on it here and show how it goes."""
     if watch:
-        if as_json or key is not None:
-            raise BadInput("--watch is for people, and each save begins another run: leave --json and --key out")
-        options = {"name": name, "to": to, "priority": priority}
-        _watch(session(context), where, message(words or [], given), words or [], given, options)
+        from heliostat.cli.watching import begin
+
+        begin(
+            session(context), where, words or [], given, odd=as_json or bool(key), name=name, to=to, priority=priority
+        )
         return
     with session(context).engine(new=True) as engine:
         flow, content = startable(engine, where), message(words or [], given)
         run = engine.start(flow, content, name=name, to=to, priority=priority, idempotency_key=key)
         follow(engine, run, where, wait=wait, as_json=as_json)
-
-
-def _watch(
-    settings: Session, where: str, content: object, words: list[str], given: str | None, options: dict[str, Any]
-) -> None:
-    """Run again and again; what came on standard input is told to each round."""
-    import json
-
-    from heliostat.cli.watched import Round
-    from heliostat.cli.watching import watch
-
-    if "-" in (given, *words):
-        words, given = [], json.dumps(content)
-    files = None if settings.files is None else str(settings.files)
-    watch(Round(where, words, given, options, settings.database, files))
 
 
 def follow(engine: Engine, run: RunHandle, where: str, *, wait: bool, as_json: bool) -> None:

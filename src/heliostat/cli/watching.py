@@ -16,16 +16,20 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from heliostat.cli import output
+from heliostat.cli.message import message
 from heliostat.cli.watched import Came, Round
+from heliostat.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType
+
+    from heliostat.cli.session import Session
 
     Seen = dict[Path, tuple[int, int, int] | None]
 
@@ -40,6 +44,20 @@ class _Ended(Exception):
     def __init__(self, *, alone: bool) -> None:
         super().__init__()
         self.alone = alone
+
+
+def begin(settings: Session, where: str, words: list[str], given: str | None, *, odd: bool, **options: Any) -> None:
+    """Run again and again what was typed; what comes on standard input is read once, and told to each round.
+
+    ``odd`` is whether options were typed that make no sense with it.
+    """
+    if odd:
+        raise BadInput("--watch is for people, and each save begins another run: leave --json and --key out")
+    content = message(words, given)
+    if "-" in (given, *words):
+        words, given = [], json.dumps(content)
+    files = None if settings.files is None else str(settings.files)
+    watch(Round(where, words, given, options, settings.database, files))
 
 
 def watch(first: Round) -> None:
