@@ -26,7 +26,7 @@ from heliostat.signature import check_sent, check_start, revive
 from heliostat.store import Answer, Claim, Command, Decide, Pause, Register, Resolve, SetTask, TryAgain
 from heliostat.story import Line, story
 from heliostat.task import Task, TaskState
-from heliostat.workflow import NodeHandle, Workflow
+from heliostat.workflow import Duration, NodeHandle, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -111,16 +111,21 @@ class Engine:
         name: str = "",
         to: NodeHandle[..., Any] | str | None = None,
         priority: int = 0,
+        deadline: Duration | None = None,
         idempotency_key: str | None = None,
     ) -> RunHandle:
         """Start a run. When this has returned, the run is durable.
 
         ``message`` goes to every node that waits for nothing, and to entry handlers or the one named in ``to``.
+        If it has not ended within ``deadline`` (``"6h"``, seconds, a timedelta), it fails and what is left is stopped.
         Raises BadInput if a node's annotation does not fit it, Conflict if ``idempotency_key`` came before with
         another message; with the same message the run of then is answered.
         """
         graph = self.add(workflow)
         start = self._start(workflow, graph, message, name, to, priority, idempotency_key)
+        if deadline is not None:
+            within = codec.seconds(deadline, "deadline")
+            start = replace(start, deadline_at=self.around.clock.now() + within)
         [run] = self._begin([start])
         return RunHandle(self, run, graph)
 

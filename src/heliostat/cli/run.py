@@ -41,6 +41,9 @@ def start(
     name: Annotated[str, typer.Option(help="What to call the run.", show_default=False)] = "",
     to: Annotated[str | None, typer.Option(metavar="HANDLER", help="Who gets the message.")] = None,
     priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="TIME", help="It fails if it has not ended by then: 90s, 6h.")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="The same key and message start one run only.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Work here until it has ended.")] = False,
     as_json: AsJson = False,
@@ -48,7 +51,7 @@ def start(
     """Start a run; with --wait, work on it here and show how it goes."""
     with session(context).engine(new=True) as engine:
         flow, content = workflow(where), message(words or [], given)
-        run = engine.start(flow, content, name=name, to=to, priority=priority, idempotency_key=key)
+        run = engine.start(flow, content, name=name, to=to, priority=priority, deadline=deadline, idempotency_key=key)
         if not wait:
             if as_json:
                 output.document(shapes.run_details(engine.store, run))

@@ -110,6 +110,7 @@ class Tables:
     running: dict[int, set[TaskRow]] = field(default_factory=lambda: defaultdict(set))
     waiting: set[TaskRow] = field(default_factory=set)
     leftover: dict[int, bool] = field(default_factory=dict)
+    dated: dict[int, bool] = field(default_factory=dict)  # runs that were given a deadline
     discarded: list[tuple[int, int, str | None]] = field(default_factory=list)
     seq: int = 0
 
@@ -195,6 +196,8 @@ class MemoryRows:
         for new in runs:
             fields = new._asdict()
             self.put(self.t.runs, new.id, Run(state=RunState.active, **fields))
+            if new.deadline_at is not None:
+                self.put(self.t.dated, new.id, True)
 
     def run_change(self, changes: Sequence[RunChange]) -> None:
         for change in changes:
@@ -217,6 +220,20 @@ class MemoryRows:
             if run.idempotency_key == key and self.t.graphs[run.graph].name == workflow:
                 return run.id, run.message
         return None
+
+    def run_overdue(self, now: float, limit: int) -> list[int]:
+        return [run for deadline_at, run in self._dated() if deadline_at <= now][:limit]
+
+    def run_next_deadline(self) -> float | None:
+        return next((deadline_at for deadline_at, _ in self._dated()), None)
+
+    def _dated(self) -> list[tuple[float, int]]:
+        runs = [self.t.runs[run] for run in self.t.dated]
+        live = [run for run in runs if run.state is RunState.active and not run.closing]
+        return sorted((run.deadline_at, run.id) for run in live if run.deadline_at is not None)
+
+    def run_undated(self, run: int) -> None:
+        self.put(self.t.runs, run, replace(self.t.runs[run], deadline_at=None))
 
     def run_leftover(self, limit: int) -> list[int]:
         return sorted(run for run, leftover in self.t.leftover.items() if leftover)[:limit]
@@ -878,7 +895,7 @@ class MemoryStore(Ledger):
         for digest in (None, *digests):
             t.seq += 1
             t.discarded.append((t.seq, run, digest))
-        for table in (t.runs, t.tasks, t.records, t.artifacts, t.attempts, t.leftover):
+        for table in (t.runs, t.tasks, t.records, t.artifacts, t.attempts, t.leftover, t.dated):
             table.pop(run, None)
 
     @_alone
