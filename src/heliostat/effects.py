@@ -57,6 +57,7 @@ class Start:
     then: str | None = None
     idempotency_key: str | None = None
     to: str | None = None
+    deadline_at: float | None = None  # when it fails, if it has not ended by then
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", word(self.name, "name", 0))

@@ -46,7 +46,7 @@ from heliostat.store import (
 from heliostat.story import Line, story
 from heliostat.task import Task, TaskState
 from heliostat.trigger import NEVER, Schedule, stamp, tick_key, tick_message, within
-from heliostat.workflow import NodeHandle, Workflow
+from heliostat.workflow import Duration, NodeHandle, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -149,12 +149,14 @@ class Engine:
         name: str = "",
         to: NodeHandle[..., Any] | str | None = None,
         priority: int = 0,
+        deadline: Duration | None = None,
         idempotency_key: str | None = None,
     ) -> RunHandle:
         """Start a run. When this has returned, the run is durable.
 
         ``workflow`` is one in hand, or the name of one that was registered as data.
         ``message`` goes to every node that waits for nothing, and to entry handlers or the one named in ``to``.
+        If it has not ended within ``deadline`` (``"6h"``, seconds, a timedelta), it fails and what is left is stopped.
         Raises BadInput if a node's annotation does not fit it, Conflict if ``idempotency_key`` came before with
         another message; with the same message the run of then is answered.
         """
@@ -164,6 +166,9 @@ class Engine:
         else:
             graph = self.add(workflow)
         start = self._start(workflow, graph, message, name, to, priority, idempotency_key)
+        if deadline is not None:
+            deadline_at = self.around.clock.now() + codec.seconds(deadline, "deadline")
+            start = replace(start, deadline_at=deadline_at)
         [run] = self._begin([start])
         return RunHandle(self, run, graph)
 

@@ -61,6 +61,7 @@ class Run:
     parent_task: int | None = None
     created_at: float = 0.0
     ended_at: float | None = None
+    deadline_at: float | None = None
 
     @property
     def public(self) -> str:

@@ -231,7 +231,8 @@ def test_runs_are_listed_newest_first(shell: Shell) -> None:
 
 
 RUN_KEYS = {
-    "id", "workflow", "version", "name", "state", "paused", "priority", "reason", "parent", "created_at", "ended_at",
+    "id", "workflow", "version", "name", "state", "paused", "priority", "reason", "parent", "created_at",
+    "deadline_at", "ended_at",
     "message", "result", "nodes", "failures", "artifacts",
 }  # fmt: skip
 

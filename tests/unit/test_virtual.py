@@ -90,6 +90,19 @@ def test_time_goes_by_only_as_it_is_told() -> None:
         assert engine.around.clock.now() == EPOCH + 7200.0
 
 
+def test_a_run_fails_at_its_deadline() -> None:
+    """Though nothing else would ever happen in it; a duration that is none is refused before there is a run."""
+    with testing.engine() as engine:
+        run = engine.start(patrol, deadline="6h")
+        engine.advance("5h59m")
+        assert run.state == "active"
+        engine.advance("1m")
+        assert (run.state, run.info.reason) == ("failed", "it had not ended by its deadline")
+        with pytest.raises(BadInput, match="deadline: 'tomorrow' is no duration"):
+            engine.start(patrol, deadline="tomorrow")
+        assert len(engine.runs()) == 1
+
+
 def test_p11_a_month_of_messages_takes_a_moment() -> None:
     """Whatever is waited for on the way."""
     began = time.process_time()

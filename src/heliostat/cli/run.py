@@ -48,6 +48,9 @@ def start(
     name: Annotated[str, typer.Option(help="What to call the run.", show_default=False)] = "",
     to: Annotated[str | None, typer.Option(metavar="HANDLER", help="Who gets the message.")] = None,
     priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="TIME", help="It fails if it has not ended by then: 90s, 6h.")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="The same key and message start one run only.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Work here until it has ended.")] = False,
     watch: Annotated[
@@ -60,12 +63,19 @@ def start(
         from heliostat.cli.watching import begin
 
         begin(
-            session(context), where, words or [], given, odd=as_json or bool(key), name=name, to=to, priority=priority
+            session(context),
+            where,
+            words or [],
+            given,
+            odd=as_json or bool(key or deadline),
+            name=name,
+            to=to,
+            priority=priority,
         )
         return
     with session(context).engine(new=True) as engine:
         flow, content = startable(engine, where), message(words or [], given)
-        run = engine.start(flow, content, name=name, to=to, priority=priority, idempotency_key=key)
+        run = engine.start(flow, content, name=name, to=to, priority=priority, deadline=deadline, idempotency_key=key)
         follow(engine, run, where, wait=wait, as_json=as_json)
 
 

@@ -48,6 +48,7 @@ class RunShape(TypedDict):
     reason: str | None  # why it failed or was cancelled
     parent: str | None  # the run that started it and waits for its end
     created_at: str | None
+    deadline_at: str | None  # it fails if it has not ended by then
     ended_at: str | None
 
 
@@ -464,6 +465,7 @@ def run_shape(run: Run, graph: Graph) -> RunShape:
         "reason": run.reason,
         "parent": None if run.parent is None else public_id(run.parent),
         "created_at": stamp(run.created_at),
+        "deadline_at": stamp(run.deadline_at),
         "ended_at": stamp(run.ended_at),
     }
 

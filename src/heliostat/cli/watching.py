@@ -52,7 +52,9 @@ def begin(settings: Session, where: str, words: list[str], given: str | None, *,
     ``odd`` is whether options were typed that make no sense with it.
     """
     if odd:
-        raise BadInput("--watch is for people, and each save begins another run: leave --json and --key out")
+        raise BadInput(
+            "--watch is for people, and each save begins another run: leave --json, --key and --deadline out"
+        )
     content = message(words, given)
     if "-" in (given, *words):
         words, given = [], json.dumps(content)

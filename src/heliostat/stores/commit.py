@@ -392,6 +392,7 @@ class Commit:
                 row.parent,
                 row.parent_task,
                 self.now,
+                start.deadline_at,
             )
         )
         if parent is not None:

@@ -81,6 +81,7 @@ PROMOTE_AT_ONCE = 1000
 #: The verbs after which something may be ready that no commit has counted.
 _LOOSENS = (Pause, SetQueue, SetNode, TryAgain, Resolve)
 SWEEP_AT_ONCE = 100
+OVERDUE = "it had not ended by its deadline"
 MOVE_AT_ONCE = 1000  #: ready tasks among which a lease that met a stray looks for others
 FOREVER = 1 << 63  #: above every key
 MOST = (1 << 31) - 1  #: the highest limit
@@ -530,11 +531,11 @@ class Ledger(ABC):
         return len(attempts), tuple(adopted)
 
     def promote(self, now: float) -> float | None:
-        """Make ready what waited for a time that has come; see ``store.Store``."""
-        promoted = False
+        """Make ready what waited for a time that has come, and end what was to have ended; see ``store.Store``."""
+        promoted, overdue = False, list[int]()
 
         def work() -> float | None:
-            nonlocal promoted
+            nonlocal promoted, overdue
             with self.transaction() as rows:
                 due = rows.task_due(now, PROMOTE_AT_ONCE)
                 promoted = bool(due)
@@ -544,11 +545,16 @@ class Ledger(ABC):
                 if due:
                     rows.task_promote(due, now)
                     rows.task_turn({(task.run, task.key) for task in due if task.key is not None})
-                return rows.task_next_due()
+                overdue = rows.run_overdue(now, SWEEP_AT_ONCE)
+                return min(filter(None, (rows.task_next_due(), rows.run_next_deadline())), default=None)
 
         due_at = self.again(work)
         if promoted:
             self._tell(self._anything())
+        if overdue:  # ending a run locks it before its tasks, so this is a transaction of its own
+            end = End(RunState.failed, reason=OVERDUE)
+            self.accept([Command(end, run, actor="deadline") for run in overdue], now)
+            return now
         return due_at
 
     def _anything(self) -> dict[str, int]:

@@ -116,6 +116,7 @@ class Tables:
     running: dict[int, set[TaskRow]] = field(default_factory=lambda: defaultdict(set))
     waiting: set[TaskRow] = field(default_factory=set)
     leftover: dict[int, bool] = field(default_factory=dict)
+    dated: dict[int, bool] = field(default_factory=dict)  # runs that were given a deadline
     discarded: list[tuple[int, int, str | None]] = field(default_factory=list)
     seq: int = 0
 
@@ -203,6 +204,8 @@ class MemoryRows:
             self.put(self.t.runs, new.id, Run(state=RunState.active, **fields))
             if new.idempotency_key is not None:
                 self.put(self.t.run_keys, (self.t.graphs[new.graph].name, new.idempotency_key), new.id)
+            if new.deadline_at is not None:
+                self.put(self.t.dated, new.id, True)
 
     def run_change(self, changes: Sequence[RunChange]) -> None:
         for change in changes:
@@ -223,6 +226,20 @@ class MemoryRows:
     def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
         run = self.t.runs.get(self.t.run_keys.get((workflow, key), 0))
         return None if run is None else (run.id, run.message)
+
+    def run_overdue(self, now: float, limit: int) -> list[int]:
+        return [run for deadline_at, run in self._dated() if deadline_at <= now][:limit]
+
+    def run_next_deadline(self) -> float | None:
+        return next((deadline_at for deadline_at, _ in self._dated()), None)
+
+    def _dated(self) -> list[tuple[float, int]]:
+        runs = [self.t.runs[run] for run in self.t.dated]
+        live = [run for run in runs if run.state is RunState.active and not run.closing]
+        return sorted((run.deadline_at, run.id) for run in live if run.deadline_at is not None)
+
+    def run_undated(self, run: int) -> None:
+        self.put(self.t.runs, run, replace(self.t.runs[run], deadline_at=None))
 
     def run_leftover(self, limit: int) -> list[int]:
         return sorted(run for run, leftover in self.t.leftover.items() if leftover)[:limit]
@@ -974,7 +991,7 @@ class MemoryStore(Ledger):
         for task in t.tasks.get(run, {}).values():
             t.task_keys.pop((run, task.node, task.idempotency_key or ""), None)
         t.run_keys.pop((t.graphs[t.runs[run].graph].name, t.runs[run].idempotency_key or ""), None)
-        for table in (t.runs, t.tasks, t.records, t.artifacts, t.attempts, t.leftover):
+        for table in (t.runs, t.tasks, t.records, t.artifacts, t.attempts, t.leftover, t.dated):
             table.pop(run, None)
 
     @_alone

@@ -52,6 +52,7 @@ def _go_on(commit: Commit, run: OpenRun, task: Task, *, but: int = 0) -> None:
         raise Conflict(f"run {public_id(run.id)} has told its end to run {parent}; what comes now would not be heard")
     rows = commit.rows
     run.state, run.result, run.reason, run.ended_at, run.closing = RunState.active, None, None, None, False
+    rows.run_undated(run.id)  # it may have failed for it, and would again at once
     rows.task_revive(run.id)
     if run.graph.reviews:
         rows.task_reask(run.id, run.graph.reviews)

@@ -54,6 +54,7 @@ class NewRun(NamedTuple):
     parent: int | None
     parent_task: int | None
     created_at: float
+    deadline_at: float | None
 
 
 class RunChange(NamedTuple):
@@ -249,6 +250,15 @@ class Rows(Protocol):
 
     def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
         """The run started with an idempotency key for a workflow, and its message."""
+
+    def run_overdue(self, now: float, limit: int) -> list[int]:
+        """Active runs whose deadline has passed, and that are not failing already."""
+
+    def run_next_deadline(self) -> float | None:
+        """When the next of those is to have ended."""
+
+    def run_undated(self, run: int) -> None:
+        """Take a run's deadline away."""
 
     def run_leftover(self, limit: int) -> list[int]:
         """Ended runs with tasks that are not final, at which no sweep has looked since they were last written."""

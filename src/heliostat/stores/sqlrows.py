@@ -88,6 +88,16 @@ class SqlRows(ABC):
         found = self.fetch("run_by_key", workflow=workflow, key=key)
         return (found[0][0], found[0][1]) if found else None
 
+    def run_overdue(self, now: float, limit: int) -> list[int]:
+        return [row[0] for row in self.fetch("run_overdue", now=now, most=limit)]
+
+    def run_next_deadline(self) -> float | None:
+        found = self.fetch("run_next_deadline")
+        return found[0][0] if found else None
+
+    def run_undated(self, run: int) -> None:
+        self.later("run_undated", run=run)
+
     def run_leftover(self, limit: int) -> list[int]:
         return [row[0] for row in self.fetch("run_leftover", most=limit)]
 

@@ -1,0 +1,2 @@
+-- Take a run's deadline away.
+UPDATE runs SET deadline_at = NULL WHERE id = :run
