@@ -74,7 +74,8 @@ class Child:
         self._main = hello["main"]
         clock = SystemClock(lambda: cast("float", self.ask("now")))
         truth = cast("Store", Truth(self))  # the part of it that contexts read
-        around = compose.surroundings(truth, clock, Path(hello["files"]), random.Random(), self._offer)  # noqa: S311
+        queues = None if hello["queues"] is None else frozenset(hello["queues"])
+        around = compose.surroundings(truth, clock, Path(hello["files"]), random.Random(), self._offer, queues)  # noqa: S311
         perform = Performer(self._registry, around, within=self._within)
         while True:
             message = self._works.get()

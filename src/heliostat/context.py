@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from heliostat import codec, planner
 from heliostat.artifact import Artifact
 from heliostat.effects import Effect, End, Keep, Map, Put, Send, Start
-from heliostat.errors import BadInput, NotFound, Stopped, TaskError
+from heliostat.errors import BadInput, NotFound, Stopped, TaskError, nearest
 from heliostat.graph import Arity, Graph, Node, On, named
 from heliostat.outcome import Failure
 from heliostat.repository import check_files
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 class Surroundings:
     """What all contexts of a process share: where to read, where files go, time and ids.
 
-    ``offer`` lets this process run a workflow whose functions one of its own holds in hand.
+    ``offer`` lets this process run a workflow whose functions one of its own holds in hand. ``queues`` are those that
+    nodes may name; None where any will do.
     """
 
     store: Store
@@ -51,6 +52,16 @@ class Surroundings:
     ids: Ids
     directory: Path
     offer: Callable[[Workflow], object] = lambda workflow: None  # noqa: ARG005 - nobody to tell
+    queues: frozenset[str] | None = None
+
+    def admit(self, graph: Graph) -> None:
+        """Refuse a run of nodes whose queue nobody has configured, where queues are configured; raises BadInput."""
+        if (known := self.queues) is None:
+            return
+        for node in graph:
+            if node.queue not in known:
+                near = nearest(node.queue, sorted(known))
+                raise BadInput(f"node {node.name}: there is no queue {node.queue!r} in heliostat.toml{near}")
 
     def attempt_directory(self, work: Work) -> Path:
         """Where an attempt keeps its files while it runs."""
@@ -209,6 +220,7 @@ class Context:
         graph = getattr(workflow, "graph", None)
         if not isinstance(graph, Graph):
             raise TaskError(f"start takes a Workflow, not {workflow!r}")
+        self._around.admit(graph)
         last = None if then is None else self._handler(then, "tell")
         text = self.encode(message, f"message to {graph.name}")
         text = check_start(graph, workflow.signatures, text)

@@ -27,8 +27,11 @@ class ChildrensParent:
 
     @property
     def hello(self) -> dict[str, object]:
-        """The directory of files, and how a child finds this program's own module."""
-        return {"files": str(self._around.directory), "main": whereabouts.main() | {"sys_argv": sys.argv}}
+        """The directory of files, the queues, and how a child finds this program's own module."""
+        around = self._around
+        queues = None if around.queues is None else sorted(around.queues)
+        main = whereabouts.main() | {"sys_argv": sys.argv}
+        return {"files": str(around.directory), "queues": queues, "main": main}
 
     def definition(self, graph: int) -> object:
         """The graph as it is, with where its functions are."""

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     Within = Callable[[Work, Context], contextlib.AbstractContextManager[None]]
 
 
-#: What becomes of a node's env= where functions are called by threads.
-NO_ENVIRONMENT = "its env= needs a process of its own, for threads share one environment: use the process executor"
+#: What becomes of a node's env= where there are no processes for it, as in a simulation.
+NO_ENVIRONMENT = "its env= needs a process of its own, and here its function is called in this one"
 _ANSWERS = frozenset({Fail, Skip, Snooze})
 # Looked up once: members of an enumeration are slow to reach.
 JOB, EACH, SUCCEEDED = Kind.job, Arity.each, TaskState.succeeded
