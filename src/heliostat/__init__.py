@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from heliostat.errors import HeliostatError, RunFailed, TaskError
     from heliostat.graph import Resources, Retry
     from heliostat.outcome import Decision, Ended, Fail, Failure, Skip, Snooze
+    from heliostat.secret import Secret
     from heliostat.workflow import Workflow
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Resources",
     "Retry",
     "RunFailed",
+    "Secret",
     "Skip",
     "Snooze",
     "TaskError",
@@ -46,6 +48,7 @@ _HOMES = {
     "Resources": "graph",
     "Retry": "graph",
     "RunFailed": "errors",
+    "Secret": "secret",
     "Skip": "outcome",
     "Snooze": "outcome",
     "TaskError": "errors",

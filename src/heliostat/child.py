@@ -36,6 +36,7 @@ from heliostat.registry import Registry
 from heliostat.run import Run
 from heliostat.store import Kept, Record
 from heliostat.task import Task
+from heliostat.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,7 @@ class Child:
         self._home = Path.cwd()
         self._registry = Registry(self._unknown, digest=lambda _: "")
         self._main: dict[str, Any] = {}
+        self._vault = Vault(lambda name: cast("str", self.ask("secret", name=name)))
 
     def live(self) -> None:
         """Perform what comes, until killed."""
@@ -75,7 +77,8 @@ class Child:
         clock = SystemClock(lambda: cast("float", self.ask("now")))
         truth = cast("Store", Truth(self))  # the part of it that contexts read
         queues = None if hello["queues"] is None else frozenset(hello["queues"])
-        around = compose.surroundings(truth, clock, Path(hello["files"]), random.Random(), self._offer, queues)  # noqa: S311
+        chance, files = random.Random(), Path(hello["files"])  # noqa: S311 - of ids
+        around = compose.surroundings(truth, clock, files, chance, self._offer, queues, self._vault)
         perform = Performer(self._registry, around, within=self._within)
         while True:
             message = self._works.get()
@@ -123,7 +126,7 @@ class Child:
     def _within(self, work: Work, context: Context) -> Iterator[None]:
         """The surroundings of one attempt: its variables, its directory, its memory."""
         before = dict(os.environ)
-        os.environ.update(work.node.env)
+        os.environ.update(self._vault.filled(work.node.env))
         os.chdir(context.dir)
         signal.signal(signal.SIGTERM, self.terminated)  # whatever the one before has made of it
         try:

@@ -9,6 +9,7 @@ import random
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from heliostat.parent import ChildrensParent
 from heliostat.perform import Performer
 from heliostat.registry import Registry
 from heliostat.store import Command, Configure
+from heliostat.vault import Vault, find
 from heliostat.watch import Jobs, Watch
 from heliostat.worker import Worker
 from heliostat.workflow import Workflow
@@ -105,7 +107,8 @@ def engine_on(
     chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
     registry = Registry(store.graph)
     settings = settings or config.Config()
-    around = surroundings(store, clock, files.absolute(), chance, registry.add, settings.known)
+    vault = Vault(partial(find, directory=settings.secrets))
+    around = surroundings(store, clock, files.absolute(), chance, registry.add, settings.known, vault)
 
     def new_worker(
         name: str = "",
@@ -120,10 +123,11 @@ def engine_on(
             store, registry, clock, chance, name=name, queues=queues, site=site, lease_seconds=lease_seconds
         )
         batch = LocalBatch()
-        perform = Performer(registry, around, Jobs(batch, around))
+        jobs = Jobs(batch, around)
+        perform = Performer(registry, around, jobs)
         alone = _alone(executor, settings)
         worker.executor = _executor(worker, perform, slots, ChildrensParent(registry, around, module), alone)
-        worker.watch = Watch(batch)
+        worker.watch = Watch(batch, jobs.veil)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
         learn = Learn(store, lambda: registry.offers, lambda graph: registry.keep(graph, {}))
         worker.loops = [Promote(store), rescue, Sweep(store), learn]
@@ -148,12 +152,13 @@ def surroundings(
     chance: random.Random,
     offer: Callable[[Workflow], object],
     queues: frozenset[str] | None,
+    vault: Vault,
 ) -> Surroundings:
     """What the contexts of a process share; ``files`` is the directory for artifacts, logs and attempts."""
     from heliostat.repositories.directory import DirectoryRepository
 
     repository = DirectoryRepository(files / "artifacts")
-    return Surroundings(store, repository, clock, Ids(clock, chance), files, offer, queues)
+    return Surroundings(store, repository, clock, Ids(clock, chance), files, offer, queues, vault)
 
 
 def _executor(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FILE = "heliostat.toml"
-SETTINGS = ("database", "artifacts", "apps", "broker", "executor", "site", "sites", "queues")
+SETTINGS = ("database", "artifacts", "apps", "broker", "executor", "site", "sites", "queues", "secrets")
 DEFAULT_DATABASE = "sqlite:///heliostat.db"
 DEFAULT_QUEUE = "default"  #: of nodes that name none; it is always there
 
@@ -34,6 +34,7 @@ ADDRESSES = {
     "broker": ("broker", "HELIOSTAT_BROKER", ""),
     "site": ("site", "HELIOSTAT_SITE", ""),
     "executor": ("executor", "HELIOSTAT_EXECUTOR", "thread"),
+    "secrets": ("secrets", "HELIOSTAT_SECRETS", ""),
 }
 EXECUTORS = ("thread", "process")
 BATCH_SYSTEMS = ("slurm", "pbs")  #: words that are kept free
@@ -59,6 +60,7 @@ class Config:
     ``executor`` is what runs functions in a worker: its threads, or processes of their own.
     ``site`` is where this process runs, ``sites`` the queues that workers take from at each of those there are.
     ``queues`` are the queues that there are; where none is configured, every queue runs here.
+    ``secrets`` is the directory with a file for each secret, where there is one.
     ``whence`` says of each of these by name where it comes from: a file, a variable, or the default.
     """
 
@@ -70,6 +72,7 @@ class Config:
     site: str = ""
     sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     queues: Mapping[str, QueueConfig] = field(default_factory=dict)
+    secrets: Path | None = None
     whence: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, site: str) -> Config:
@@ -121,7 +124,7 @@ def examine(directory: Path | None = None) -> tuple[Config, list[str]]:
     queues = {name: _queue(given, name, each) for name, each in given.tables("queues", "cluster = { limit = 8 }")}
     sites = {name: _site(given, name, each, queues) for name, each in given.tables("sites", "JAO = { queues = [] }")}
     settings = Config(found["database"], Path(found["files"]), apps, found["broker"], sites=sites, queues=queues)
-    settings = replace(settings, whence=whence)
+    settings = replace(settings, secrets=Path(found["secrets"]).absolute() if found["secrets"] else None, whence=whence)
     with _noting(mistakes):
         settings = settings.at(found["site"])
     with _noting(mistakes):

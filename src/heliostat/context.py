@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from heliostat.repository import check_files
 from heliostat.run import RunState, public_id, task_id
 from heliostat.signature import check_sent, check_start, local, revive
 from heliostat.task import TaskState
+from heliostat.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ class Surroundings:
     """What all contexts of a process share: where to read, where files go, time and ids.
 
     ``offer`` lets this process run a workflow whose functions one of its own holds in hand. ``queues`` are those that
-    nodes may name; None where any will do.
+    nodes may name; None where any will do. ``vault`` reads secrets, and knows what must not be seen.
     """
 
     store: Store
@@ -53,6 +54,7 @@ class Surroundings:
     directory: Path
     offer: Callable[[Workflow], object] = lambda workflow: None  # noqa: ARG005 - nobody to tell
     queues: frozenset[str] | None = None
+    vault: Vault = field(default_factory=Vault)
 
     def admit(self, graph: Graph) -> None:
         """Refuse a run of nodes whose queue nobody has configured, where queues are configured; raises BadInput."""
@@ -78,7 +80,9 @@ class Surroundings:
         file = self.log_file(attempt.run)
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8", errors="replace") as log:
-            log.write("".join(json.dumps(head | dict(fields), default=str) + "\n" for fields in lines))
+            log.write(
+                "".join(json.dumps(head | self.vault.veiled(dict(fields)), default=str) + "\n" for fields in lines)
+            )
 
     def places(self, run: int) -> tuple[Path, Path, Path]:
         """All that lies under a run's id: its log and the directories of its attempts and jobs."""
@@ -349,9 +353,18 @@ class Context:
     def encode(self, value: object, where: str) -> str:
         """``value`` as JSON text; files in it become artifacts of the run."""
         try:
-            return check_files(codec.encode(value, where, self._keep), where)
+            text = check_files(codec.encode(value, where, self._keep), where)
         except BadInput as error:
-            raise TaskError(str(error)) from None
+            raise TaskError(self._around.vault.masked(str(error))) from None
+        if secret := self._around.vault.held(text):
+            raise TaskError(f"{where} holds the secret {secret!r}, which nothing may keep")
+        return text
+
+    # what is kept nowhere
+
+    def secret(self, name: str) -> str:
+        """The value of a secret, read now; it is masked in logs and errors, and nothing may keep it."""
+        return self._around.vault.read(name)
 
     # what is seen at once
 

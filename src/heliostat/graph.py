@@ -22,6 +22,7 @@ from heliostat.codec import seconds
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.job import JobSpec, check_environment
 from heliostat.review import ReviewSpec
+from heliostat.secret import Secret
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class Node:
     may_fail: bool = False
     rescues: int = 3
     resources: Resources | None = None
-    env: dict[str, str] = field(default_factory=dict)  # of its function; a job's is with its command
+    env: dict[str, str | Secret] = field(default_factory=dict)  # of its function; a job's is with its command
 
     @property
     def waits(self) -> int:

@@ -32,6 +32,7 @@ from heliostat.errors import BadInput, DefinitionError, nearest
 from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Resources, Retry
 from heliostat.outcome import Decision
 from heliostat.review import ReviewSpec
+from heliostat.secret import Secret
 from heliostat.signature import Signature
 
 P = ParamSpec("P")
@@ -114,7 +115,7 @@ class NodeOptions(JobOptions, total=False):
     """Options of a node that acts once, or once per item of a list."""
 
     name: str
-    env: Mapping[str, str]
+    env: Mapping[str, str | Secret]
 
 
 class ReviewOptions(TypedDict, total=False):
@@ -133,7 +134,7 @@ class HandlerOptions(Policies, total=False):
     """Options of a handler."""
 
     name: str
-    env: Mapping[str, str]
+    env: Mapping[str, str | Secret]
     after: Upstream | Iterable[Upstream]
     inputs: Mapping[str, Upstream]
     entry: bool
@@ -236,7 +237,7 @@ class Workflow(Drawn):
         command: str | list[str] | Callable[..., str | list[str]],
         *,
         outputs: str | dict[str, str] | None = None,
-        env: dict[str, str] | None = None,
+        env: Mapping[str, str | Secret] | None = None,
         **options: Unpack[JobOptions],
     ) -> NodeHandle[..., Any]:
         """Add a command for a batch system; ``{node}`` in it waits for that node, as one quoted word.
@@ -419,7 +420,7 @@ def _known_options(options: Mapping[str, object], known: Iterable[str], where: s
             raise DefinitionError(f"{where}: there is no option {option!r}{nearest(option, known)}")
 
 
-def _environment(options: Mapping[str, Any], where: str) -> dict[str, str]:
+def _environment(options: Mapping[str, Any], where: str) -> dict[str, str | Secret]:
     env = options.get("env") or {}
     if not isinstance(env, Mapping):
         raise DefinitionError(f"{where}: env= is variables and their values, not {env!r}")

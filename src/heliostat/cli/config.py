@@ -37,6 +37,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     output.row(table, "broker", found["broker"] or "none", found["broker_from"])
     output.row(table, "executor", found["executor"], found["executor_from"])
     output.row(table, "site", found["site"] or "none", found["site_from"])
+    output.row(table, "secrets", found["secrets"] or "none", found["secrets_from"])
     for site, queues in found["sites"].items():
         output.row(table, f"sites.{site}", f"queues {', '.join(queues) or 'all'}", found["sites_from"])
     for queue, terms in found["queues"].items():
@@ -76,12 +77,22 @@ def _mistakes() -> list[str]:
 
 def _missing(graph: Graph, settings: Config) -> list[str]:
     """What a workflow's nodes name and the configuration does not have."""
+    from heliostat.secret import Secret
+    from heliostat.vault import find
+
     known = settings.known
-    return [
+    wanting = [
         f"workflow {graph.name}, node {node.name}: there is no queue {node.queue!r}{nearest(node.queue, sorted(known))}"
         for node in graph
         if known is not None and node.queue not in known
     ]
+    for node in graph:
+        for value in {**node.env, **(node.job.env if node.job else {})}.values():
+            try:
+                _ = isinstance(value, Secret) and find(value.name, settings.secrets)
+            except HeliostatError as error:
+                wanting.append(f"workflow {graph.name}, node {node.name}: {error}")
+    return wanting
 
 
 def settled(given: Session) -> ConfigShape:
@@ -102,6 +113,8 @@ def settled(given: Session) -> ConfigShape:
         "executor_from": chosen.whence["executor"],
         "site": chosen.site,
         "site_from": chosen.whence["site"],
+        "secrets": str(chosen.secrets or ""),
+        "secrets_from": chosen.whence["secrets"],
         "sites": {name: list(queues) for name, queues in chosen.sites.items()},
         "sites_from": chosen.whence["sites"],
         "queues": {

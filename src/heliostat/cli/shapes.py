@@ -344,6 +344,8 @@ class ConfigShape(TypedDict):
     executor_from: str
     site: str  # empty: none
     site_from: str
+    secrets: str  # the directory; empty: none
+    secrets_from: str
     sites: dict[str, list[str]]  # the queues of each
     sites_from: str
     queues: dict[str, QueueTermsShape]

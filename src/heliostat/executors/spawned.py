@@ -22,6 +22,7 @@ from heliostat.errors import BadInput, DefinitionError
 from heliostat.form import outcome_from_json, work_to_json
 from heliostat.outcome import Failed, Outcome
 from heliostat.run import task_id
+from heliostat.secret import public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,6 +55,7 @@ class Spawned:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", BEGIN, str(os.getpid()), str(lifeline), str(theirs.fileno()), path],
+                env=public(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
