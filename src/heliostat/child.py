@@ -11,7 +11,6 @@ group. On Linux the kernel does so at once.
 from __future__ import annotations
 
 import faulthandler
-import fcntl
 import json
 import os
 import random
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any, cast
 from heliostat import compose, errors, form, whereabouts
 from heliostat.clock import SystemClock
 from heliostat.errors import said
+from heliostat.lifeline import die_with
 from heliostat.outcome import Failed
 from heliostat.perform import Performer
 from heliostat.registry import Registry
@@ -248,17 +248,3 @@ def main() -> None:
     except Terminated:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def die_with(parent: int, lifeline: int) -> None:
-    """Have the kernel, where it can, kill this process group when nobody holds the other end of a pipe any more.
-
-    No thread is needed for it: some functions keep the interpreter to themselves for hours.
-    """
-    os.set_inheritable(lifeline, False)
-    if sys.platform == "linux":
-        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-    if os.getppid() != parent:
-        sys.exit(1)

@@ -20,6 +20,7 @@ from heliostat.alive import gone
 from heliostat.clock import Clock, Ids, SystemClock
 from heliostat.context import Surroundings
 from heliostat.engine import Engine
+from heliostat.environments import Environments
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.graph import Kind
 from heliostat.parent import ChildrensParent
@@ -126,7 +127,8 @@ def engine_on(
         jobs = Jobs(batch, around)
         perform = Performer(registry, around, jobs)
         alone = _alone(executor, settings)
-        worker.executor = _executor(worker, perform, slots, ChildrensParent(registry, around, module), alone)
+        parent = ChildrensParent(registry, around, module, Environments(settings.environments))
+        worker.executor = _executor(worker, perform, slots, parent, alone)
         worker.watch = Watch(batch, jobs.veil)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
         learn = Learn(store, lambda: registry.offers, lambda graph: registry.keep(graph, {}))
@@ -176,7 +178,9 @@ def _alone(executor: str, settings: Config) -> Callable[[Work], bool]:
 
     def alone(work: Work) -> bool:
         node = work.node
-        return node.kind is Kind.function and (bool(node.env) or said.get(work.attempt.queue, everywhere))
+        return node.kind is Kind.function and (
+            bool(node.env or node.requires) or said.get(work.attempt.queue, everywhere)
+        )
 
     return alone
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FILE = "heliostat.toml"
-SETTINGS = ("database", "artifacts", "apps", "broker", "executor", "site", "sites", "queues", "secrets")
+SETTINGS = ("database", "artifacts", "apps", "broker", "executor", "site", "sites", "queues", "secrets", "environments")
 DEFAULT_DATABASE = "sqlite:///heliostat.db"
 DEFAULT_QUEUE = "default"  #: of nodes that name none; it is always there
 
@@ -35,6 +35,7 @@ ADDRESSES = {
     "site": ("site", "HELIOSTAT_SITE", ""),
     "executor": ("executor", "HELIOSTAT_EXECUTOR", "thread"),
     "secrets": ("secrets", "HELIOSTAT_SECRETS", ""),
+    "environments": ("environments", "HELIOSTAT_ENVIRONMENTS", ""),
 }
 EXECUTORS = ("thread", "process")
 BATCH_SYSTEMS = ("slurm", "pbs")  #: words that are kept free
@@ -61,6 +62,7 @@ class Config:
     ``site`` is where this process runs, ``sites`` the queues that workers take from at each of those there are.
     ``queues`` are the queues that there are; where none is configured, every queue runs here.
     ``secrets`` is the directory with a file for each secret, where there is one.
+    ``environments`` is the directory in which a machine has what nodes require.
     ``whence`` says of each of these by name where it comes from: a file, a variable, or the default.
     """
 
@@ -73,6 +75,7 @@ class Config:
     sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     queues: Mapping[str, QueueConfig] = field(default_factory=dict)
     secrets: Path | None = None
+    environments: Path = field(default_factory=lambda: cache() / "environments")
     whence: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, site: str) -> Config:
@@ -94,6 +97,13 @@ class Config:
     def known(self) -> frozenset[str] | None:
         """The queues that nodes may name; None where none is configured, and they may name any."""
         return frozenset(self.queues) | {DEFAULT_QUEUE} if self.queues else None
+
+
+def cache() -> Path:
+    """Where this user's programs keep what they can make again."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(os.environ.get("HOME") or "/var/tmp")  # noqa: S108 - for services without a home
+    return (Path(given) if given.startswith("/") else home / ".cache") / "heliostat"
 
 
 def read(directory: Path | None = None) -> Config:
@@ -124,7 +134,9 @@ def examine(directory: Path | None = None) -> tuple[Config, list[str]]:
     queues = {name: _queue(given, name, each) for name, each in given.tables("queues", "cluster = { limit = 8 }")}
     sites = {name: _site(given, name, each, queues) for name, each in given.tables("sites", "JAO = { queues = [] }")}
     settings = Config(found["database"], Path(found["files"]), apps, found["broker"], sites=sites, queues=queues)
-    settings = replace(settings, secrets=Path(found["secrets"]).absolute() if found["secrets"] else None, whence=whence)
+    secrets = Path(found["secrets"]).absolute() if found["secrets"] else None
+    environments = Path(found["environments"]).absolute() if found["environments"] else settings.environments
+    settings = replace(settings, secrets=secrets, environments=environments, whence=whence)
     with _noting(mistakes):
         settings = settings.at(found["site"])
     with _noting(mistakes):

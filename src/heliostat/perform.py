@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     Within = Callable[[Work, Context], contextlib.AbstractContextManager[None]]
 
 
-#: What becomes of a node's env= where there are no processes for it, as in a simulation.
-NO_ENVIRONMENT = "its env= needs a process of its own, and here its function is called in this one"
+#: What becomes of a node's env= or requires= where there are no processes for it, as in a simulation.
+NO_ENVIRONMENT = "its env= or requires= needs a process of its own, and here its function is called in this one"
 _ANSWERS = frozenset({Fail, Skip, Snooze})
 # Looked up once: members of an enumeration are slow to reach.
 JOB, EACH, SUCCEEDED = Kind.job, Arity.each, TaskState.succeeded
@@ -103,7 +103,7 @@ class Performer:
     def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
         if signature is None:
             return Failed(f"this worker has no function for node {work.node.name}", final=True)
-        if work.node.env and self._within is None:
+        if (work.node.env or work.node.requires) and self._within is None:
             return Failed(NO_ENVIRONMENT, final=True)
         answer = called(signature, arguments(signature, work, context), work.attempt.count)
         if type(answer) in _ANSWERS:

@@ -89,8 +89,8 @@ Upstream: TypeAlias = "NodeHandle[..., Any] | Branch | str"
 Duration: TypeAlias = str | timedelta | float
 
 
-class Policies(TypedDict, total=False):
-    """Options that may also be given to a whole workflow, as defaults of its nodes."""
+class JobPolicies(TypedDict, total=False):
+    """Options that may also be given to a whole workflow, as defaults of its jobs and other nodes."""
 
     queue: str
     resources: Resources | None
@@ -102,7 +102,13 @@ class Policies(TypedDict, total=False):
     rescues: int
 
 
-class JobOptions(Policies, total=False):
+class Policies(JobPolicies, total=False):
+    """The same for nodes that are functions."""
+
+    requires: Iterable[str]
+
+
+class JobOptions(JobPolicies, total=False):
     """Options of a job."""
 
     after: Upstream | Iterable[Upstream]
@@ -115,6 +121,7 @@ class NodeOptions(JobOptions, total=False):
     """Options of a node that acts once, or once per item of a list."""
 
     name: str
+    requires: Iterable[str]
     env: Mapping[str, str | Secret]
 
 
@@ -141,7 +148,8 @@ class HandlerOptions(Policies, total=False):
     serial: bool | str
 
 
-_POLICIES = frozenset(Policies.__annotations__)
+_POLICIES = frozenset((*JobPolicies.__annotations__, *Policies.__annotations__))
+_JOB = ("name", *JobOptions.__annotations__)
 _NODE = (*NodeOptions.__annotations__,)
 _HANDLER = (*HandlerOptions.__annotations__,)
 _REVIEW = ("name", *ReviewOptions.__annotations__)
@@ -260,7 +268,7 @@ class Workflow(Drawn):
         everything = jobs.uses(spec, "input") or jobs.uses(spec, "files")
         takes_message = everything or jobs.uses(spec, "message") or bool(signature and signature.message)
         rest = everything or bool(signature and signature.rest)
-        node = self._node(where, {**options, "name": name}, wanted, rest=rest)
+        node = self._node(where, {**options, "name": name}, wanted, known=_JOB, rest=rest)
         return self._add(replace(node, kind=Kind.job, job=spec, takes_message=takes_message), signature, None)
 
     def review(
@@ -427,6 +435,13 @@ def _environment(options: Mapping[str, Any], where: str) -> dict[str, str | Secr
     return dict(env)
 
 
+def _requirements(given: object, where: str) -> tuple[str, ...]:
+    found = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (None,)
+    if not all(isinstance(each, str) for each in found):
+        raise DefinitionError(f'{where}: requires= takes a list of strings, such as ("package==1.2",), not {given!r}')
+    return found
+
+
 def _policies(options: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Policies as the graph has them: retry as a value, time-outs in seconds."""
     found = {name: options[name] for name in _POLICIES if name in options}
@@ -436,6 +451,8 @@ def _policies(options: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(retry, Retry) or retry.limit < 0:
         raise DefinitionError(f"{where}: retry= is a number of further tries or a Retry, not {retry!r}")
     found["retry"] = retry
+    if "requires" in found:
+        found["requires"] = _requirements(found["requires"], where)
     if not isinstance(found.get("may_fail", False), bool):
         raise DefinitionError(f"{where}: may_fail= is True or False, not {found['may_fail']!r}")
     if not isinstance(found.get("resources"), Resources | None):

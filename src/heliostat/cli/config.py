@@ -37,6 +37,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     output.row(table, "broker", found["broker"] or "none", found["broker_from"])
     output.row(table, "executor", found["executor"], found["executor_from"])
     output.row(table, "site", found["site"] or "none", found["site_from"])
+    output.row(table, "environments", found["environments"], found["environments_from"])
     output.row(table, "secrets", found["secrets"] or "none", found["secrets_from"])
     for site, queues in found["sites"].items():
         output.row(table, f"sites.{site}", f"queues {', '.join(queues) or 'all'}", found["sites_from"])
@@ -115,6 +116,8 @@ def settled(given: Session) -> ConfigShape:
         "site_from": chosen.whence["site"],
         "secrets": str(chosen.secrets or ""),
         "secrets_from": chosen.whence["secrets"],
+        "environments": str(chosen.environments),
+        "environments_from": chosen.whence["environments"],
         "sites": {name: list(queues) for name, queues in chosen.sites.items()},
         "sites_from": chosen.whence["sites"],
         "queues": {

@@ -346,6 +346,8 @@ class ConfigShape(TypedDict):
     site_from: str
     secrets: str  # the directory; empty: none
     secrets_from: str
+    environments: str
+    environments_from: str
     sites: dict[str, list[str]]  # the queues of each
     sites_from: str
     queues: dict[str, QueueTermsShape]

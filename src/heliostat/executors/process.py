@@ -13,8 +13,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from heliostat.errors import OperatorError, Stopped
 from heliostat.executors.thread import ThreadExecutor
-from heliostat.outcome import Released
+from heliostat.outcome import Failed, Released
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,13 +75,18 @@ class ProcessExecutor(ThreadExecutor):
         me = threading.get_ident()
         child = self._children.get(me)
         try:
-            if child is None or child.gone:
+            python = self._parent.interpreter(work)
+            if child is None or child.gone or child.python != python:
                 if child is not None:
                     child.close()
-                child = self._children[me] = Spawned(self._parent, self._clock)
+                child = self._children[me] = Spawned(self._parent, self._clock, python)
             if work not in self._begun or self._closed:  # written off meanwhile
                 return Released("its worker stops")
             return child.perform(work, self._begins)
+        except Stopped as error:
+            return Released(str(error))
+        except OperatorError as error:  # its environment cannot be made; another try may find what was missing
+            return Failed(str(error))
         except BaseException:
             if child is not None:
                 child.close()
