@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from heliostat.errors import HeliostatError, RunFailed, TaskError
     from heliostat.graph import Resources, Retry
     from heliostat.outcome import Decision, Ended, Fail, Failure, Skip, Snooze
+    from heliostat.secret import Secret
     from heliostat.trigger import Cron, Every, Tick
     from heliostat.workflow import Workflow
 
@@ -29,6 +30,7 @@ __all__ = [
     "Resources",
     "Retry",
     "RunFailed",
+    "Secret",
     "Skip",
     "Snooze",
     "TaskError",
@@ -52,6 +54,7 @@ _HOMES = {
     "Resources": "graph",
     "Retry": "graph",
     "RunFailed": "errors",
+    "Secret": "secret",
     "Skip": "outcome",
     "Snooze": "outcome",
     "TaskError": "errors",

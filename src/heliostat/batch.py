@@ -81,7 +81,7 @@ class JobRequest:
     key: str
     directory: str
     command: str | tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)  # with the values of secrets
     resources: object | None = None
     timeout: float | None = None
 

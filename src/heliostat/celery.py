@@ -291,8 +291,8 @@ def _offer(**_: Any) -> None:
     _place.flows = [flow for place in _settings.apps for flow in _loaded(place)]
     if not _place.flows:
         raise _refused("there is nothing to offer; list apps in heliostat.toml")
-    if _settings.queues is not None:
-        app.amqp.queues.select(_settings.queues)
+    if _settings.takes is not None:
+        app.amqp.queues.select(_settings.takes)
         return
     names = {node.queue for flow in _place.flows for node in flow.graph}
     for name in sorted(names | {app.conf.task_default_queue}):

@@ -11,7 +11,6 @@ group. On Linux the kernel does so at once.
 from __future__ import annotations
 
 import faulthandler
-import fcntl
 import json
 import os
 import random
@@ -30,12 +29,14 @@ from typing import TYPE_CHECKING, Any, cast
 from heliostat import compose, errors, form, whereabouts
 from heliostat.clock import SystemClock
 from heliostat.errors import said
+from heliostat.lifeline import die_with
 from heliostat.outcome import Failed
 from heliostat.perform import Performer
 from heliostat.registry import Registry
 from heliostat.run import Run
 from heliostat.store import Kept, Record
 from heliostat.task import Task
+from heliostat.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,7 @@ class Child:
         self._home = Path.cwd()
         self._registry = Registry(self._unknown, digest=lambda _: "")
         self._main: dict[str, Any] = {}
+        self._vault = Vault(lambda name: cast("str", self.ask("secret", name=name)))
 
     def live(self) -> None:
         """Perform what comes, until killed."""
@@ -74,7 +76,9 @@ class Child:
         self._main = hello["main"]
         clock = SystemClock(lambda: cast("float", self.ask("now")))
         truth = cast("Store", Truth(self))  # the part of it that contexts read
-        around = compose.surroundings(truth, clock, Path(hello["files"]), random.Random(), self._offer)  # noqa: S311
+        queues = None if hello["queues"] is None else frozenset(hello["queues"])
+        chance, files = random.Random(), Path(hello["files"])  # noqa: S311 - of ids
+        around = compose.surroundings(truth, clock, files, chance, self._offer, queues, self._vault)
         perform = Performer(self._registry, around, within=self._within)
         while True:
             message = self._works.get()
@@ -122,7 +126,7 @@ class Child:
     def _within(self, work: Work, context: Context) -> Iterator[None]:
         """The surroundings of one attempt: its variables, its directory, its memory."""
         before = dict(os.environ)
-        os.environ.update(work.node.env)
+        os.environ.update(self._vault.filled(work.node.env))
         os.chdir(context.dir)
         signal.signal(signal.SIGTERM, self.terminated)  # whatever the one before has made of it
         try:
@@ -244,17 +248,3 @@ def main() -> None:
     except Terminated:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def die_with(parent: int, lifeline: int) -> None:
-    """Have the kernel, where it can, kill this process group when nobody holds the other end of a pipe any more.
-
-    No thread is needed for it: some functions keep the interpreter to themselves for hours.
-    """
-    os.set_inheritable(lifeline, False)
-    if sys.platform == "linux":
-        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-    if os.getppid() != parent:
-        sys.exit(1)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import random
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +20,14 @@ from heliostat.alive import gone
 from heliostat.clock import Clock, Ids, SystemClock
 from heliostat.context import Surroundings
 from heliostat.engine import Engine
+from heliostat.environments import Environments
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
+from heliostat.graph import Kind
 from heliostat.parent import ChildrensParent
 from heliostat.perform import Performer
 from heliostat.registry import Registry
+from heliostat.store import Command, Configure
+from heliostat.vault import Vault, find
 from heliostat.watch import Jobs, Watch
 from heliostat.worker import Worker
 from heliostat.workflow import Workflow
@@ -35,9 +41,10 @@ if TYPE_CHECKING:
     from heliostat.broker import Broker
     from heliostat.config import Config
     from heliostat.doctor import Patient
-    from heliostat.executor import Executor
+    from heliostat.executor import Executor, Work
     from heliostat.store import Store
 
+LOG = logging.getLogger("heliostat.worker")
 PATIENCE_SECONDS = 2.0  #: with which who only looks waits for a database
 SLOTS = 8  #: threads of a worker, where nothing else is said
 
@@ -72,8 +79,7 @@ def open(
     store, clock = open_store(settings.database)
     store.woke = None if bell is None else bell.ring
     options = {"slots": slots, "lease_seconds": lease_seconds, "seed": seed, "actor": actor}
-    options |= {"site": settings.site, "executor": settings.executor}
-    return engine_on(store, clock, settings.files, broker=bell, **options)  # type: ignore[arg-type]
+    return engine_on(store, clock, settings.files, broker=bell, settings=settings, **options)  # type: ignore[arg-type]
 
 
 def engine_on(
@@ -86,10 +92,12 @@ def engine_on(
     seed: int | None = None,
     actor: str = "python",
     broker: Broker | None = None,
-    site: str = "",
-    executor: str = "thread",
+    settings: Config | None = None,
 ) -> Engine:
-    """An engine on a store, with the families of one machine: local jobs, a directory for files."""
+    """An engine on a store, with the families of one machine: local jobs, a directory for files.
+
+    ``settings`` say of its workers where they are, what runs functions, and which queues there are.
+    """
     from heliostat.batches.local import LocalBatch
     from heliostat.loops.fire import Fire
     from heliostat.loops.learn import Learn
@@ -100,23 +108,29 @@ def engine_on(
 
     chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
     registry = Registry(store.graph)
-    around = surroundings(store, clock, files.absolute(), chance, registry.add)
+    settings = settings or config.Config()
+    vault = Vault(partial(find, directory=settings.secrets))
+    around = surroundings(store, clock, files.absolute(), chance, registry.add, settings.known, vault)
 
     def new_worker(
         name: str = "",
         queues: Iterable[str] | None = None,
         slots: int = slots,
         lease_seconds: float = lease_seconds,
-        site: str = site,
-        executor: str = executor,
+        site: str = settings.site,
+        executor: str = settings.executor,
     ) -> Worker:
+        _configure(store, settings, actor, clock.now())
         worker = Worker(
             store, registry, clock, chance, name=name, queues=queues, site=site, lease_seconds=lease_seconds
         )
         batch = LocalBatch()
-        perform = Performer(registry, around, Jobs(batch, around))
-        worker.executor = _executor(executor, worker, perform, slots, around)
-        worker.watch = Watch(batch)
+        jobs = Jobs(batch, around)
+        perform = Performer(registry, around, jobs)
+        alone = _alone(executor, settings)
+        parent = ChildrensParent(registry, around, module, Environments(settings.environments))
+        worker.executor = _executor(worker, perform, slots, parent, alone)
+        worker.watch = Watch(batch, jobs.veil)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
         learn = Learn(store, lambda: registry.offers, lambda graph: registry.keep(graph, {}))
         fire = Fire(store, lambda: worker.lasting, around.ids.run)
@@ -127,24 +141,50 @@ def engine_on(
     return Engine(store, registry, around, new_worker, actor=actor, broker=broker)
 
 
+def _configure(store: Store, settings: Config, actor: str, now: float) -> None:
+    """Have the queues on the terms that are configured, before anything is taken from them."""
+    commands = [Command(Configure(name, queue.terms), actor=actor) for name, queue in sorted(settings.queues.items())]
+    for answer in store.accept(commands, now) if commands else ():
+        if answer.note:
+            LOG.info(answer.note)
+
+
 def surroundings(
-    store: Store, clock: Clock, files: Path, chance: random.Random, offer: Callable[[Workflow], object]
+    store: Store,
+    clock: Clock,
+    files: Path,
+    chance: random.Random,
+    offer: Callable[[Workflow], object],
+    queues: frozenset[str] | None,
+    vault: Vault,
 ) -> Surroundings:
     """What the contexts of a process share; ``files`` is the directory for artifacts, logs and attempts."""
     from heliostat.repositories.directory import DirectoryRepository
 
-    return Surroundings(store, DirectoryRepository(files / "artifacts"), clock, Ids(clock, chance), files, offer)
+    repository = DirectoryRepository(files / "artifacts")
+    return Surroundings(store, repository, clock, Ids(clock, chance), files, offer, queues, vault)
 
 
-def _executor(kind: str, worker: Worker, perform: Performer, slots: int, around: Surroundings) -> Executor:
-    given = (perform, worker.clock, worker.bell, slots, worker.turn)
-    if kind == "process":
-        from heliostat.executors.process import ProcessExecutor
+def _executor(
+    worker: Worker, perform: Performer, slots: int, parent: ChildrensParent, alone: Callable[[Work], bool]
+) -> Executor:
+    from heliostat.executors.process import ProcessExecutor
 
-        return ProcessExecutor(*given, parent=ChildrensParent(worker.registry, around, module))
-    from heliostat.executors.thread import ThreadExecutor
+    return ProcessExecutor(perform, worker.clock, worker.bell, slots, worker.turn, parent=parent, alone=alone)
 
-    return ThreadExecutor(*given)
+
+def _alone(executor: str, settings: Config) -> Callable[[Work], bool]:
+    """Which works are to have a process to themselves: functions whose queue says so, and those that need one."""
+    everywhere = executor == "process"
+    said = {name: queue.executor == "process" for name, queue in settings.queues.items() if queue.executor}
+
+    def alone(work: Work) -> bool:
+        node = work.node
+        return node.kind is Kind.function and (
+            bool(node.env or node.requires) or said.get(work.attempt.queue, everywhere)
+        )
+
+    return alone
 
 
 def open_broker(address: str) -> Broker | None:

@@ -1,22 +1,31 @@
-"""Configuration: where the database and the files are. ``heliostat.toml``, over which the environment wins."""
+"""Configuration: where the database and the files are, and which queues there are.
+
+``heliostat.toml``, over which the environment wins. It is read as a whole, so that all mistakes can be said at once.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import tomllib
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from reprlib import repr as shortened
+from typing import TYPE_CHECKING
 
+from heliostat.codec import whole
 from heliostat.errors import BadInput, nearest
+from heliostat.graph import NAME
+from heliostat.queue import MOST, NO_TERMS, Terms, pace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 FILE = "heliostat.toml"
-SETTINGS = ("database", "artifacts", "apps", "broker", "executor", "site", "sites")
+SETTINGS = ("database", "artifacts", "apps", "broker", "executor", "site", "sites", "queues", "secrets", "environments")
 DEFAULT_DATABASE = "sqlite:///heliostat.db"
+DEFAULT_QUEUE = "default"  #: of nodes that name none; it is always there
 
 #: What is one string: the setting, the variable that wins over it, and what holds where neither is given.
 ADDRESSES = {
@@ -25,8 +34,23 @@ ADDRESSES = {
     "broker": ("broker", "HELIOSTAT_BROKER", ""),
     "site": ("site", "HELIOSTAT_SITE", ""),
     "executor": ("executor", "HELIOSTAT_EXECUTOR", "thread"),
+    "secrets": ("secrets", "HELIOSTAT_SECRETS", ""),
+    "environments": ("environments", "HELIOSTAT_ENVIRONMENTS", ""),
 }
 EXECUTORS = ("thread", "process")
+BATCH_SYSTEMS = ("slurm", "pbs")  #: words that are kept free
+OF_A_QUEUE = ("limit", "rate", "executor")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """What is configured of a queue: on what terms its tasks run, and what runs their functions.
+
+    ``executor`` is empty where the worker decides.
+    """
+
+    terms: Terms = NO_TERMS
+    executor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +60,9 @@ class Config:
     ``files`` is where artifacts, logs and attempts live, ``broker`` the address of what wakes Celery's workers.
     ``executor`` is what runs functions in a worker: its threads, or processes of their own.
     ``site`` is where this process runs, ``sites`` the queues that workers take from at each of those there are.
+    ``queues`` are the queues that there are; where none is configured, every queue runs here.
+    ``secrets`` is the directory with a file for each secret, where there is one.
+    ``environments`` is the directory in which a machine has what nodes require.
     ``whence`` says of each of these by name where it comes from: a file, a variable, or the default.
     """
 
@@ -46,6 +73,9 @@ class Config:
     executor: str = "thread"
     site: str = ""
     sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    queues: Mapping[str, QueueConfig] = field(default_factory=dict)
+    secrets: Path | None = None
+    environments: Path = field(default_factory=lambda: cache() / "environments")
     whence: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, site: str) -> Config:
@@ -56,67 +86,162 @@ class Config:
 
     def by(self, executor: str) -> Config:
         """The same with functions run by an executor; raises BadInput for one that there is not."""
-        if executor not in EXECUTORS:
-            raise BadInput(f"executor: {executor!r} is none; write {' or '.join(EXECUTORS)}")
-        return replace(self, executor=executor)
+        return replace(self, executor=_executor(executor, "executor"))
 
     @property
-    def queues(self) -> tuple[str, ...] | None:
+    def takes(self) -> tuple[str, ...] | None:
         """The queues that workers take from here; None where nobody has said so, and they take from all."""
         return self.sites.get(self.site) or None
+
+    @property
+    def known(self) -> frozenset[str] | None:
+        """The queues that nodes may name; None where none is configured, and they may name any."""
+        return frozenset(self.queues) | {DEFAULT_QUEUE} if self.queues else None
+
+
+def cache() -> Path:
+    """Where this user's programs keep what they can make again."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(os.environ.get("HOME") or "/var/tmp")  # noqa: S108 - for services without a home
+    return (Path(given) if given.startswith("/") else home / ".cache") / "heliostat"
 
 
 def read(directory: Path | None = None) -> Config:
     """The configuration of a directory (default: the current one); raises BadInput for what it cannot mean."""
+    settings, mistakes = examine(directory)
+    if not mistakes:
+        return settings
+    more = f" (and {len(mistakes) - 1} more: heliostat config check)" if len(mistakes) > 1 else ""
+    raise BadInput(f"{mistakes[0]}{more}")
+
+
+def examine(directory: Path | None = None) -> tuple[Config, list[str]]:
+    """The same with a sentence for each mistake, as far as it can be read with them."""
     file = (directory or Path()) / FILE
-    data: dict[str, object] = {}
-    if file.exists():
-        try:
-            data = tomllib.loads(file.read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadInput(f"{file}: {error}") from None
-    for key in data:
+    mistakes: list[str] = []
+    given = _Given(_loaded(file, mistakes), file, mistakes)
+    for key in given.data:
         if key not in SETTINGS:
-            raise BadInput(f"{file}: there is no setting {key!r}{nearest(key, SETTINGS)}")
-    found: dict[str, object] = {}
+            given.wrong(f"there is no setting {key!r}{nearest(key, SETTINGS)}")
+    found: dict[str, str] = {}
     whence = {}
     for name, (setting, variable, default) in ADDRESSES.items():
-        given = os.environ.get(variable)
-        found[name] = given or data.get(setting) or default
-        whence[name] = variable if given else FILE if setting in data else "default"
-    database, files, broker, site, executor = (found[name] for name in ADDRESSES)
-    apps = data.get("apps", [])
-    if not (
-        isinstance(database, str)
-        and isinstance(files, str)
-        and isinstance(broker, str)
-        and isinstance(site, str)
-        and isinstance(executor, str)
-    ):
-        raise BadInput(f"{file}: database, artifacts, broker, site and executor are strings")
-    if not _strings(apps):
-        raise BadInput(f"{file}: apps is a list of strings")
-    whence["apps"] = FILE if "apps" in data else "default"
-    sites = _sites(data.get("sites", {}), file)
-    settings = Config(database, Path(files), tuple(apps), broker, sites=sites, whence=whence)
-    return settings.at(site).by(executor)
+        said = os.environ.get(variable)
+        found[name] = said or given.text(setting) or default
+        whence[name] = variable if said else FILE if setting in given.data else "default"
+    apps = given.texts("apps", given.data.get("apps", []))
+    whence |= {name: FILE if name in given.data else "default" for name in ("apps", "sites", "queues")}
+    queues = {name: _queue(given, name, each) for name, each in given.tables("queues", "cluster = { limit = 8 }")}
+    sites = {name: _site(given, name, each, queues) for name, each in given.tables("sites", "JAO = { queues = [] }")}
+    settings = Config(found["database"], Path(found["files"]), apps, found["broker"], sites=sites, queues=queues)
+    secrets = Path(found["secrets"]).absolute() if found["secrets"] else None
+    environments = Path(found["environments"]).absolute() if found["environments"] else settings.environments
+    settings = replace(settings, secrets=secrets, environments=environments, whence=whence)
+    with _noting(mistakes):
+        settings = settings.at(found["site"])
+    with _noting(mistakes):
+        settings = settings.by(found["executor"])
+    return settings, mistakes
 
 
-def _sites(given: object, file: Path) -> dict[str, tuple[str, ...]]:
-    """The queues of each site."""
-    if not isinstance(given, dict) or not all(isinstance(each, dict) for each in given.values()):
-        raise BadInput(f'{file}: sites are tables, such as sites.JAO = {{ queues = ["default"] }}')
-    for name, each in given.items():
-        for key in each:
-            if key != "queues":
-                raise BadInput(f"{file}: sites.{name} has no setting {key!r}; there is queues")
-        if not _strings(each.get("queues", [])):
-            raise BadInput(f"{file}: sites.{name}.queues is a list of strings")
-    return {name: tuple(each.get("queues", ())) for name, each in given.items()}
+@contextmanager
+def _noting(mistakes: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except BadInput as error:
+        mistakes.append(str(error))
 
 
-def _strings(given: object) -> TypeGuard[list[str]]:
-    return isinstance(given, list) and all(isinstance(each, str) for each in given)
+def _loaded(file: Path, mistakes: list[str]) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        mistakes.append(f"{file} cannot be read: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        mistakes.append(f"{file}: {error}")
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a file says, read value by value: what means nothing is noted, and passed over."""
+
+    data: dict[str, object]
+    file: Path
+    mistakes: list[str]
+
+    def wrong(self, sentence: str) -> None:
+        self.mistakes.append(f"{self.file}: {sentence}")
+
+    def text(self, setting: str) -> str:
+        value = self.data.get(setting, "")
+        if not isinstance(value, str):
+            self.wrong(f"{setting} is a string, not {shortened(value)}")
+            return ""
+        return value
+
+    def texts(self, where: str, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            self.wrong(f"{where} is a list of strings, not {shortened(value)}")
+            return ()
+        return tuple(value)
+
+    def tables(self, setting: str, such: str) -> list[tuple[str, dict[str, object]]]:
+        """The tables of a table, each by its name."""
+        value = self.data.get(setting, {})
+        if not isinstance(value, dict):
+            self.wrong(f"{setting} are tables, such as {setting}.{such}")
+            return []
+        for name, each in value.items():
+            if not isinstance(each, dict):
+                self.wrong(f"{setting} are tables, such as {setting}.{such}; {setting}.{name} is {shortened(each)}")
+        return [(name, each) for name, each in value.items() if isinstance(each, dict)]
+
+    def only(self, where: str, table: dict[str, object], known: tuple[str, ...]) -> None:
+        """Note the settings that a table cannot have."""
+        for key in table:
+            if key not in known:
+                self.wrong(f"{where} has no setting {key!r}{nearest(key, known)}")
+
+
+def _site(given: _Given, name: str, table: dict[str, object], known: Mapping[str, QueueConfig]) -> tuple[str, ...]:
+    """The queues of a site, which are among those that are configured, where any are."""
+    given.only(f"sites.{name}", table, ("queues",))
+    queues = given.texts(f"sites.{name}.queues", table.get("queues", []))
+    for queue in queues:
+        if known and queue not in (*known, DEFAULT_QUEUE):
+            given.wrong(f"sites.{name}: there is no queue {queue!r}{nearest(queue, (*known, DEFAULT_QUEUE))}")
+    return queues
+
+
+def _queue(given: _Given, name: str, table: dict[str, object]) -> QueueConfig:
+    """What is said of a queue."""
+    where = f"queues.{name}"
+    if not NAME.fullmatch(name):
+        given.wrong(f"{name!r} is no name for a queue; use letters, digits, _ . -")
+    given.only(where, table, OF_A_QUEUE)
+    limit, rate, executor = (table.get(setting) for setting in OF_A_QUEUE)
+    try:
+        if limit is not None:
+            whole(limit, f"{where}.limit", 1, MOST)
+        if rate is not None:
+            pace(rate, f"{where}.rate")
+        if executor is not None:
+            _executor(executor, f"{where}.executor")
+    except BadInput as error:
+        given.wrong(str(error))
+        return QueueConfig()
+    return QueueConfig(Terms(limit, rate), executor or "")  # type: ignore[arg-type]
+
+
+def _executor(word: object, where: str) -> str:
+    if word in BATCH_SYSTEMS:
+        raise BadInput(f"{where}: {word!r} is not there yet; write {' or '.join(EXECUTORS)}")
+    if not isinstance(word, str) or word not in EXECUTORS:
+        raise BadInput(f"{where}: {shortened(word)} is none; write {' or '.join(EXECUTORS)}")
+    return word
 
 
 def masked(url: str) -> str:

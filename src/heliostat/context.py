@@ -10,20 +10,21 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliostat import codec, planner
 from heliostat.artifact import Artifact
 from heliostat.effects import Effect, End, Keep, Map, Put, Send, Start
-from heliostat.errors import BadInput, NotFound, Stopped, TaskError
+from heliostat.errors import BadInput, NotFound, Stopped, TaskError, nearest
 from heliostat.graph import Arity, Graph, Node, On, named
 from heliostat.outcome import Failure
 from heliostat.repository import check_files
 from heliostat.run import RunState, public_id, task_id
 from heliostat.signature import check_sent, check_start, local, revive
 from heliostat.task import TaskState
+from heliostat.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 class Surroundings:
     """What all contexts of a process share: where to read, where files go, time and ids.
 
-    ``offer`` lets this process run a workflow whose functions one of its own holds in hand.
+    ``offer`` lets this process run a workflow whose functions one of its own holds in hand. ``queues`` are those that
+    nodes may name; None where any will do. ``vault`` reads secrets, and knows what must not be seen.
     """
 
     store: Store
@@ -51,6 +53,17 @@ class Surroundings:
     ids: Ids
     directory: Path
     offer: Callable[[Workflow], object] = lambda workflow: None  # noqa: ARG005 - nobody to tell
+    queues: frozenset[str] | None = None
+    vault: Vault = field(default_factory=Vault)
+
+    def admit(self, graph: Graph) -> None:
+        """Refuse a run of nodes whose queue nobody has configured, where queues are configured; raises BadInput."""
+        if (known := self.queues) is None:
+            return
+        for node in graph:
+            if node.queue not in known:
+                near = nearest(node.queue, sorted(known))
+                raise BadInput(f"node {node.name}: there is no queue {node.queue!r} in heliostat.toml{near}")
 
     def attempt_directory(self, work: Work) -> Path:
         """Where an attempt keeps its files while it runs."""
@@ -67,7 +80,9 @@ class Surroundings:
         file = self.log_file(attempt.run)
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8", errors="replace") as log:
-            log.write("".join(json.dumps(head | dict(fields), default=str) + "\n" for fields in lines))
+            log.write(
+                "".join(json.dumps(head | self.vault.veiled(dict(fields)), default=str) + "\n" for fields in lines)
+            )
 
     def places(self, run: int) -> tuple[Path, Path, Path]:
         """All that lies under a run's id: its log and the directories of its attempts and jobs."""
@@ -209,6 +224,7 @@ class Context:
         graph = getattr(workflow, "graph", None)
         if not isinstance(graph, Graph):
             raise TaskError(f"start takes a Workflow, not {workflow!r}")
+        self._around.admit(graph)
         last = None if then is None else self._handler(then, "tell")
         text = self.encode(message, f"message to {graph.name}")
         text = check_start(graph, workflow.signatures, text)
@@ -337,9 +353,18 @@ class Context:
     def encode(self, value: object, where: str) -> str:
         """``value`` as JSON text; files in it become artifacts of the run."""
         try:
-            return check_files(codec.encode(value, where, self._keep), where)
+            text = check_files(codec.encode(value, where, self._keep), where)
         except BadInput as error:
-            raise TaskError(str(error)) from None
+            raise TaskError(self._around.vault.masked(str(error))) from None
+        if secret := self._around.vault.held(text):
+            raise TaskError(f"{where} holds the secret {secret!r}, which nothing may keep")
+        return text
+
+    # what is kept nowhere
+
+    def secret(self, name: str) -> str:
+        """The value of a secret, read now; it is masked in logs and errors, and nothing may keep it."""
+        return self._around.vault.read(name)
 
     # what is seen at once
 

@@ -162,9 +162,10 @@ class Engine:
         """
         if isinstance(workflow, str):  # what it stands for is registered already
             workflow = self.registered(workflow)
+            self.around.admit(workflow.graph)
             graph = self.registry.add(workflow)
         else:
-            graph = self.add(workflow)
+            graph = self._admitted(workflow)
         start = self._start(workflow, graph, message, name, to, priority, idempotency_key)
         if deadline is not None:
             deadline_at = self.around.clock.now() + codec.seconds(deadline, "deadline")
@@ -174,10 +175,16 @@ class Engine:
 
     def start_many(self, workflow: Workflow, messages: Iterable[object]) -> list[RunHandle]:
         """Start a run per message, some hundred of them in each transaction."""
-        graph = self.add(workflow)
+        graph = self._admitted(workflow)
         starts = [self._start(workflow, graph, message, "", None, 0, None) for message in messages]
         runs = [run for first in range(0, len(starts), PAGE) for run in self._begin(starts[first : first + PAGE])]
         return [RunHandle(self, run, graph) for run in runs]
+
+    def _admitted(self, workflow: Workflow) -> Graph:
+        """Offer a workflow of which runs are to be started here; its queues have to be among those there are."""
+        if isinstance(workflow, Workflow):
+            self.around.admit(workflow.graph)
+        return self.add(workflow)
 
     def _begin(self, starts: Sequence[Start]) -> list[int]:
         """Have runs begun, under other ids should another process have drawn one of them in the same moment."""
@@ -320,12 +327,16 @@ class Engine:
         limit: int | None = KEEP,
         rate: str | None = KEEP_RATE,
         paused: bool | None = None,
+        as_configured: bool = False,
         reason: str = "",
     ) -> None:
-        """Limit a queue (None: no limit) or pause it, over all workers; what is not given stays. Raises NotFound."""
+        """Limit a queue (None: no limit) or pause it, over all workers; what is not given stays. Raises NotFound.
+
+        It holds whatever is configured, until it is left to that again: ``as_configured``.
+        """
         if rate is not None and rate != KEEP_RATE:
             pace(rate, f"queue {name}: rate")
-        change = SetQueue(codec.word(name, "queue"), limit, paused, rate)
+        change = SetQueue(codec.word(name, "queue"), limit, paused, rate, as_configured)
         self._accept(Command(change, actor=self._actor, reason=codec.word(reason, "reason", 0)))
 
     def set_node(

@@ -103,6 +103,12 @@ class Parent(Protocol):
     def definition(self, graph: int) -> object:
         """A graph and where its functions are, as JSON; raises DefinitionError if a child could not find them."""
 
+    def interpreter(self, work: Work) -> str:
+        """The Python that a work's child is to be; empty for this one. It may have to be made first.
+
+        Raises Stopped if the work is not wanted any more, OperatorError if there is none.
+        """
+
     def answer(self, verb: str, given: dict[str, Any]) -> dict[str, object]:
         """What a child asks: ``value``, or ``kind`` and ``error`` of what was raised. Never raises."""
 

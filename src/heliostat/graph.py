@@ -22,6 +22,7 @@ from heliostat.codec import seconds
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.job import JobSpec, check_environment
 from heliostat.review import ReviewSpec
+from heliostat.secret import Secret
 from heliostat.task import TaskState
 from heliostat.trigger import Trigger
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 LARGEST = 1_000_000  #: by which a retry's delay may grow each time
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")  #: names of workflows, nodes and queues
+
+
+#: A package, perhaps with extras, and what is said of its version or place: never an option, a path or a second line.
+REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*( ?\[[A-Za-z0-9._, -]*\])?( ?[~=!<>@;(][ -~]*)?")
 
 
 class Kind(StrEnum):
@@ -193,7 +198,8 @@ class Node:
     may_fail: bool = False
     rescues: int = 3
     resources: Resources | None = None
-    env: dict[str, str] = field(default_factory=dict)  # of its function; a job's is with its command
+    env: dict[str, str | Secret] = field(default_factory=dict)  # of its function; a job's is with its command
+    requires: tuple[str, ...] = ()  # packages that its function is to find, in an environment of its own
     trigger: Trigger | None = None  # what sends to this handler in each active run
 
     @property
@@ -435,6 +441,13 @@ def check_node(node: Node, before: Mapping[str, Node]) -> None:
         if before[edge.source].epilogue:
             raise DefinitionError(f"node {node.name}: waits for {edge.source!r}, which runs after the run's end")
     check_environment(node.env, f"node {node.name}: ")
+    for requirement in node.requires:
+        if not REQUIREMENT.fullmatch(requirement):
+            raise DefinitionError(
+                f'node {node.name}: requires={shortened(requirement)} is no requirement; write "package==1.2"'
+            )
+    if node.requires and node.kind is not Kind.function:
+        raise DefinitionError(f"node {node.name}: requires= is for functions; a {node.kind} has no interpreter")
     _check_arity(node)
 
 

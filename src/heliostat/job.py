@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from heliostat.codec import Json, encode
 from heliostat.errors import BadInput, DefinitionError, nearest
+from heliostat.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +49,7 @@ class JobSpec:
     shell: str | None = None
     argv: tuple[str, ...] | None = None
     outputs: str | dict[str, str] | None = None
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str | Secret] = field(default_factory=dict)
     image: str | None = None
 
     def __post_init__(self) -> None:
@@ -356,13 +357,17 @@ def _word(value: Value, where: str) -> str:
     return encode(value, where)
 
 
-def check_environment(env: Mapping[str, str], where: str = "") -> None:
+def check_environment(env: Mapping[str, str | Secret], where: str = "") -> None:
     """Refuse what is no environment variable; raises DefinitionError."""
     for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
             raise DefinitionError(f"{where}env: {name!r} is no environment variable; use letters, digits and _")
+        if isinstance(value, Secret):
+            continue
         if not isinstance(value, str):
-            raise DefinitionError(f"{where}env: {name} is {shortened(value)}; the value of a variable is a string")
+            raise DefinitionError(
+                f"{where}env: {name} is {shortened(value)}; the value of a variable is a string or a Secret"
+            )
         try:
             encode(value, f"{where}env: {name}")
         except BadInput as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heliostat import form, whereabouts
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heliostat.context import Surroundings
+    from heliostat.environments import Environments
     from heliostat.executor import Work
     from heliostat.registry import Registry
     from heliostat.whereabouts import Importing
@@ -22,17 +24,33 @@ if TYPE_CHECKING:
 class ChildrensParent:
     """Implements ``executor.Parent``. ``importing`` finds a module by name and file."""
 
-    def __init__(self, registry: Registry, around: Surroundings, importing: Importing) -> None:
+    def __init__(
+        self, registry: Registry, around: Surroundings, importing: Importing, environments: Environments
+    ) -> None:
         self._registry, self._around, self._importing = registry, around, importing
+        self._environments = environments
 
     @property
     def hello(self) -> dict[str, object]:
-        """The directory of files, and how a child finds this program's own module."""
-        return {"files": str(self._around.directory), "main": whereabouts.main() | {"sys_argv": sys.argv}}
+        """The directory of files, the queues, and how a child finds this program's own module."""
+        around = self._around
+        queues = None if around.queues is None else sorted(around.queues)
+        main = whereabouts.main() | {"sys_argv": sys.argv}
+        return {"files": str(around.directory), "queues": queues, "main": main}
 
     def definition(self, graph: int) -> object:
         """The graph as it is, with where its functions are."""
         return whereabouts.written(self._registry.graph(graph), self._registry.signatures(graph))
+
+    def interpreter(self, work: Work) -> str:
+        """That of the environment with what its node requires; what is installed is told in the run's log."""
+        if not work.node.requires:
+            return ""
+        told = partial(self._told, work)
+        return str(self._environments.python(work.node.requires, lambda: work.stop is None, told))
+
+    def _told(self, work: Work, words: str) -> None:
+        self._around.log(work.attempt, [{"message": words}])
 
     def answer(self, verb: str, given: dict[str, Any]) -> dict[str, object]:
         """Ask the store, or whoever knows."""
@@ -45,6 +63,8 @@ class ChildrensParent:
     def _answered(self, verb: str, given: dict[str, Any]) -> object:
         if verb == "now":
             return self._around.clock.now()
+        if verb == "secret":
+            return str(self._around.vault.read(given["name"]))  # from here on it is masked in what the child prints
         if verb == "offer":
             self._registry.keep(*whereabouts.read(given["definition"], self._importing))
             return None

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import json
 import os
 import traceback
 from collections.abc import Coroutine, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from heliostat import codec
+from heliostat import codec, form
 from heliostat.checks import lasting
 from heliostat.context import Context
 from heliostat.errors import BadInput, HeliostatError, StoreUnavailable, said
+from heliostat.executor import Submitted
 from heliostat.graph import Arity, Kind
 from heliostat.job import FILES
 from heliostat.outcome import Asked, Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
@@ -32,13 +35,14 @@ if TYPE_CHECKING:
     from heliostat.registry import Registry
     from heliostat.signature import Parameter, Signature
     from heliostat.store import Settled
+    from heliostat.vault import Vault
     from heliostat.watch import Jobs
 
     Within = Callable[[Work, Context], contextlib.AbstractContextManager[None]]
 
 
-#: What becomes of a node's env= where functions are called by threads.
-NO_ENVIRONMENT = "its env= needs a process of its own, for threads share one environment: use the process executor"
+#: What becomes of a node's env= or requires= where there are no processes for it, as in a simulation.
+NO_ENVIRONMENT = "its env= or requires= needs a process of its own, and here its function is called in this one"
 _ANSWERS = frozenset({Fail, Skip, Snooze})
 # Looked up once: members of an enumeration are slow to reach.
 JOB, EACH, SUCCEEDED = Kind.job, Arity.each, TaskState.succeeded
@@ -57,7 +61,21 @@ class Performer:
         self._registry, self._around, self._jobs, self._within = registry, around, jobs, within
 
     def __call__(self, work: Work) -> Answered:
-        """Run the attempt, unless it was asked to stop before it began; what a job left is looked at all the same."""
+        """Run the attempt, unless it was asked to stop before it began; what a job left is looked at all the same.
+
+        Nothing that it answers holds the value of a secret.
+        """
+        vault = self._around.vault
+        try:
+            answer = self._answer(work)
+        except BaseException as error:
+            words = f"{type(error).__name__}: {said(error)}"
+            if (shown := vault.masked(words)) == words:
+                raise
+            return Failed(shown, final=True)
+        return answer if vault.empty else _guarded(answer, vault)
+
+    def _answer(self, work: Work) -> Answered:
         if work.stop is not None and work.job is None:
             return Released(work.stop)
         signatures = self._registry.signatures(work.attempt.graph)
@@ -75,16 +93,17 @@ class Performer:
         except StoreUnavailable as error:  # nothing that the function did: it will be called again
             return Released(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
-            return Failed(_words(error), final=not node.retry.covers(error) or isinstance(error, BadInput))
+            final = not node.retry.covers(error) or isinstance(error, BadInput)
+            return Failed(_words(error, self._around.vault), final=final)
         except SystemExit as error:
-            return Failed(f"the function called exit({error.code!r})", final=True)
+            return Failed(self._around.vault.masked(f"the function called exit({error.code!r})"), final=True)
         finally:
             context.clear()
 
     def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
         if signature is None:
             return Failed(f"this worker has no function for node {work.node.name}", final=True)
-        if work.node.env and self._within is None:
+        if (work.node.env or work.node.requires) and self._within is None:
             return Failed(NO_ENVIRONMENT, final=True)
         answer = called(signature, arguments(signature, work, context), work.attempt.count)
         if type(answer) in _ANSWERS:
@@ -220,10 +239,23 @@ async def _gathered(answers: Any) -> list[object]:
 _OURS = str(Path(__file__).parent) + os.sep  # not by its name: a user's folder may be called heliostat, too
 
 
-def _words(error: Exception) -> str:
+def _guarded(answer: Answered, vault: Vault) -> Answered:
+    """An answer without secrets: reasons are for people and masked; what would be kept as data is refused."""
+    if isinstance(answer, Submitted):
+        return answer
+    if isinstance(answer, Failed):
+        answer = replace(answer, error=vault.masked(answer.error))
+    if isinstance(answer, Skipped):
+        answer = replace(answer, reason=vault.masked(answer.reason))
+    if secret := vault.held(json.dumps(form.outcome_to_json(answer))):
+        return Failed(f"what it asks for holds the secret {secret!r}, which nothing may keep", final=True)
+    return answer
+
+
+def _words(error: Exception, vault: Vault) -> str:
     """An error as one line: its kind, what it says, and where in the author's code."""
     told = unfit(error, error.title) if isinstance(error, ValidationError) else said(error)
-    words = told.replace("\0", "\\0").encode("utf-8", "replace").decode()
+    words = vault.masked(told).replace("\0", "\\0").encode("utf-8", "replace").decode()
     if isinstance(error, HeliostatError):
         return words[:2000]
     kind = type(error).__name__

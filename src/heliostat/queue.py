@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,17 +16,48 @@ if TYPE_CHECKING:
     from heliostat.task import Task
 
 
+class Terms(NamedTuple):
+    """On what terms tasks of a queue run: how many at once, and how many may begin in a time; None: no end to it."""
+
+    limit: int | None = None
+    rate: str | None = None
+
+
+NO_TERMS = Terms()
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """A named lane with a limit on how many tasks run at once (None: none), and a mark that stops it.
 
     ``rate`` is how many attempts may begin in a second, a minute, an hour or a day, over all workers: ``"600/m"``.
+    ``configured`` is what the configuration has said last, ``by_hand`` names what an operator has set: that stays.
     """
 
     name: str
     limit: int | None = None
     paused: bool = False
     rate: str | None = None
+    configured: Terms = NO_TERMS
+    by_hand: frozenset[str] = frozenset()
+
+    def overruled(self, term: str) -> bool:
+        """Whether an operator has set a term: marked, or set by a version that knew no such marks."""
+        return term in self.by_hand or getattr(self, term) != getattr(self.configured, term)
+
+    def follow(self, terms: Terms) -> Queue:
+        """The queue when the configuration says this; what operators have set stays."""
+        held = {term: getattr(self if self.overruled(term) else terms, term) for term in Terms._fields}
+        by_hand = frozenset(term for term in Terms._fields if self.overruled(term))
+        return replace(self, **held, configured=terms, by_hand=by_hand)
+
+    def set_by_hand(self, **terms: int | str | None) -> Queue:
+        """The queue when an operator has set some terms."""
+        return replace(self, **terms, by_hand=self.by_hand | terms.keys())  # type: ignore[arg-type]
+
+    def as_configured(self) -> Queue:
+        """The queue when operators leave its terms to the configuration again."""
+        return replace(self, **self.configured._asdict(), by_hand=frozenset())
 
 
 class Pace(NamedTuple):
@@ -54,6 +85,7 @@ class Pace(NamedTuple):
         return max(free_at, now - (self.burst - 1) * self.gap)
 
 
+MOST = (1 << 31) - 1  #: the highest limit
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([smhd])")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 

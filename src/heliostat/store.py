@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
     from heliostat.outcome import Outcome, Verdict
-    from heliostat.queue import Lane, Queue
+    from heliostat.queue import Lane, Queue, Terms
     from heliostat.review import Review
     from heliostat.run import Run, RunState
     from heliostat.task import Attempt, Task, TaskState
@@ -109,12 +109,24 @@ KEEP_RATE = ""  #: a rate that is to stay as it is
 
 @dataclass(frozen=True, slots=True)
 class SetQueue:
-    """Set a queue's limit and rate (None: none) and whether it is paused; what is not given stays."""
+    """Set a queue's limit and rate (None: none) and whether it is paused; what is not given stays.
+
+    What an operator has set stays whatever is configured, until ``as_configured`` leaves it to that again.
+    """
 
     name: str
     limit: int | None = KEEP
     paused: bool | None = None
     rate: str | None = KEEP_RATE
+    as_configured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """Have a queue on the terms that the configuration of a process says; what operators have set stays."""
+
+    name: str
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +177,7 @@ class SetSchedule:
 
 Verb: TypeAlias = (
     "Start | Rerun | Send | End | Pause | Claim | Decide | TryAgain | Resolve | SetTask | Register | SetQueue | SetNode"
-    " | Drain | FireTicks | Follow | SetSchedule"
+    " | Configure | Drain | FireTicks | Follow | SetSchedule"
 )
 
 

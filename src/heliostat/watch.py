@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from heliostat import codec
 from heliostat import job as jobs
-from heliostat.batch import JobRequest, JobState, Observation, later
-from heliostat.errors import BadInput, OperatorError
+from heliostat.batch import STDERR, STDOUT, JobRequest, JobState, Observation, later
+from heliostat.errors import BadInput, OperatorError, TaskError
 from heliostat.executor import Submitted, Work
 from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, OUTPUT
@@ -24,10 +24,13 @@ from heliostat.outcome import Failed, Outcome
 from heliostat.perform import succeeded
 from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
+from heliostat.secret import Secret
 from heliostat.signature import revive
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from heliostat.batch import Batch, Collected
     from heliostat.context import Context, Surroundings
     from heliostat.signature import Signature
@@ -47,10 +50,13 @@ class Watched:
 
 
 class Watch:
-    """All jobs of a worker, looked at with one question per poll."""
+    """All jobs of a worker, looked at with one question per poll.
 
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
+    ``veil`` is called for a job that has ended and that nobody will collect.
+    """
+
+    def __init__(self, batch: Batch, veil: Callable[[Work], None] = lambda _: None) -> None:
+        self._batch, self._veil = batch, veil
         self.jobs: dict[tuple[int, int], Watched] = {}
         self.due = 0.0
         self._pause = POLL_SECONDS[0]
@@ -77,6 +83,8 @@ class Watch:
                 del self.jobs[task]
                 job.work.job = job.directory
                 ended.append((job.work, job.work.stop is not None))
+                if job.work.stop is not None:
+                    self._veil(job.work)
         self._pause = POLL_SECONDS[0] if ended or stopping else min(self._pause * 1.5, POLL_SECONDS[1])
         self.due = now + self._pause
         return ended
@@ -116,7 +124,10 @@ class Jobs:
             command = command if isinstance(command, str) else tuple(command)
         else:
             command = jobs.render(node.job, values)
-        request = JobRequest(task_id(*work.task), str(directory), command, node.job.env, node.resources, node.timeout)
+        env = self._around.vault.filled(node.job.env)
+        if secret := self._around.vault.held(*([command] if isinstance(command, str) else command)):
+            raise TaskError(f"its command holds the secret {secret!r}, which all could see; give it with env=")
+        request = JobRequest(task_id(*work.task), str(directory), command, env, node.resources, node.timeout)
         self._batch.submit(request)
         return Submitted(directory)
 
@@ -146,11 +157,26 @@ class Jobs:
         _write_once(directory / INPUT, "{" + inner + "}")
         return values
 
+    def veil(self, work: Work) -> None:
+        """Mask what a job with secrets printed, now that it has ended; before, nobody stood before its files."""
+        env, vault = work.node.job.env if work.node.job else {}, self._around.vault
+        if work.job is None or not any(isinstance(value, Secret) for value in env.values()):
+            return
+        with suppress(OperatorError, OSError):  # what is not there any more cannot be looked for
+            vault.filled(env)  # another worker may have submitted it
+        for name in (STDOUT, STDERR):
+            with suppress(OSError):
+                vault.veil(work.job / name)
+
     def collect(self, work: Work, context: Context) -> Outcome:
         """What an ended job left, as an outcome; its files become artifacts of the run."""
         assert work.node.job is not None
         assert work.job is not None
+        self.veil(work)
         left = self._batch.collect(work.job, work.node.job)
+        if secret := self._around.vault.held(left.output):
+            self._around.vault.veil(work.job / OUTPUT)
+            return Failed(f"{OUTPUT} holds the secret {secret!r}, which nothing may keep", final=True)
         if not left.succeeded:
             how = AttemptState.timed_out if left.timed_out else AttemptState.failed
             return Failed(_reason(left), how=how)

@@ -32,6 +32,7 @@ from heliostat.errors import BadInput, DefinitionError, nearest
 from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Resources, Retry
 from heliostat.outcome import Decision
 from heliostat.review import ReviewSpec
+from heliostat.secret import Secret
 from heliostat.signature import Signature
 from heliostat.trigger import Trigger
 
@@ -89,8 +90,8 @@ Upstream: TypeAlias = "NodeHandle[..., Any] | Branch | str"
 Duration: TypeAlias = str | timedelta | float
 
 
-class Policies(TypedDict, total=False):
-    """Options that may also be given to a whole workflow, as defaults of its nodes."""
+class JobPolicies(TypedDict, total=False):
+    """Options that may also be given to a whole workflow, as defaults of its jobs and other nodes."""
 
     queue: str
     resources: Resources | None
@@ -102,7 +103,13 @@ class Policies(TypedDict, total=False):
     rescues: int
 
 
-class JobOptions(Policies, total=False):
+class Policies(JobPolicies, total=False):
+    """The same for nodes that are functions."""
+
+    requires: Iterable[str]
+
+
+class JobOptions(JobPolicies, total=False):
     """Options of a job."""
 
     after: Upstream | Iterable[Upstream]
@@ -115,7 +122,8 @@ class NodeOptions(JobOptions, total=False):
     """Options of a node that acts once, or once per item of a list."""
 
     name: str
-    env: Mapping[str, str]
+    requires: Iterable[str]
+    env: Mapping[str, str | Secret]
 
 
 class ReviewOptions(TypedDict, total=False):
@@ -134,7 +142,7 @@ class HandlerOptions(Policies, total=False):
     """Options of a handler."""
 
     name: str
-    env: Mapping[str, str]
+    env: Mapping[str, str | Secret]
     after: Upstream | Iterable[Upstream]
     inputs: Mapping[str, Upstream]
     entry: bool
@@ -142,7 +150,8 @@ class HandlerOptions(Policies, total=False):
     on: Trigger
 
 
-_POLICIES = frozenset(Policies.__annotations__)
+_POLICIES = frozenset((*JobPolicies.__annotations__, *Policies.__annotations__))
+_JOB = ("name", *JobOptions.__annotations__)
 _NODE = (*NodeOptions.__annotations__,)
 _HANDLER = (*HandlerOptions.__annotations__,)
 _REVIEW = ("name", *ReviewOptions.__annotations__)
@@ -246,7 +255,7 @@ class Workflow(Drawn):
         command: str | list[str] | Callable[..., str | list[str]],
         *,
         outputs: str | dict[str, str] | None = None,
-        env: dict[str, str] | None = None,
+        env: Mapping[str, str | Secret] | None = None,
         **options: Unpack[JobOptions],
     ) -> NodeHandle[..., Any]:
         """Add a command for a batch system; ``{node}`` in it waits for that node, as one quoted word.
@@ -269,7 +278,7 @@ class Workflow(Drawn):
         everything = jobs.uses(spec, "input") or jobs.uses(spec, "files")
         takes_message = everything or jobs.uses(spec, "message") or bool(signature and signature.message)
         rest = everything or bool(signature and signature.rest)
-        node = self._node(where, {**options, "name": name}, wanted, rest=rest)
+        node = self._node(where, {**options, "name": name}, wanted, known=_JOB, rest=rest)
         return self._add(replace(node, kind=Kind.job, job=spec, takes_message=takes_message), signature, None)
 
     def review(
@@ -444,11 +453,18 @@ def _see_trigger(on: object, where: str) -> Trigger:
     return on
 
 
-def _environment(options: Mapping[str, Any], where: str) -> dict[str, str]:
+def _environment(options: Mapping[str, Any], where: str) -> dict[str, str | Secret]:
     env = options.get("env") or {}
     if not isinstance(env, Mapping):
         raise DefinitionError(f"{where}: env= is variables and their values, not {env!r}")
     return dict(env)
+
+
+def _requirements(given: object, where: str) -> tuple[str, ...]:
+    found = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (None,)
+    if not all(isinstance(each, str) for each in found):
+        raise DefinitionError(f'{where}: requires= takes a list of strings, such as ("package==1.2",), not {given!r}')
+    return found
 
 
 def _policies(options: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -460,6 +476,8 @@ def _policies(options: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(retry, Retry) or retry.limit < 0:
         raise DefinitionError(f"{where}: retry= is a number of further tries or a Retry, not {retry!r}")
     found["retry"] = retry
+    if "requires" in found:
+        found["requires"] = _requirements(found["requires"], where)
     if not isinstance(found.get("may_fail", False), bool):
         raise DefinitionError(f"{where}: may_fail= is True or False, not {found['may_fail']!r}")
     if not isinstance(found.get("resources"), Resources | None):

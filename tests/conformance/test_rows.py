@@ -24,9 +24,9 @@ from heliostat.errors import Refused
 from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, check
 from heliostat.outcome import Failed, Outcome, Released, Skipped, Snoozed, Succeeded
 from heliostat.planner import counts_failures
-from heliostat.queue import WorkerInfo
+from heliostat.queue import Terms, WorkerInfo
 from heliostat.run import RunState
-from heliostat.store import KEEP, KEEP_RATE, Ask, Command, Pause, Register, SetNode, SetQueue, Store
+from heliostat.store import KEEP, KEEP_RATE, Ask, Command, Configure, Pause, Register, SetNode, SetQueue, Store
 from heliostat.stores.known import Known
 from heliostat.stores.memory import MemoryStore
 from heliostat.stores.postgres import PostgresStore
@@ -179,7 +179,10 @@ class History:
         limit, paused = r.choice((None, 1, 2, KEEP, 0)), r.choice((None, None, False, True))
         if r.random() < 0.5:
             rate = r.choice((KEEP_RATE, KEEP_RATE, None, "2/s", "30/m", "2/x"))
-            verb: Any = SetQueue(r.choice(("default", "slow", "fast", "none")), limit, paused, rate)
+            verb: Any = SetQueue(r.choice(("default", "slow", "fast", "none")), limit, paused, rate, r.random() < 0.2)
+            if r.random() < 0.3:
+                terms = Terms(r.choice((None, 1, 2, 0)), r.choice((None, "2/s", "30/m", "2/x")))
+                verb = Configure(r.choice(("default", "slow", "new", "a b")), terms)
         else:
             graph = r.choice((FLOW, TALK))
             verb = SetNode(graph.id, r.choice(graph.nodes).name, limit, paused)

@@ -208,13 +208,13 @@ def test_each_attempt_has_its_variables_and_its_directory(opened: Callable[..., 
     assert inside[-1] == outside[-1] != os.getpid()
 
 
-def test_threads_refuse_variables(opened: Callable[..., Engine]) -> None:
+def test_a_node_with_variables_has_a_process_though_others_have_threads(opened: Callable[..., Engine]) -> None:
     """For they would be those of all threads."""
     run = opened("thread").run(flows.place)
-    assert fates(run)["inside"] == (
-        "failed",
-        "its env= needs a process of its own, for threads share one environment: use the process executor",
-    )
+    inside, outside = run.result("inside"), run.result("outside")
+    assert inside[:-1] == ["camera 2", "/nowhere", True, True]
+    assert outside[0] is None
+    assert inside[-1] != outside[-1] == os.getpid()
 
 
 def test_what_no_other_process_can_find_is_refused(opened: Callable[..., Engine]) -> None:

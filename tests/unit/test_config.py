@@ -8,12 +8,13 @@ import pytest
 
 from heliostat import config
 from heliostat.errors import BadInput
+from heliostat.queue import Terms
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("site = 5", "database, artifacts, broker, site and executor are strings"),
+        ("site = 5", "site is a string, not 5"),
         ("sites = 5", "sites are tables, such as sites.JAO ="),
         ("sites.JAO = 5", "sites are tables, such as sites.JAO ="),
         ('sites.JAO = { artifacts = "x" }', "sites.JAO has no setting 'artifacts'; there is queues"),
@@ -31,11 +32,11 @@ def test_a_site_that_means_nothing_is_refused(tmp_path: Path, text: str, said: s
 def test_a_site_has_queues_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment wins over the file; where nothing is said of a site, its workers take from all."""
     (tmp_path / config.FILE).write_text('site = "EU"\nsites.EU = {}\nsites.JAO = { queues = ["gpu"] }', "utf-8")
-    assert (config.read(tmp_path).site, config.read(tmp_path).queues) == ("EU", None)
+    assert (config.read(tmp_path).site, config.read(tmp_path).takes) == ("EU", None)
     monkeypatch.setenv("HELIOSTAT_SITE", "JAO")
     read = config.read(tmp_path)
-    assert (read.site, read.queues, read.whence["site"]) == ("JAO", ("gpu",), "HELIOSTAT_SITE")
-    assert read.at("EU").queues is None
+    assert (read.site, read.takes, read.whence["site"]) == ("JAO", ("gpu",), "HELIOSTAT_SITE")
+    assert read.at("EU").takes is None
 
 
 def test_the_executor_is_one_of_those_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +55,72 @@ def test_where_no_sites_are_listed_any_name_will_do(tmp_path: Path) -> None:
     """A label needs no list."""
     (tmp_path / config.FILE).write_text('site = "the dome"', "utf-8")
     assert config.read(tmp_path).site == "the dome"
+
+
+def test_a_queue_has_terms_and_a_place_where_its_functions_run(tmp_path: Path) -> None:
+    """Where any is configured, these are all that there are, and the one of nodes that name none."""
+    assert config.read(tmp_path).known is None
+    (tmp_path / config.FILE).write_text(
+        'queues.cluster = { limit = 200, rate = "600/m", executor = "process" }\n[queues.tape]', "utf-8"
+    )
+    read = config.read(tmp_path)
+    assert read.queues == {
+        "cluster": config.QueueConfig(Terms(200, "600/m"), "process"),
+        "tape": config.QueueConfig(),
+    }
+    assert read.known == {"cluster", "tape", "default"}
+    assert read.whence["queues"] == config.FILE
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("queues = 5", "queues are tables, such as queues.cluster ="),
+        ("queues.tape = 5", "queues.tape is 5"),
+        ("queues.tape = { limits = 5 }", "queues.tape has no setting 'limits'; did you mean 'limit'?"),
+        ("queues.tape = { limit = 0 }", "queues.tape.limit: a whole number from 1 to"),
+        ("queues.tape = { limit = true }", "queues.tape.limit: a whole number from 1 to"),
+        ('queues.tape = { rate = "5" }', "queues.tape.rate: '5' is no rate"),
+        (
+            'queues.tape = { executor = "slurm" }',
+            "queues.tape.executor: 'slurm' is not there yet; write thread",
+        ),
+        ("queues.tape = { executor = [] }", r"queues.tape.executor: \[\] is none; write thread or process"),
+        ('queues."a b" = {}', "'a b' is no name for a queue"),
+        ('queues.tape = {}\nsites.JAO = { queues = ["tapes"] }', "there is no queue 'tapes'; did you mean 'tape'?"),
+        ("apps = [5]", r"apps is a list of strings, not \[5\]"),
+        ("[", "heliostat.toml: "),
+    ],
+)
+def test_a_queue_that_means_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """By the name of the setting, with what would be right."""
+    (tmp_path / config.FILE).write_text(text, "utf-8")
+    with pytest.raises(BadInput, match=said):
+        config.read(tmp_path)
+
+
+def test_all_mistakes_are_found_at_once(tmp_path: Path) -> None:
+    """Whoever reads the configuration hears of the first, and of how many more there are."""
+    (tmp_path / config.FILE).write_text(
+        'databse = "x"\nbroker = 5\nsite = "X"\nsites.JAO = {}\nqueues.q = { limit = "x", cores = 5 }', "utf-8"
+    )
+    _, mistakes = config.examine(tmp_path)
+    assert [mistake.removeprefix(f"{tmp_path}/heliostat.toml: ")[:30] for mistake in mistakes] == [
+        "there is no setting 'databse';",
+        "broker is a string, not 5",
+        "queues.q has no setting 'cores",
+        "queues.q.limit: a whole number",
+        "there is no site 'X' in helios",
+    ]
+    with pytest.raises(BadInput, match=r"'database'\? \(and 4 more: heliostat config check\)"):
+        config.read(tmp_path)
+
+
+def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
+    """It is not taken for none."""
+    (tmp_path / config.FILE).mkdir()
+    with pytest.raises(BadInput, match=r"heliostat.toml cannot be read: Is a directory"):
+        config.read(tmp_path)
 
 
 @pytest.mark.parametrize("password", ["secret", "se/cret", "se:cret", "s@cret", "se?cret#"])

@@ -36,6 +36,7 @@ LARGER: dict[str, str] = {
     "cli/simulation.py:simulate": "a line for each option that people may type",
     "cli/worker.py:start": "a line for each option that people may type, and their checks",
     "compose.py:engine_on": "the parts of an engine and of its workers, put together in one place",
+    "context.py": "all that a function may ask for, on one page, and what contexts share",
     "context.py:Context": "all that a function may ask for, on one page",
     "batches/local.py": "the process table and what is read from it are understood together",
     "engine.py": "all that a program may ask of an engine and of a run, on two pages",

@@ -11,8 +11,8 @@ Submitting may be repeated after a crash at any instruction because a wrapper is
 wrappers that are ever started in a directory, only the one that links its claim runs the command. To cancel a
 job that has not begun is to link a claim without a process before any wrapper does.
 
-Jobs inherit the worker's environment, and ``resources`` bind nothing here. Directories have to be on a file
-system with hard links, and each job is watched from the machine (and process namespace) where it runs.
+Jobs inherit the worker's environment without its secrets, and ``resources`` bind nothing here. Directories have to be
+on a file system with hard links, and each job is watched from the machine (and process namespace) where it runs.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from uuid import uuid4
 
 from heliostat.batch import Collected, JobState, Observation, gather
 from heliostat.errors import OperatorError
+from heliostat.secret import public
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ class LocalBatch:
         wrapper = subprocess.Popen(
             ["/bin/sh", f"./{JOB}", _boot(), _host(), timeout],
             cwd=directory,
-            env={**os.environ, **request.env, MARK: str(directory.resolve())},
+            env={**public(os.environ), **request.env, MARK: str(directory.resolve())},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

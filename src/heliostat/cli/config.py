@@ -8,10 +8,13 @@ import typer
 
 from heliostat.cli import output
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import Session, session
+from heliostat.cli.session import Session, load, session
+from heliostat.errors import BadInput, HeliostatError, nearest
 
 if TYPE_CHECKING:
-    from heliostat.cli.shapes import ConfigShape
+    from heliostat.cli.shapes import ConfigShape, MistakesShape
+    from heliostat.config import Config
+    from heliostat.graph import Graph
 
 NAME = "config"
 app = typer.Typer(no_args_is_help=True)
@@ -34,7 +37,63 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     output.row(table, "broker", found["broker"] or "none", found["broker_from"])
     output.row(table, "executor", found["executor"], found["executor_from"])
     output.row(table, "site", found["site"] or "none", found["site_from"])
+    output.row(table, "environments", found["environments"], found["environments_from"])
+    output.row(table, "secrets", found["secrets"] or "none", found["secrets_from"])
+    for site, queues in found["sites"].items():
+        output.row(table, f"sites.{site}", f"queues {', '.join(queues) or 'all'}", found["sites_from"])
+    for queue, terms in found["queues"].items():
+        words = ", ".join(f"{name} {value}" for name, value in terms.items() if value is not None)
+        output.row(table, f"queues.{queue}", words or "no limit", found["queues_from"])
     output.show(table)
+
+
+@app.command()
+def check(as_json: AsJson = False) -> None:
+    """Look for mistakes in heliostat.toml, and in what the apps want of it; exit code 4 if there are any."""
+    mistakes = _mistakes()
+    if as_json:
+        shape: MistakesShape = {"mistakes": mistakes}
+        output.document(shape)
+    for mistake in [] if as_json else mistakes:
+        output.line(output.text("✗ ", "red") + output.text(mistake))
+    if mistakes:
+        raise typer.Exit(BadInput.exit_code)
+    if not as_json:
+        output.line(output.text("✓ ", "green") + output.text("the configuration is in order"))
+
+
+def _mistakes() -> list[str]:
+    """Everything that is wrong, in the order of the file."""
+    from heliostat import config
+
+    settings, mistakes = config.examine()
+    for app in settings.apps:
+        try:
+            for flow in load(app).values():
+                mistakes += _missing(flow.graph, settings)
+        except HeliostatError as error:
+            mistakes.append(f"apps: {error}")
+    return mistakes
+
+
+def _missing(graph: Graph, settings: Config) -> list[str]:
+    """What a workflow's nodes name and the configuration does not have."""
+    from heliostat.secret import Secret
+    from heliostat.vault import find
+
+    known = settings.known
+    wanting = [
+        f"workflow {graph.name}, node {node.name}: there is no queue {node.queue!r}{nearest(node.queue, sorted(known))}"
+        for node in graph
+        if known is not None and node.queue not in known
+    ]
+    for node in graph:
+        for value in {**node.env, **(node.job.env if node.job else {})}.values():
+            try:
+                _ = isinstance(value, Secret) and find(value.name, settings.secrets)
+            except HeliostatError as error:
+                wanting.append(f"workflow {graph.name}, node {node.name}: {error}")
+    return wanting
 
 
 def settled(given: Session) -> ConfigShape:
@@ -55,4 +114,15 @@ def settled(given: Session) -> ConfigShape:
         "executor_from": chosen.whence["executor"],
         "site": chosen.site,
         "site_from": chosen.whence["site"],
+        "secrets": str(chosen.secrets or ""),
+        "secrets_from": chosen.whence["secrets"],
+        "environments": str(chosen.environments),
+        "environments_from": chosen.whence["environments"],
+        "sites": {name: list(queues) for name, queues in chosen.sites.items()},
+        "sites_from": chosen.whence["sites"],
+        "queues": {
+            name: {"limit": queue.terms.limit, "rate": queue.terms.rate, "executor": queue.executor or None}
+            for name, queue in chosen.queues.items()
+        },
+        "queues_from": chosen.whence["queues"],
     }

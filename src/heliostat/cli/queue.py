@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from heliostat.cli.output import AsJson
 from heliostat.cli.run import Reason
 from heliostat.cli.session import session
 from heliostat.errors import BadInput
+
+if TYPE_CHECKING:
+    from heliostat.queue import Queue
 
 NAME = "queue"
 app = typer.Typer(no_args_is_help=True)
@@ -28,13 +31,13 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
             output.document([shapes.queue_shape(*entry) for entry in queues])
             return
         found = output.table(
-            "queue", "running", "limit", "rate", "ready", "", right=["running", "limit", "rate", "ready"]
+            "queue", "running", "limit", "rate", "ready", "", "", right=["running", "limit", "rate", "ready"]
         )
         for queue, ready, running in queues:
             limit = "none" if queue.limit is None else f"{queue.limit:,}"
             rate = queue.rate or "none"
             mark = output.text("paused", "yellow") if queue.paused else ""
-            output.row(found, queue.name, f"{running:,}", limit, rate, f"{ready:,}", mark)
+            output.row(found, queue.name, f"{running:,}", limit, rate, f"{ready:,}", mark, _by_hand(queue))
         output.show(found if queues else "no queues; they come with the workflows that use them")
 
 
@@ -46,9 +49,15 @@ def set_(
     no_limit: Annotated[bool, typer.Option("--no-limit", help="As many as can.")] = False,
     rate: Annotated[str | None, typer.Option(metavar="N/s|m|h|d", help="How many may begin in a time: 600/m.")] = None,
     no_rate: Annotated[bool, typer.Option("--no-rate", help="As fast as they can.")] = False,
+    as_configured: Annotated[
+        bool, typer.Option("--as-configured", help="Both as heliostat.toml says, now and from now on.")
+    ] = False,
     reason: Reason = "",
 ) -> None:
-    """Limit how many tasks of a queue run at once, and how many begin in a time, over all workers."""
+    """Limit how many tasks of a queue run at once, and how many begin in a time, over all workers.
+
+    This holds until somebody sets it again, whatever is configured.
+    """
     change: dict[str, int | str | None] = {}
     if limit is not None or no_limit:
         change["limit"] = limit
@@ -58,8 +67,12 @@ def set_(
         from heliostat.queue import pace
 
         pace(rate, f"queue {name}: rate")  # here, since to the engine an empty one means that it stays
-    if not change or (limit is not None and no_limit) or (rate is not None and no_rate):
-        raise BadInput("say --limit N or --no-limit, --rate N/s or --no-rate")
+    if bool(change) == as_configured or (limit is not None and no_limit) or (rate is not None and no_rate):
+        raise BadInput("say --limit N or --no-limit, --rate N/s or --no-rate, or --as-configured alone")
+    if as_configured:
+        _set(context, name, reason, as_configured=True)
+        output.say(f"queue {name}: as configured")
+        return
     _set(context, name, reason, **change)
     words = [f"at most {limit:,} at once" if limit else "no limit"] if "limit" in change else []
     words += [f"{rate} begin" if rate else "no rate"] if "rate" in change else []
@@ -78,6 +91,16 @@ def resume(context: typer.Context, name: Name, reason: Reason = "") -> None:
     """Let tasks of a paused queue begin again."""
     _set(context, name, reason, paused=False)
     output.say(f"queue {name} goes on")
+
+
+def _by_hand(queue: Queue) -> str:
+    """What an operator has set otherwise than configured."""
+    from heliostat.queue import NO_TERMS
+
+    kept = [term for term in queue.configured._fields if queue.overruled(term)]
+    if not kept or queue.configured == NO_TERMS:
+        return ""
+    return "; ".join(f"{term} set by hand, configured is {getattr(queue.configured, term) or 'none'}" for term in kept)
 
 
 def _set(context: typer.Context, name: str, reason: str, **change: Any) -> None:

@@ -266,6 +266,8 @@ class QueueShape(TypedDict):
     name: str
     limit: int | None
     rate: str | None
+    configured: QueueSaidShape
+    by_hand: list[str]  # limit, rate: what an operator has set
     paused: bool
     ready: int
     running: int
@@ -280,6 +282,13 @@ class NodeLimitShape(TypedDict):
     queue: str
     limit: int | None
     paused: bool
+
+
+class QueueSaidShape(TypedDict):
+    """What the configuration has said last of a queue."""
+
+    limit: int | None
+    rate: str | None
 
 
 class EdgeShape(TypedDict):
@@ -351,6 +360,28 @@ class ConfigShape(TypedDict):
     executor_from: str
     site: str  # empty: none
     site_from: str
+    secrets: str  # the directory; empty: none
+    secrets_from: str
+    environments: str
+    environments_from: str
+    sites: dict[str, list[str]]  # the queues of each
+    sites_from: str
+    queues: dict[str, QueueTermsShape]
+    queues_from: str
+
+
+class QueueTermsShape(TypedDict):
+    """What is configured of a queue."""
+
+    limit: int | None
+    rate: str | None
+    executor: str | None  # null: the worker's
+
+
+class MistakesShape(TypedDict):
+    """``config check``: a sentence for each mistake; none where all is well."""
+
+    mistakes: list[str]
 
 
 class DatabaseShape(TypedDict):
@@ -628,6 +659,8 @@ def queue_shape(queue: Queue, ready: int, running: int) -> QueueShape:
         "name": queue.name,
         "limit": queue.limit,
         "rate": queue.rate,
+        "configured": {"limit": queue.configured.limit, "rate": queue.configured.rate},
+        "by_hand": [term for term in queue.configured._fields if queue.overruled(term)],
         "paused": queue.paused,
         "ready": ready,
         "running": running,

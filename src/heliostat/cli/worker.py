@@ -58,7 +58,7 @@ def start(
     back at once. Batch jobs go on and are adopted by the next worker.
     """
     patience, place = duration(grace, "--grace"), _place(site)
-    names = place.queues if queues is None else _names(queues)
+    names = place.takes if queues is None else _names(queues)
     flows = workflows(where or [])
     if processes > 1:
         from heliostat.cli.supervisor import supervise

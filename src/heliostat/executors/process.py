@@ -1,4 +1,4 @@
-"""Run works in child processes, one in each at a time, kept warm for the next.
+"""Run works in child processes, one in each at a time, kept warm for the next; and in threads what needs no process.
 
 The line, the box and the threads are those of the thread executor; a thread here only waits for the child that it has.
 Children are fresh interpreters, started by ``subprocess`` as ``multiprocessing`` spawns its own: nothing is forked from
@@ -13,24 +13,25 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from heliostat.executors.spawned import Spawned
+from heliostat.errors import OperatorError, Stopped
 from heliostat.executors.thread import ThreadExecutor
-from heliostat.graph import Kind
-from heliostat.outcome import Released
+from heliostat.outcome import Failed, Released
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heliostat.clock import Clock
     from heliostat.executor import Answered, Parent, Perform, Work
+    from heliostat.executors.spawned import Spawned
 
 GRACE_SECONDS = 5.0  #: between asking a child to end and killing it
 
 
 class ProcessExecutor(ThreadExecutor):
-    """Works in up to ``slots`` children at once; implements ``executor.Executor``.
+    """Up to ``slots`` works at once; implements ``executor.Executor``.
 
-    ``perform`` is for jobs and reviews, which call no function; ``parent`` is what children are told.
+    Those that are to be ``alone`` in a process go to children, and ``parent`` is what these are told; ``perform`` is
+    for all others, which the threads perform themselves.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class ProcessExecutor(ThreadExecutor):
         turn: Callable[[], None] | None = None,
         *,
         parent: Parent,
+        alone: Callable[[Work], bool],
     ) -> None:
-        super().__init__(self._perform_in_child, clock, bell, slots, turn)
-        self._perform_here, self._parent = perform, parent
+        super().__init__(self._perform_somewhere, clock, bell, slots, turn)
+        self._perform_here, self._parent, self._alone = perform, parent, alone
         self._children: dict[int, Spawned] = {}  # by the thread that has started it, and ends after it
         self._ending: set[int] = set()  # threads whose child is being killed
 
@@ -63,20 +65,28 @@ class ProcessExecutor(ThreadExecutor):
                         self._start_thread()
             self._bell.set()
 
+    def _perform_somewhere(self, work: Work) -> Answered:
+        return self._perform_in_child(work) if self._alone(work) else self._perform_here(work)
+
     def _perform_in_child(self, work: Work) -> Answered:
-        if work.node.kind is not Kind.function:
-            return self._perform_here(work)
+        from heliostat.executors.spawned import Spawned  # only where there is a child
+
         work.begun_at = float("inf")  # not before its function is about to be called: starting is not its time
         me = threading.get_ident()
         child = self._children.get(me)
         try:
-            if child is None or child.gone:
+            python = self._parent.interpreter(work)
+            if child is None or child.gone or child.python != python:
                 if child is not None:
                     child.close()
-                child = self._children[me] = Spawned(self._parent, self._clock)
+                child = self._children[me] = Spawned(self._parent, self._clock, python)
             if work not in self._begun or self._closed:  # written off meanwhile
                 return Released("its worker stops")
             return child.perform(work, self._begins)
+        except Stopped as error:
+            return Released(str(error))
+        except OperatorError as error:  # its environment cannot be made; another try may find what was missing
+            return Failed(str(error))
         except BaseException:
             if child is not None:
                 child.close()
@@ -88,7 +98,9 @@ class ProcessExecutor(ThreadExecutor):
             self._bell.set()  # whoever waits is to know until when
 
     def write_off(self, work: Work) -> bool:
-        """Have its child end, however long that takes; the place is free when it has ended."""
+        """Have its child end, however long that takes; the place is free when it has ended; a thread goes on."""
+        if not self._alone(work):
+            return super().write_off(work)
         with self._work_there:
             if (thread := self._begun.pop(work, None)) is None:
                 return False
@@ -101,14 +113,15 @@ class ProcessExecutor(ThreadExecutor):
 
     @property
     def written_off(self) -> int:
-        """Nothing that was given up goes on here."""
-        return 0
+        """How many threads run on without anybody waiting for them; no child does."""
+        return len(self._written_off - self._ending)
 
     def close(self, grace: float) -> None:
         """Wait a while for what has begun, then kill all children."""
         with self._work_there:
-            threads = [thread for thread in self._threads if thread is not threading.current_thread()]
+            others = [thread for thread in self._threads if thread is not threading.current_thread()]
         super().close(grace)
+        threads = [thread for thread in others if thread.ident in self._children or thread.ident in self._ending]
         for child in list(self._children.values()):
             child.kill()
         for thread in threads:

@@ -22,6 +22,7 @@ from heliostat.errors import BadInput, DefinitionError
 from heliostat.form import outcome_from_json, work_to_json
 from heliostat.outcome import Failed, Outcome
 from heliostat.run import task_id
+from heliostat.secret import public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,14 +37,18 @@ LOOK_SECONDS = 0.1  #: the pause between looks whether an attempt should stop, a
 LINE_BYTES = 1 << 16  #: what is printed without a line's end is cut there
 CHUNK = 1 << 16
 READS = 64  #: chunks of what was printed that are read before an attempt is over
+BEGIN_BESIDE = (
+    "import json, sys; sys.path += [p for p in json.loads(sys.argv.pop()) if p not in sys.path]; "
+    "from heliostat.child import main; main()"
+)
 BEGIN = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from heliostat.child import main; main()"
 
 
 class Spawned:
     """A child, of which one thread takes care; ``end`` and ``kill`` are for any."""
 
-    def __init__(self, parent: Parent, clock: Clock) -> None:
-        self._parent, self._clock = parent, clock
+    def __init__(self, parent: Parent, clock: Clock, python: str = "") -> None:
+        self._parent, self._clock, self.python = parent, clock, python
         self._known: dict[int, Graph] = {}
         self._last: Work | None = None
         self._timer: threading.Timer | None = None
@@ -53,7 +58,8 @@ class Spawned:
         lifeline, self._lifeline = os.pipe()  # nothing is written: only its end says something
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", BEGIN, str(os.getpid()), str(lifeline), str(theirs.fileno()), path],
+                [*_interpreter(python), *map(str, (os.getpid(), lifeline, theirs.fileno())), path],
+                env=_environment(python),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -218,6 +224,20 @@ class Spawned:
         if self._process.poll() is None:
             with suppress(OSError):
                 os.killpg(self._process.pid, number)
+
+
+def _interpreter(python: str) -> tuple[str, ...]:
+    """This interpreter, or one that finds what is installed beside it first, and then what this one finds."""
+    return (python, "-E", "-P", "-c", BEGIN_BESIDE) if python else (sys.executable, "-c", BEGIN)
+
+
+def _environment(python: str) -> dict[str, str]:
+    environment = public(os.environ)
+    if python:
+        programs = os.path.dirname(python)  # noqa: PTH120 - a text is wanted
+        environment |= {"VIRTUAL_ENV": os.path.dirname(programs)}  # noqa: PTH120
+        environment["PATH"] = os.pathsep.join(filter(None, (programs, environment.get("PATH"))))
+    return environment
 
 
 def _read(line: bytes) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from heliostat import codec, planner
+from heliostat import planner
 from heliostat.effects import End, Send, Start
-from heliostat.errors import BadInput, Ended, NotFound, OperatorError, Refused, Taken, nearest
+from heliostat.errors import BadInput, Ended, NotFound, OperatorError, Refused, Taken
 from heliostat.graph import Kind
 from heliostat.outcome import (
     COMMITTED,
@@ -33,12 +33,12 @@ from heliostat.queue import Lane, Queue, own_lane, pace
 from heliostat.run import RunState, public_id
 from heliostat.store import (
     KEEP,
-    KEEP_RATE,
     Answer,
     Ask,
     Batch,
     Claim,
     Command,
+    Configure,
     Decide,
     Drain,
     FireTicks,
@@ -61,6 +61,7 @@ from heliostat.stores.rerunning import rerun
 from heliostat.stores.reviewing import reviewed
 from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
 from heliostat.stores.scheduling import poll_again, scheduled
+from heliostat.stores.terms import configure, limited, set_queue
 from heliostat.task import FINAL, AttemptState, TaskState, lean
 
 if TYPE_CHECKING:
@@ -79,12 +80,11 @@ if TYPE_CHECKING:
 
 PROMOTE_AT_ONCE = 1000
 #: The verbs after which something may be ready that no commit has counted.
-_LOOSENS = (Pause, SetQueue, SetNode, TryAgain, Resolve)
+_LOOSENS = (Pause, SetQueue, Configure, SetNode, TryAgain, Resolve)
 SWEEP_AT_ONCE = 100
 OVERDUE = "it had not ended by its deadline"
 MOVE_AT_ONCE = 1000  #: ready tasks among which a lease that met a stray looks for others
 FOREVER = 1 << 63  #: above every key
-MOST = (1 << 31) - 1  #: the highest limit
 
 
 class Ledger(ABC):
@@ -362,7 +362,9 @@ class Ledger(ABC):
                 self.known.register(commit.rows, graph, commit.now)
                 return Answer()
             case SetQueue() as change:
-                return self._set_queue(commit, change, command)
+                return set_queue(commit, change, command)
+            case Configure(name, terms):
+                return configure(commit, name, terms)
             case SetNode() as change:
                 return self._set_node(commit, change, command)
             case Drain(worker):
@@ -425,23 +427,6 @@ class Ledger(ABC):
         commit.hold(run, on=on)
         return Answer(run.id)
 
-    def _set_queue(self, commit: Commit, change: SetQueue, command: Command) -> Answer:
-        rows = commit.rows
-        queues = {queue.name: queue for _, queue in rows.lane_list()}
-        queue = queues.get(change.name)
-        if queue is None:
-            raise NotFound(f"there is no queue {change.name!r}{nearest(change.name, sorted(queues))}")
-        limit = queue.limit if change.limit == KEEP else _limit(change.limit, "queue", queue.name)
-        paused = queue.paused if change.paused is None else change.paused
-        rate = queue.rate if change.rate == KEEP_RATE else change.rate
-        if rate is not None:
-            pace(rate, f"queue {queue.name}: rate")
-        rows.queue_set(Queue(queue.name, limit, paused, rate))
-        commit.told(
-            {"queue": queue.name, "limit": limit, "rate": rate, "paused": paused, "reason": command.reason},
-        )
-        return Answer()
-
     def _set_node(self, commit: Commit, change: SetNode, command: Command) -> Answer:
         rows = commit.rows
         graph = rows.graph_lock(change.graph)
@@ -450,7 +435,7 @@ class Ledger(ABC):
         node = graph[change.node]
         lanes = {lane.node: lane for lane, _ in rows.lane_list([change.graph])}
         lane = lanes.get(node.name) or own_lane(graph, node)
-        limit = lane.limit if change.limit == KEEP else _limit(change.limit, "node", node.name)
+        limit = lane.limit if change.limit == KEEP else limited(change.limit, "node", node.name)
         lane = replace(lane, limit=limit, paused=lane.paused if change.paused is None else change.paused)
         rows.lane_set(lane)
         told: dict[str, object] = {"node": node.name, "workflow": graph.label, "limit": limit, "paused": lane.paused}
@@ -582,13 +567,6 @@ class Ledger(ABC):
                 return closed
 
         return self.again(work)
-
-
-def _limit(limit: object, what: str, name: str) -> int | None:
-    """A limit that an operator sets; raises BadInput."""
-    if isinstance(limit, int) and limit < 1:
-        raise BadInput(f"{what} {name}: the limit must be at least 1; pause the {what} to stop it")
-    return None if limit is None else codec.whole(limit, f"{what} {name}: limit", 1, MOST)
 
 
 class _Lanes:

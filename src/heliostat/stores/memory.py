@@ -564,6 +564,14 @@ class MemoryRows:
             if task.node == lane.node:
                 self.change(task, lane=lane.id)
 
+    def queue_get(self, name: str) -> Queue | None:
+        return self.t.queues.get(name)
+
+    def queue_have(self, name: str) -> Queue:
+        if name not in self.t.queues:
+            self.put(self.t.queues, name, Queue(name))
+        return self.t.queues[name]
+
     def queue_set(self, queue: Queue) -> None:
         self.put(self.t.queues, queue.name, queue)
 

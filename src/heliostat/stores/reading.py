@@ -9,17 +9,27 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from heliostat.artifact import Artifact
 from heliostat.errors import NotFound
 from heliostat.graph import Arity, Graph
-from heliostat.queue import Lane, Queue, Why, WorkerInfo
+from heliostat.queue import Lane, Why, WorkerInfo
 from heliostat.review import Review
 from heliostat.run import Run, RunState
 from heliostat.store import AttemptRecord, Discarded, Entry, Kept, Record, Settled
 from heliostat.stores import sqlrows
-from heliostat.stores.sqlrows import RUN_STATES, TASK_STATES, Row, definition, lane_queue, listed, schedule_of
+from heliostat.stores.sqlrows import (
+    RUN_STATES,
+    TASK_STATES,
+    Row,
+    definition,
+    lane_queue,
+    listed,
+    queue_of,
+    schedule_of,
+)
 from heliostat.task import Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from heliostat.queue import Queue
     from heliostat.store import Reference
     from heliostat.trigger import Schedule
 
@@ -167,7 +177,7 @@ class Reading(ABC):
         def work(fetch: Fetch) -> list[tuple[Queue, int, int]]:
             ready = {row[0]: row[1] for row in fetch("queue_ready")}
             busy = {row[0]: row[1] for row in fetch("queue_busy")}
-            queues = [Queue(row[0], row[1], bool(row[2]), row[3]) for row in fetch("queues")]
+            queues = [queue_of(row) for row in fetch("queues")]
             return [(queue, ready.get(queue.name, 0), busy.get(queue.name, 0)) for queue in queues]
 
         return sorted(self.look(work, together=True), key=lambda row: row[0].name)

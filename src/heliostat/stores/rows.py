@@ -434,8 +434,14 @@ class Rows(Protocol):
         What is pending or waiting belongs to whoever has locked its run, and is moved when it would be leased.
         """
 
+    def queue_get(self, name: str) -> Queue | None:
+        """A queue, locked for whoever changes it."""
+
+    def queue_have(self, name: str) -> Queue:
+        """The same of a queue that is made where there is none."""
+
     def queue_set(self, queue: Queue) -> None:
-        """Write a queue."""
+        """Write a locked queue."""
 
     def queue_free(self, queues: Sequence[str]) -> dict[str, float]:
         """From when on the rates of locked queues let the next attempt begin."""

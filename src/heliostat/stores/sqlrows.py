@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from heliostat.graph import Graph
-from heliostat.queue import Lane, Queue
+from heliostat.queue import Lane, Queue, Terms
 from heliostat.rerun import Count
 from heliostat.review import Review
 from heliostat.run import RunState
@@ -312,8 +312,18 @@ class SqlRows(ABC):
         self.later("lane_adopt", id=lane.id, graph=lane.graph, node=lane.node)
         self.later("lane_adopt_running", id=lane.id, graph=lane.graph, node=lane.node)
 
+    def queue_get(self, name: str) -> Queue | None:
+        found = self.fetch("queue_get", name=name)
+        return queue_of(found[0]) if found else None
+
+    def queue_have(self, name: str) -> Queue:
+        self.many_later("queue_insert", ("name",), [(name,)])
+        return queue_of(self.fetch("queue_get", name=name)[0])
+
     def queue_set(self, queue: Queue) -> None:
-        self.later("queue_set", name=queue.name, most=queue.limit, paused=queue.paused, rate=queue.rate)
+        values = {"name": queue.name, "most": queue.limit, "paused": queue.paused, "rate": queue.rate}
+        values |= {"configured_most": queue.configured.limit, "configured_rate": queue.configured.rate}
+        self.later("queue_set", **values, by_hand=" ".join(sorted(queue.by_hand)))
 
     def queue_free(self, queues: Sequence[str]) -> dict[str, float]:
         return dict(self.fetch("rate_free", names=listed(queues)))
@@ -424,7 +434,12 @@ def _text(graph: Graph) -> str:
 def lane_queue(row: Row) -> tuple[Lane, Queue]:
     """A lane and its queue from the columns of ``_lane.sql``."""
     lane = (*row[:5], bool(row[5]))
-    return Lane(*lane), Queue(row[1], row[6], bool(row[7]), row[8])
+    return Lane(*lane), queue_of(row[6:])
+
+
+def queue_of(row: Row) -> Queue:
+    """A queue from the columns of ``_queue.sql``."""
+    return Queue(row[0], row[1], bool(row[2]), row[3], Terms(row[4], row[5]), frozenset(row[6].split()))
 
 
 def _lane_row(lane: Lane) -> Row:

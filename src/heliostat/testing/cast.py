@@ -72,7 +72,9 @@ def _staged(workflow: Workflow, stubs: Mapping[str, Callable[..., Any]]) -> Work
                 f"simulate: {node.name} is a job and reaches outside; give a function in its place, "
                 f"which answers what the job would: stubs={{{node.name!r}: function}}"
             )
-        nodes.append(replace(node, rescues=MANY if node.rescues else 0, env={}))  # functions share one environment
+        nodes.append(
+            replace(node, rescues=MANY if node.rescues else 0, env={}, requires=())
+        )  # functions share one environment
     staged = copy.copy(workflow)
     staged.signatures = signatures
     staged._graph = replace(workflow.graph, nodes=tuple(nodes))  # noqa: SLF001 - a copy of its own

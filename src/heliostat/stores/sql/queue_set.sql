@@ -1,3 +1,4 @@
 -- Write a queue.
-INSERT INTO queues (name, "limit", paused, rate) VALUES (:name, :most, :paused, :rate)
-ON CONFLICT (name) DO UPDATE SET "limit" = excluded."limit", paused = excluded.paused, rate = excluded.rate
+UPDATE queues SET "limit" = :most, paused = :paused, rate = :rate,
+    configured_limit = :configured_most, configured_rate = :configured_rate, by_hand = :by_hand
+WHERE name = :name

@@ -1,2 +1,2 @@
 -- All queues.
-SELECT name, "limit", paused, rate FROM queues ORDER BY name
+{queue} ORDER BY name

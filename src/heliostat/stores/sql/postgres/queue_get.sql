@@ -1,0 +1,2 @@
+-- Lock one queue.
+{queue} WHERE name = :name FOR NO KEY UPDATE

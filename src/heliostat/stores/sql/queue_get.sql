@@ -1,0 +1,2 @@
+-- One queue.
+{queue} WHERE name = :name
