@@ -138,6 +138,31 @@ def _family(kind: type[Any]) -> Iterator[type[Any]]:
             yield from _family(child)
 
 
+# what is refused
+
+
+def bad_input() -> str:
+    """Each bad input of the suite, and the sentence that it gets, by what they are about."""
+    cases = importlib.import_module("tests.docs.bad_input").CASES
+    parts = []
+    for about, found in cases.items():
+        rows = [(f"{case.name}<br>{_typed_in(case)}", _as_text(case.said)) for case in found]
+        parts.append(f"## {about}\n\n{_table(('what is typed', 'what is said'), rows)}")
+    return "\n\n".join(parts)
+
+
+def _typed_in(case: Any) -> str:
+    """The lines of a case, as code in a cell of a table."""
+    lines = f"{case.before}\n{case.done}".strip().splitlines()
+    shown = [line.removeprefix("heliostat ") for line in lines if line != "# heliostat.toml"]
+    return "<br>".join(f"`{line.replace('    ', ' ')}`" for line in shown)
+
+
+def _as_text(said: str) -> str:
+    """A sentence in which nothing is taken for markup."""
+    return re.sub(r"([\\`*_{}\[\]<>#])", r"\\\1", said)
+
+
 # limits
 
 
@@ -357,6 +382,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "job states": lambda: meanings("batch", "JobState", "a job is"),
     "error tree": error_tree,
     "error table": error_table,
+    "bad input": bad_input,
     "limits": limits,
     "faults": faults,
     "workflow": lambda: methods("workflow", "Workflow"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import textwrap
 import types
@@ -89,7 +88,7 @@ def _field(field: Field[Any]) -> str:
 
 
 def _default(value: object) -> str:
-    text = json.dumps(value) if isinstance(value, str) else repr(value)
+    text = repr(value) if '"' in repr(value) else repr(value).replace("'", '"')  # as the formatter writes it
     return "..." if text.startswith("<") else text
 
 
@@ -110,7 +109,7 @@ def _answer(annotation: Any) -> str:
 def _written(annotation: Any) -> str:
     """An annotation as it is written; all modules postpone theirs, so they are text."""
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-    return text.strip("'\"") if re.fullmatch(r"(['\"]).*\1", text) else text
+    return text.replace("'", '"')  # as the formatter writes it
 
 
 def code(found: list[str]) -> str:

@@ -74,7 +74,7 @@ def read(directory: Path | None = None) -> Config:
         try:
             data = tomllib.loads(file.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadInput(f"{file}: {error}") from None
+            raise BadInput(f'{file}: {error}; a line is name = "value"') from None
     for key in data:
         if key not in SETTINGS:
             raise BadInput(f"{file}: there is no setting {key!r}{nearest(key, SETTINGS)}")
