@@ -23,6 +23,8 @@ root_doc = "index"
 nitpicky = True
 suppress_warnings = ["myst.xref_ambiguous"]
 
+smartquotes = False  # sentences and commands stand as they are said and typed
+
 html_theme = "furo"
 html_title = "Heliostat"
 html_static_path = ["static"]

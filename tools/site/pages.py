@@ -24,6 +24,7 @@ _LINK = re.compile(r"(\]\(|<img src=\")(?P<target>[^)\s#\"]+)")
 _SECTION = re.compile(r"^## (?P<title>.+)\n(?P<text>(?:(?!^## ).*\n?)*)", re.MULTILINE)
 _PAGE = re.compile(r"\]\((?P<page>[\w/.-]+\.md)\)")
 _LIST = re.compile(r"(?:^- .*\n(?:  .*\n)*)+", re.MULTILINE)
+_CARD = re.compile(r"^(- \[[^\]]+\]\([^)]+\)):", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -89,7 +90,9 @@ def landing(text: str) -> str:
             kept.append(DECISIONS)
         if kept:
             contents.append(_contents(section["title"], kept))
-    text = _LIST.sub(lambda found: "{.cards}\n" + found[0], text)
+    text = _LIST.sub(
+        lambda found: "{.cards}\n" + re.sub(r"^(- \[[^\]]+\]\([^)]+\)):", r"\1", found[0], flags=re.MULTILINE), text
+    )
     return "\n\n".join([text.rstrip(), *contents, ""])
 
 
