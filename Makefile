@@ -1,9 +1,9 @@
-# Everything a developer types. Three environments: .venv runs Heliostat with its examples, .venv-dev tests it,
-# .venv-peers has the engines that it is measured beside.
+# Everything a developer types. Four environments: .venv runs Heliostat with its examples, .venv-dev tests it,
+# .venv-docs makes a site of its documentation, .venv-peers has the engines that it is measured beside.
 # Each is made on first use and left alone until a lock, pyproject.toml or the interpreter changes.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help demo test bench bench-peers torture lock format clean
+.PHONY: help demo test docs bench bench-peers torture lock format clean
 
 # Choose an interpreter with: make test PYTHON=python3.13
 PYTHON ?=
@@ -27,6 +27,10 @@ test:  ## check style, types and the direction of imports, then run every test (
 	@.venv-dev/bin/python -m tools.ensure_rabbitmq
 	@.venv-dev/bin/python -m tools.ensure_faketime
 	@.venv-dev/bin/python -m tools.check $(ARGS)
+
+docs:  ## make a site of docs/, with a search, in build/docs; a link that leads nowhere is an error
+	@$(environment) .venv-docs requirements-docs.lock
+	@.venv-docs/bin/python -m tools.site $(ARGS)
 
 bench:  ## measure: python -m benchmarks
 	$(development)
@@ -57,5 +61,5 @@ format:  ## format the code and mend what ruff can mend
 	@.venv-dev/bin/ruff format .
 
 clean:  ## remove the environments, caches and built packages
-	@rm -rf .venv .venv-dev .venv-peers build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-dev .venv-docs .venv-peers build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

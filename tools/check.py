@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
         "ruff check": ["ruff", "check", "--quiet", "."],
         "ruff format": ["ruff", "format", "--quiet", "--diff", "."],
         "mypy": ["mypy", "--no-error-summary", *_typed()],
+        "pyright": ["basedpyright", "--pythonpath", sys.executable],
         "lint-imports": ["lint-imports", "--no-logo"],
         "changelog": ["towncrier", "build", "--draft", "--version", "next"],
     }

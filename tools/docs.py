@@ -21,7 +21,10 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from tools import names
 from tools.hearts import HEARTS, heart
+from tools.names import MACHINE
+from tools.states import Chart, drawn
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "heliostat"
@@ -37,6 +40,12 @@ def main(options: list[str]) -> int:
             stale.append(page.relative_to(ROOT))
             if "--check" not in options:
                 page.write_text(fresh, "utf-8")
+    for place, make in PICTURES.items():
+        picture = ROOT / place
+        if (fresh := make()) != (picture.read_text("utf-8") if picture.exists() else ""):
+            stale.append(Path(place))
+            if "--check" not in options:
+                picture.write_text(fresh, "utf-8")
     for name in stale:
         print(f"{name} {'is out of date; run: python -m tools.docs' if '--check' in options else 'written'}")
     return int("--check" in options and bool(stale))
@@ -81,15 +90,9 @@ def comments(module: str, enum: str) -> dict[str, str]:
     return found
 
 
-def diagram(module: str, enum: str, moves: str, begin: str) -> str:
-    """The moves as a Mermaid state diagram; what follows no state is where things begin."""
-    kind: type[StrEnum] = _named(module, enum)
-    table: Mapping[StrEnum, Iterable[StrEnum]] = _named(module, moves)
-    lines = ["stateDiagram-v2", "    direction LR"]
-    lines += [f"    [*] --> {state}" for state in begin.split()]
-    lines += [f"    {state} --> {following}" for state in kind for following in _ordered(kind, table[state])]
-    lines += [f"    {state} --> [*]" for state in kind if getattr(state, "final", False)]
-    return "\n".join(["```mermaid", *lines, "```"])
+def chart(title: str, module: str, enum: str, moves: str, begin: str) -> str:
+    """The moves as a picture; ``begin`` are the states that a life may begin in."""
+    return drawn(Chart(title, _named(module, enum), _named(module, moves), begin.split()))
 
 
 def meanings(module: str, enum: str, heading: str) -> str:
@@ -133,6 +136,31 @@ def _family(kind: type[Any]) -> Iterator[type[Any]]:
     for child in kind.__subclasses__():
         if child.__module__ == "heliostat.errors":
             yield from _family(child)
+
+
+# what is refused
+
+
+def bad_input() -> str:
+    """Each bad input of the suite, and the sentence that it gets, by what they are about."""
+    cases = importlib.import_module("tests.docs.bad_input").CASES
+    parts = []
+    for about, found in cases.items():
+        rows = [(f"{case.name}<br>{_typed_in(case)}", _as_text(case.said)) for case in found]
+        parts.append(f"## {about}\n\n{_table(('what is typed', 'what is said'), rows)}")
+    return "\n\n".join(parts)
+
+
+def _typed_in(case: Any) -> str:
+    """The lines of a case, as code in a cell of a table."""
+    lines = f"{case.before}\n{case.done}".strip().splitlines()
+    shown = [line.removeprefix("heliostat ") for line in lines if line != "# heliostat.toml"]
+    return "<br>".join(f"`{line.replace('    ', ' ')}`" for line in shown)
+
+
+def _as_text(said: str) -> str:
+    """A sentence in which nothing is taken for markup."""
+    return re.sub(r"([\\`*_{}\[\]<>#])", r"\\\1", said)
 
 
 # limits
@@ -203,11 +231,6 @@ def promise(number: int) -> str:
 # the public face
 
 
-MACHINE = frozenset(
-    {"bring_to", "clear", "encode", "finish"}
-)  #: of a context, what the machine calls and authors need not
-
-
 def methods(module: str, name: str) -> str:
     """A table of what a class offers: how it is called, and the first sentence of its docstring."""
     rows = []
@@ -246,6 +269,26 @@ def _first(thing: object) -> str:
     doc = textwrap.dedent(inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
     sentence = re.split(r"(?<=\.)\s(?=[A-Z`])", doc)[0]
     return sentence.replace("``", "`")
+
+
+def public_names() -> str:
+    """Each name of the package, with its signature and docstring."""
+    package = importlib.import_module("heliostat")
+    return "\n\n".join(names.entry(name, getattr(package, name)) for name in package.__all__)
+
+
+def answered_names() -> str:
+    """What public functions answer with, and have no name in the package."""
+    kinds = (("Engine", "engine"), ("RunHandle", "engine"), ("NodeHandle", "workflow"))
+    return "\n\n".join(names.entry(name, _named(module, name)) for name, module in kinds)
+
+
+def testing_names() -> str:
+    """What ``heliostat.testing`` offers."""
+    package = importlib.import_module("heliostat.testing")
+    return "\n\n".join(
+        names.entry(f"testing.{name}", getattr(package, name)) for name in package.__all__ if name != "FAULTS"
+    )
 
 
 def faults() -> str:
@@ -338,13 +381,12 @@ NOUNS = ("run", "task", "review", "worker", "workflow", "node", "queue", "artifa
 
 PARTS: dict[str, Callable[[], str]] = {
     "task states": lambda: states("task", "TaskState", "TASK_MOVES"),
-    "task moves": lambda: diagram("task", "TaskState", "TASK_MOVES", "pending ready waiting"),
     "run states": lambda: states("run", "RunState", "RUN_MOVES"),
-    "run moves": lambda: diagram("run", "RunState", "RUN_MOVES", "pending active"),
     "attempt states": lambda: meanings("task", "AttemptState", "an attempt was"),
     "job states": lambda: meanings("batch", "JobState", "a job is"),
     "error tree": error_tree,
     "error table": error_table,
+    "bad input": bad_input,
     "limits": limits,
     "faults": faults,
     "workflow": lambda: methods("workflow", "Workflow"),
@@ -352,12 +394,25 @@ PARTS: dict[str, Callable[[], str]] = {
     "engine": lambda: methods("engine", "Engine"),
     "run handle": lambda: methods("engine", "RunHandle"),
     "virtual engine": lambda: methods("testing.virtual", "VirtualEngine"),
+    "public names": public_names,
+    "answered names": answered_names,
+    "testing names": testing_names,
     "global options": options,
     **{word: partial(lone, word) for word in ("demo", "doctor")},
     **{f"{word} commands": partial(noun, word) for word in NOUNS},
     **{f"peers {part}": partial(peers, part) for part in ("table", "goals", "spread", "settings", "machine")},
     **{f"heart of {word}": partial(heart, word) for word in HEARTS},
     **{f"tests of P{number}": partial(promise, number) for number in range(1, 13)},
+}
+
+#: Pictures that are drawn from the code, by their paths.
+PICTURES: dict[str, Callable[[], str]] = {
+    "docs/images/task-states.svg": lambda: chart(
+        "The states of a task", "task", "TaskState", "TASK_MOVES", "pending ready waiting"
+    ),
+    "docs/images/run-states.svg": lambda: chart(
+        "The states of a run", "run", "RunState", "RUN_MOVES", "pending active"
+    ),
 }
 
 

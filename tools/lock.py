@@ -22,6 +22,8 @@ LOCKS = {
         "--group=build",
         "--constraints=requirements.lock",
     ],
+    # What makes a site of the documentation; it draws with Heliostat itself.
+    "requirements-docs.lock": ["pyproject.toml", "--group=docs", "--constraints=requirements.lock"],
     # The engines that Heliostat is measured beside; what both have is of one version.
     "requirements-peers.lock": [
         "pyproject.toml",

@@ -28,6 +28,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 LIMIT_BYTES = 1 << 20  #: the largest message, result or record: 1 MiB of UTF-8
 WORDS = 4000  #: characters of a reason or an error, at most
+PATH_LETTERS = 24  #: of where something stands, where it stands too deep to say it all
 DEPTH = 100  #: deeper nesting is refused, in writing and in reading
 LETTERS = 500  #: the longest name or key: four bytes each still fit into an index
 _INT64 = 1 << 63
@@ -84,7 +85,9 @@ def _plain(value: object, where: str, keep: Callable[[object], Json] | None, dep
     if isinstance(value, str):
         return _text(str(value), where)
     if depth >= DEPTH:
-        raise BadInput(f"{where}: nested more than {DEPTH} deep")
+        raise BadInput(
+            f"{where[:PATH_LETTERS]}…: nested more than {DEPTH} deep, or it holds itself; give it flat, or in a file"
+        )
     if isinstance(value, dict):
         return {_key(k, where): _plain(v, f"{where}.{k}", keep, depth + 1) for k, v in value.items()}
     if isinstance(value, list | tuple):

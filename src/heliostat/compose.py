@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from heliostat import config
+from heliostat import codec, config
 from heliostat.alive import gone
 from heliostat.clock import Clock, Ids, SystemClock
 from heliostat.context import Surroundings
@@ -239,7 +239,7 @@ def store_on(database: str, **options: float) -> tuple[Store, Callable[[], float
 
     ``patience`` among the options is for how many seconds a busy or lost database is waited for.
     """
-    scheme, colon, rest = database.partition("://")
+    scheme, colon, rest = codec.word(database, "database").partition("://")
     if scheme == "memory" and colon:
         from heliostat.stores.memory import MemoryStore
 

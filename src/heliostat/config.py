@@ -160,7 +160,7 @@ def _loaded(file: Path, mistakes: list[str]) -> dict[str, object]:
     except OSError as error:
         mistakes.append(f"{file} cannot be read: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        mistakes.append(f"{file}: {error}")
+        mistakes.append(f'{file}: {error}; a line is name = "value"')
     return {}
 
 

@@ -109,7 +109,10 @@ class TaskView:
 
 
 class Context:
-    """What a function sees of its attempt; see the module."""
+    """What a function sees of its attempt, and through which it asks for things; the node's parameter ``ctx`` is one.
+
+    What it asks for leaves with the attempt's commit, or not at all; only ``log`` and ``progress`` are seen before.
+    """
 
     _directory: Path | None = None
     _inputs: Path | None = None

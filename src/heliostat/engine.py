@@ -21,6 +21,7 @@ from heliostat.errors import BadInput, Drained, Ended, NotEnded, NotFound, RunFa
 from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
 from heliostat.outcome import Decision
+from heliostat.planner import handler
 from heliostat.prune import Pruned, prune
 from heliostat.queue import pace
 from heliostat.repository import check_files
@@ -49,7 +50,7 @@ from heliostat.trigger import NEVER, Schedule, stamp, tick_key, tick_message, wi
 from heliostat.workflow import Duration, NodeHandle, Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
     from datetime import timedelta
     from types import TracebackType
 
@@ -316,6 +317,8 @@ class Engine:
         several at once. What was kept within the last hour, or since something that is running began, waits for a later
         call; ``left`` says how many files.
         """
+        if isinstance(before, bool) or not isinstance(before, datetime | float | int):
+            raise BadInput(f"prune: before= is a datetime, or seconds since 1970, not {before!r:.40}")
         return prune(self.around, seconds_since(before))
 
     # what holds over all runs
@@ -524,7 +527,7 @@ class RunHandle(Drawn):
         engine = self._engine
         text = engine._encode(message, "message")  # noqa: SLF001 - its own kind
         name = named(to, "to")
-        node = self.graph[name]
+        node = handler(self.graph, name)
         check_sent(node, engine.registry.signatures(self.graph.id).get(node.name), text)
         now = engine.around.clock.now()
         due_at = None if delay is None else now + codec.seconds(delay, "delay")
@@ -532,7 +535,7 @@ class RunHandle(Drawn):
 
     def complete(self, result: object = None, *, reason: str = "") -> Answer:
         """End the run with a result; a no-op that says so if it has ended."""
-        text = check_files(codec.encode(result, "result"), "result", self._engine.around.repository)
+        text = self._engine._encode(result, "result")  # noqa: SLF001 - its own kind
         return self._accept(End(RunState.succeeded, text), reason)
 
     def cancel(self, reason: str = "") -> Answer:
@@ -674,6 +677,10 @@ class RunHandle(Drawn):
     def result(
         self, node: NodeHandle[..., Coroutine[Any, Any, R]], *, timeout: str | timedelta | float | None = None
     ) -> R: ...
+    @overload
+    def result(
+        self, node: NodeHandle[..., Iterator[R]], *, timeout: str | timedelta | float | None = None
+    ) -> list[R]: ...
     @overload
     def result(self, node: NodeHandle[..., R], *, timeout: str | timedelta | float | None = None) -> R: ...
     @overload

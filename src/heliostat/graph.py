@@ -427,7 +427,8 @@ def check(graph: Graph) -> None:
 def check_node(node: Node, before: Mapping[str, Node]) -> None:
     """Refuse a node that cannot come after those before it; raises DefinitionError."""
     if not _is_name(node.name):
-        raise DefinitionError(f"{node.name!r} is no name for a node; use letters, digits, _ . -")
+        own = "; say name=" if node.name == "<lambda>" else ""
+        raise DefinitionError(f"{node.name!r} is no name for a node; use letters, digits, _ . -{own}")
     if node.name in before:
         raise DefinitionError(f"node {node.name!r} is defined twice in one workflow; give one of them another name=")
     if not _is_name(node.queue):

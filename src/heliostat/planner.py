@@ -102,11 +102,17 @@ def begun(graph: Graph, message: str, to: str | None = None) -> list[Change]:
     return changes
 
 
-def delivered(graph: Graph, send: Send) -> Create:
-    """A message to a handler is the birth of its task."""
-    node = graph[send.node]
+def handler(graph: Graph, name: str) -> Node:
+    """The handler of a name; raises BadInput for a node that takes no messages, NotFound where there is none."""
+    node = graph[name]
     if node.arity is not Arity.handler:
         raise BadInput(f"node {node.name} acts once, when its inputs are there; only handlers take messages")
+    return node
+
+
+def delivered(graph: Graph, send: Send) -> Create:
+    """A message to a handler is the birth of its task."""
+    node = handler(graph, send.node)
     key = serial_key(node, send.message)
     state = TaskState.waiting if send.due_at is not None else TaskState.pending if key else TaskState.ready
     return Create(

@@ -38,20 +38,21 @@ from heliostat.trigger import Trigger
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)  #: a node of ints is a node of numbers, too
 
 
-class NodeHandle(Generic[P, R]):
+class NodeHandle(Generic[P, R_co]):
     """A node as its author holds it: still the function it was, and a name to wait for.
 
     ``node["choice"]`` is the edge of one returned string.
     """
 
-    def __init__(self, workflow: Workflow, name: str, function: Callable[P, R] | None) -> None:
+    def __init__(self, workflow: Workflow, name: str, function: Callable[P, R_co] | None) -> None:
         self.workflow, self.name, self.function = workflow, name, function
         if function is not None:
             update_wrapper(self, function)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function, without any engine."""
         if self.function is None:
             raise DefinitionError(f"node {self.name} is no function, so it cannot be called")
@@ -381,7 +382,9 @@ class Workflow(Drawn):
         mapped = {name: self._upstream(where, up) for name, up in (options.get("map") or {}).items()}
         for name in (*inputs, *mapped):
             if name not in wanted and not rest:
-                raise DefinitionError(f"{where}: it has no parameter {name!r}{nearest(name, wanted)}")
+                raise DefinitionError(
+                    f"{where}: it has no parameter {name!r}{nearest(name, wanted) or '; it has none'}"
+                )
             wanted.setdefault(name, False)
         for up in (*after, *inputs.values(), *mapped.values()):
             if up.choice and self._nodes[up.source].arity is Arity.each:
@@ -444,7 +447,8 @@ def _listed(after: object) -> list[object]:
 def _known_options(options: Mapping[str, object], known: Iterable[str], where: str) -> None:
     for option in options:
         if option not in known:
-            raise DefinitionError(f"{where}: there is no option {option!r}{nearest(option, known)}")
+            of = "; it is one of handlers" if option in _HANDLER and option not in _NODE else nearest(option, known)
+            raise DefinitionError(f"{where}: there is no option {option!r}{of}")
 
 
 def _see_trigger(on: object, where: str) -> Trigger:

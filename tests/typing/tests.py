@@ -67,8 +67,12 @@ def wait_for(run: RunHandle) -> None:
         assert_type(late, TimeoutError)
 
 
+def stub(message: Night) -> str:
+    return f"{message.date}.fits"
+
+
 def test_in_memory() -> None:
-    with testing.engine(seed=1, stubs={"frame": lambda message: "a.fits"}) as engine:
+    with testing.engine(seed=1, stubs={"frame": stub}) as engine:
         engine.stubs["cloud"] = lambda: Skip("clear")
         run = engine.start(night, Night("2026-03-01"))
         engine.advance("2h")

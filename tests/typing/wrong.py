@@ -51,3 +51,13 @@ with heliostat.open("memory://") as engine:
     engine.start(5)  # type: ignore[arg-type]
     engine.work(until=3)  # type: ignore[arg-type]
     run.send(two, "text", key="a")  # type: ignore[call-arg]
+    run.decide(3.5, "yes")  # type: ignore[arg-type]
+    run.wait(timeout=[1])  # type: ignore[arg-type]
+    run.tasks(state="done")  # type: ignore[arg-type]
+    engine.start(flow, 1, priority="high")  # type: ignore[arg-type]
+    engine.runs(limit="all")  # type: ignore[arg-type]
+    engine.prune("yesterday")  # type: ignore[arg-type]
+
+flow.review("eight", choices=3)  # type: ignore[arg-type]
+flow.node(one, name="nine", priority="high")  # type: ignore[call-overload]
+heliostat.open(3)  # type: ignore[arg-type]

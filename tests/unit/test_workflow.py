@@ -318,7 +318,7 @@ SENTENCES: list[tuple[Callable[[], object], str]] = [
     (lambda: Workflow("w", retires=3), "workflow w: there is no option 'retires'; did you mean 'retry'?"),
     (lambda: flow("a", "a"), "node 'a' is defined twice in one workflow; give one of them another name="),
     (lambda: flow("1a"), "'1a' is no name for a node; use letters, digits, _ . -"),
-    (lambda: flow().node(lambda: None), "'<lambda>' is no name for a node; use letters, digits, _ . -"),
+    (lambda: flow().node(lambda: None), "'<lambda>' is no name for a node; use letters, digits, _ . -; say name="),
     (lambda: flow().node(5), "workflow w: 5 is no function or class to make a node of"),
     (lambda: flow("a").node(nothing, nam="b"), "node nothing: there is no option 'nam'; did you mean 'name'?"),
     (lambda: flow("b").node(one), "node one: the parameter 'a' names no node before it and has no default; there is b"),
@@ -335,7 +335,7 @@ SENTENCES: list[tuple[Callable[[], object], str]] = [
         "node nothing: <node w.y> belongs to another workflow; add its function to this one",
     ),
     (lambda: flow("a").node(one, inputs={"aa": "a"}), "node one: it has no parameter 'aa'; did you mean 'a'?"),
-    (lambda: flow("a").node(nothing, map={"x": "a"}), "node nothing: it has no parameter 'x'"),
+    (lambda: flow("a").node(nothing, map={"x": "a"}), "node nothing: it has no parameter 'x'; it has none"),
     (
         lambda: flow("a", "b").node(two, map={"a": "a", "b": "b"}),
         "node two: map= takes one parameter and the node whose list it goes over",

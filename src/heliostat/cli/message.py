@@ -67,6 +67,8 @@ def _document(word: str) -> object:
             where, text = "standard input", sys.stdin.read()
         elif word.startswith("@"):
             where, text = word[1:], Path(word[1:]).read_text("utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"message: there is no file {word[1:]!r}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{where}: {getattr(error, 'strerror', None) or error}") from None
     try:

@@ -312,7 +312,9 @@ class Commit:
         if found is None:
             return None
         if found[1] != message:
-            raise Conflict(f"node {node}: the idempotency key {key!r} came before with another message")
+            raise Conflict(
+                f"node {node}: the idempotency key {key!r} came before with another message; give another key"
+            )
         return found[0]
 
     def late(self, run: OpenRun, change: Create, reason: str, cause: int | None = None) -> int:
@@ -351,7 +353,7 @@ class Commit:
                 if known[1] != start.message:
                     raise Conflict(
                         f"workflow {graph.name}: the idempotency key {start.idempotency_key!r} "
-                        "came before with another message"
+                        "came before with another message; give another key"
                     )
                 if parent is not None and told is not None:
                     self._see_told(start, known[0], parent)

@@ -78,7 +78,7 @@ def test_p01_one_effect_that_cannot_be_carried_out_undoes_all_others(hand: Hand)
     verdict = hand.settle(attempt, gives(1, *EVERYTHING, sends("hear", "second", idempotency_key="k")))
     assert (verdict.word, verdict.reason) == (
         "conflict",
-        "node hear: the idempotency key 'k' came before with another message",
+        "node hear: the idempotency key 'k' came before with another message; give another key",
     )
     assert hand.everything() == before
 

@@ -48,7 +48,7 @@ REFUSED: list[tuple[Any, type[Refused], str]] = [
     (
         Send("ask", '"other"', idempotency_key="k"),
         Conflict,
-        "node ask: the idempotency key 'k' came before with another message",
+        "node ask: the idempotency key 'k' came before with another message; give another key",
     ),
     (SetQueue("defaults", 5), NotFound, "there is no queue 'defaults'; did you mean 'default'?"),
     (SetQueue("default", 0), BadInput, "queue default: the limit must be at least 1; pause the queue to stop it"),
