@@ -74,6 +74,7 @@ def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
 
 def _is(node: Node) -> str:
     words = [str(node.kind) if str(node.arity) != "handler" else "handler"]
+    words = [f"workflow {node.workflow.name}"] if node.workflow is not None else words
     words += ["per item"] if str(node.arity) == "each" else []
     words += ["entry"] if node.entry else []
     words += ["serial" if node.serial is True else f"serial by {node.serial}"] if node.serial else []

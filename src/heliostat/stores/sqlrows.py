@@ -213,6 +213,17 @@ class SqlRows(ABC):
     def task_set(self, run: int, number: int, priority: int) -> bool:
         return self.run("task_set", run=run, number=number, priority=priority) == 1
 
+    # runs that are part of another
+
+    def run_parts(self, run: int, node: str, limit: int) -> list[int]:
+        return [row[0] for row in self.fetch("run_parts", run=run, node=node, most=limit)]
+
+    def task_parts(self, run: int, node: str) -> list[tuple[int, TaskState, int]]:
+        return [(row[0], TASK_STATES[row[1]], row[2]) for row in self.fetch("task_parts", run=run, node=node)]
+
+    def task_await(self, tasks: Sequence[Reference]) -> None:
+        self.many_later("task_await", ("run", "number"), tasks)
+
     # gates
 
     def gate_first(self, run: int, node: str, number: int) -> bool:
