@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from heliostat import codec
 from heliostat.artifact import MARK, mentioned
 from heliostat.effects import Keep, Start
+from heliostat.errors import NotFound
 from heliostat.graph import Arity
 from heliostat.inputs import result_of
 from heliostat.outcome import Begun, Failed, Outcome, Succeeded
@@ -25,8 +26,12 @@ WHOLE = "message"  #: the input that is all of the message, and no field of it
 
 def answered(work: Work, registry: Registry, around: Surroundings) -> Outcome:
     """Begin the run, or see how it came out; of one that has failed before and is tried again, another run."""
-    assert work.node.workflow is not None
-    graph = registry.graph(work.node.workflow.graph)
+    part = work.node.workflow
+    assert part is not None
+    try:
+        graph = registry.graph(part.graph)
+    except NotFound:  # a definition that came as data, without what it contains
+        return Failed(f"{part.label} is not known here; register it, or offer it with a worker", final=True)
     before = around.store.children(*work.task)
     if len(before) > work.attempt.failures:
         return _told(work, graph, before[-1], around)

@@ -50,3 +50,6 @@ with heliostat.open("memory://") as engine:
     engine.start(5)  # type: ignore[arg-type]
     engine.work(until=3)  # type: ignore[arg-type]
     run.send(two, "text", key="a")  # type: ignore[call-arg]
+
+flow.subworkflow("part", unknown, timeout="1s")  # type: ignore[call-arg]
+flow.subworkflow("part", "unknown")  # type: ignore[arg-type]

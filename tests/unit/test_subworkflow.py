@@ -10,9 +10,11 @@ import pytest
 
 import heliostat
 from heliostat import Context, Fail, Workflow, testing
+from heliostat.effects import Start
 from heliostat.errors import BadInput, DefinitionError, RunFailed
 from heliostat.graph import Graph, Kind, Part
 from heliostat.run import RunState
+from heliostat.store import Command
 
 
 @dataclass(frozen=True)
@@ -368,3 +370,18 @@ def test_there_is_no_function_to_call() -> None:
     with testing.engine() as engine:
         engine.stubs["fire.forecast"] = lambda: 3.0
         assert engine.run(fire, {"west": 1.0}).result("forecast") == 3.0
+
+
+def test_a_definition_that_came_without_what_it_contains_says_what_is_missing() -> None:
+    """It is data, and the other one is not there."""
+    fire = flow()
+    fire.subworkflow("forecast", weather)
+    with heliostat.open("memory://") as engine:
+        engine.registry.keep(fire.graph, fire.signatures)
+        start = Start(engine.around.ids.run(), fire.graph, '{"west": 1}')
+        engine.store.accept([Command(start)], engine.around.clock.now())
+        engine.work()
+        [run] = engine.runs()
+        assert run.info.reason == (
+            f"forecast: {weather.graph.label} is not known here; register it, or offer it with a worker"
+        )
