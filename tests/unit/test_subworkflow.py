@@ -211,10 +211,23 @@ def test_runs_stand_within_runs_to_any_depth() -> None:
         run = engine.run(twice, {"west": 1.0})
         assert run.result() == {"one": 11.0, "two": 11.0}
         assert len(run.parts()) == 2
-        run = engine.start(twice, {"west": 1.0})
-        engine.work(until=lambda: len(engine.runs(state=RunState.active)) > 6)
+
+
+def test_a_cancelled_run_ends_all_that_is_within_to_any_depth() -> None:
+    """However deep what they wait for is."""
+    inner = Workflow("asks")
+    inner.review("approve", choices=("yes", "no"))
+    for depth in range(8):
+        outer = Workflow(f"around{depth}")
+        outer.subworkflow("within", inner)
+        inner = outer
+    with heliostat.open("memory://") as engine:
+        run = engine.start(inner)
+        engine.work()
+        assert len(engine.runs(state=RunState.active)) == 9
         run.cancel("enough")
         assert engine.runs(state=RunState.active) == []
+        assert engine.reviews() == []
 
 
 def test_explain_says_what_the_run_inside_waits_for() -> None:

@@ -452,6 +452,8 @@ class Commit:
                 joins, self.joins = self.joins, {}
                 self._settle_arrivals(arrivals, joins)
             ends, self.ends = self.ends, []
+            if len(ends) > 1:  # what ends by itself does so before what it is part of, which began earlier
+                ends.sort(key=lambda pair: -pair[0].id)
             for run, end in ends:
                 self._end(run, end)
 
@@ -609,7 +611,9 @@ class Commit:
         )
         parts = self.parts(run, limit)
         for part in parts:
-            if part.state is ACTIVE:
+            if part.state is ACTIVE and part.open <= 0:  # it comes to its end in this very commit
+                self._end_quietly(part)
+            elif part.state is ACTIVE:
                 self._over(part, End(RunState.cancelled, reason=because))
         return len(parts)
 

@@ -31,14 +31,16 @@ class Cast:
         for workflow in workflows:
             if not isinstance(workflow, Workflow):
                 raise BadInput(f"simulate: a Workflow is wanted, not {workflow!r}")
-        workflows = [each for flow in workflows for each in _with_parts(flow)]
-        known = {name for flow in workflows for node in flow.graph for name in names(flow.graph, node)}
+        inner_first = [each for flow in workflows for each in _with_parts(flow)]
+        known = {name for flow in inner_first for node in flow.graph for name in names(flow.graph, node)}
         if unknown := [name for name in stubs if name not in known]:
             raise BadInput(f"stubs: no workflow here has a node {unknown[0]!r}{nearest(unknown[0], known)}")
-        self._staged: dict[int, Workflow] = {}
-        for flow in workflows:
-            staged = self._staged[flow.graph.id] = _staged(flow, stubs)
-            staged.parts = {name: self._staged[part.graph.id] for name, part in flow.parts.items()}
+        made: dict[int, Workflow] = {}
+        for flow in inner_first:
+            staged = made[flow.graph.id] = _staged(flow, stubs)
+            staged.parts = {name: made[part.graph.id] for name, part in flow.parts.items()}
+        named = {flow.graph.id: made[flow.graph.id] for flow in workflows}
+        self._staged = named | made  # those that were named come first
 
     def __iter__(self) -> Iterator[Workflow]:
         return iter(self._staged.values())

@@ -255,6 +255,25 @@ def test_p07_whoever_ends_first_of_a_run_and_its_part_both_end_once(open_store: 
         assert one.lease(9) == []
 
 
+@pytest.mark.parametrize("how", ["well", "badly"])
+def test_p07_a_run_inside_that_ends_in_the_same_commit_has_ended_by_itself(hand: Hand, how: str) -> None:
+    """Its work is done; to call it cancelled would have a retry do it again, or never hear of it."""
+    hand.add(INNER)
+    run = hand.start(BESIDE)
+    attempts = {attempt.node: attempt for attempt in hand.lease(9)}
+    inside = Inside(hand)
+    hand.settle(attempts["in"], inside.begins(INNER)(attempts["in"]))
+    (inner,) = inside.began
+    hand.settle(lease_of(hand, "x"))
+    last = gives(7) if how == "well" else Failed("too late")
+    hand.settle_all([(attempts["side"], Failed("no")), (lease_of(hand, "y"), last)])
+    ended = RunState.succeeded if how == "well" else RunState.failed
+    assert [hand.run(each).state for each in (run, inner)] == [RunState.failed, ended]
+    hand.do(TryAgain(2), run)
+    assert hand.work() == (["in", "side", "end"] if how == "well" else ["side", "y", "in", "end"])
+    assert [hand.run(each).state for each in (run, inner)] == [RunState.succeeded] * 2
+
+
 def _at_once(act: Callable[[], object], start: Barrier, errors: list[Exception]) -> None:
     start.wait()
     try:
