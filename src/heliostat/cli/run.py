@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heliostat.cli import completion, output, shapes
+from heliostat.cli import completion, inside, output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import duration, find_run, session, startable
@@ -192,7 +192,7 @@ def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
                     "state": output.state(str(info.state), ", paused" if info.paused else ""),
                     "reason": info.reason,
                     "priority": info.priority or None,
-                    "part of": _whole(details),
+                    "part of": inside.whole(details),
                     "started": output.when(info.created_at),
                     "ended": output.when(info.ended_at),
                     "took" if info.ended_at else "for": output.span(info.created_at, info.ended_at or now),
@@ -203,7 +203,7 @@ def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
             node_table(handle, details["nodes"]),
         )
         if details["parts"]:
-            output.show("", part_table(details["parts"]))
+            output.show("", inside.part_table(details["parts"]))
         if details["failures"]:
             failed = output.table("failed task", "node", "why")
             for failure in details["failures"]:
@@ -228,19 +228,6 @@ def node_table(run: RunHandle, nodes: list[shapes.NodeState]) -> object:
         tasks = f"{done:,}/{total:,}" if total > 1 else str(total or "")
         state = output.state(word) if word else output.text("· no task", "bright_black")
         output.row(found, node["name"], state, tasks, duration(node["seconds"]) if node["seconds"] else "")
-    return found
-
-
-def _whole(details: shapes.RunDetails) -> str | None:
-    """The run that a run is part of or tells its end, and where it stands there."""
-    return None if details["parent"] is None else f"{details['parent']}, {details['parent_task']}"
-
-
-def part_table(parts: list[shapes.PartShape]) -> object:
-    """The runs that are part of a run or tell it their end."""
-    found = output.table("run inside", "workflow", "is", "state")
-    for part in parts:
-        output.row(found, part["id"], part["workflow"], part["task"], output.state(part["state"]))
     return found
 
 
