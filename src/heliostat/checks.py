@@ -88,7 +88,8 @@ def _lost(times: int) -> str:
 def _pending(why: Why) -> str:
     task = why.task
     if why.child is not None:
-        return f"waits for the end of run {why.child}"
+        part = why.graph[task.node].workflow
+        return f"waits for run {why.child} of {part.name}" if part else f"waits for the end of run {why.child}"
     if why.waits_for:
         return f"{task.node} waits for {', '.join(why.waits_for)}"
     if task.missing:

@@ -173,6 +173,8 @@ class Child:
             self._works.put(message)
 
     def _offer(self, workflow: Workflow) -> None:
+        for part in workflow.parts.values():
+            self._offer(part)
         self._registry.add(workflow)
         self.ask("offer", definition=whereabouts.written(workflow.graph, workflow.signatures))
 

@@ -118,9 +118,11 @@ class Engine:
         """Offer a workflow: register its definition, and let workers of this engine run it."""
         if not isinstance(workflow, Workflow):
             raise BadInput(f"a Workflow is wanted, not {workflow!r}")
+        graph = workflow.whole()
+        for part in workflow.parts.values():
+            self.add(part)
         for signature in workflow.signatures.values():
             signature.warm()
-        graph = workflow.graph
         check_ticks(graph, workflow.signatures)
         if graph.id not in self.registry.offers or self.registry.graph(graph.id) != graph:
             self.store.accept([Command(Register(graph), actor=self._actor)], self.around.clock.now())
@@ -212,6 +214,7 @@ class Engine:
         text = self._encode(message, "message")
         target = None if to is None else named(to, "to")
         text = check_start(graph, workflow.signatures, text, target)
+        workflow.check_parts(text)
         run = self.around.ids.run()
         return Start(run, graph, text, name, priority, None, key, target)
 
@@ -778,7 +781,15 @@ class RunHandle(Drawn):
         came = {}
         if why.task.state is TaskState.skipped and not why.task.count:
             came = upstream(self._engine.store, self.graph, self.key, why.task.node)
-        return checks.explain(why, self._engine.around.clock.now(), came)
+        words = checks.explain(why, self._engine.around.clock.now(), came)
+        if why.child is None or why.task.state is not TaskState.pending:
+            return words
+        return f"{words}; {self._engine.find(why.child).explain(limit=1).partition(chr(10))[0]}"
+
+    def parts(self) -> Runs:
+        """The runs that are part of this one or tell it their end, oldest first."""
+        found = self._engine.store.parts(self.key, MOST)
+        return Runs(RunHandle(self._engine, run.id, self._engine.registry.graph(run.graph)) for run in found)
 
     def _explain_run(self) -> str:
         """What there is to say of a run without open tasks."""

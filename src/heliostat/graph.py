@@ -43,6 +43,7 @@ class Kind(StrEnum):
     function = "function"  # calls Python
     job = "job"  # gives a command to a batch system
     review = "review"  # asks a person
+    workflow = "workflow"  # is another run, which is part of this one
 
 
 class Arity(StrEnum):
@@ -177,6 +178,25 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The workflow that a node is: the very graph, for runs are pinned to what they contain, too."""
+
+    name: str
+    fingerprint: str
+    version: str | None = None
+
+    @property
+    def graph(self) -> int:
+        """The graph's id."""
+        return graph_id(self.name, self.version, self.fingerprint)
+
+    @property
+    def label(self) -> str:
+        """Name and version, as people see it."""
+        return _label(self.name, self.version, self.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A vertex of the graph: structure first, then policies (which may differ under one fingerprint)."""
 
@@ -190,6 +210,7 @@ class Node:
     takes_message: bool = False  # its function has a parameter for the message
     job: JobSpec | None = None
     review: ReviewSpec | None = None
+    workflow: Part | None = None
     queue: str = "default"
     priority: int = 0
     limit: int | None = None
@@ -241,12 +262,12 @@ class Graph:
     @cached_property
     def label(self) -> str:
         """Name and version, as people see it."""
-        return f"{self.name} {self.version or 'dev+' + self.fingerprint[:4]}"
+        return _label(self.name, self.version, self.fingerprint)
 
     @cached_property
     def id(self) -> int:
         """63 bits that every process computes alike, so that registering needs no round trip."""
-        return stable_id("graph", self.name, self.version or "", self.fingerprint)
+        return graph_id(self.name, self.version, self.fingerprint)
 
     @cached_property
     def _by_name(self) -> dict[str, Node]:
@@ -349,6 +370,11 @@ class Graph:
         return frozenset(node.name for node in self.nodes if node.trigger is not None)
 
     @cached_property
+    def parts(self) -> dict[str, Part]:
+        """The nodes that are other workflows, with which."""
+        return {node.name: node.workflow for node in self.nodes if node.workflow is not None}
+
+    @cached_property
     def plans(self) -> dict[Any, Any]:
         """What the planner has worked out for it; it follows from the graph alone."""
         return {}
@@ -397,7 +423,8 @@ class Graph:
         epilogue = node.epilogue and str(node.epilogue)
         head = (node.name, str(node.arity), str(node.kind), edges, epilogue, node.entry, node.serial)
         choices = () if node.review is None else (sorted(node.review.choices),)
-        return (*head, node.may_fail, self.stays_open, self.on_failure, *choices)
+        part = () if node.workflow is None else ((node.workflow.graph,),)
+        return (*head, node.may_fail, self.stays_open, self.on_failure, *choices, *part)
 
 
 def named(node: object, where: str) -> str:
@@ -411,6 +438,15 @@ def named(node: object, where: str) -> str:
 def stable_id(*parts: str) -> int:
     """A positive 63-bit integer that is the same in every process for the same words."""
     return int.from_bytes(hashlib.sha256("\0".join(parts).encode()).digest()[:8], "big") >> 1
+
+
+def graph_id(name: str, version: str | None, fingerprint: str) -> int:
+    """The id of the graph with this name, version and structure."""
+    return stable_id("graph", name, version or "", fingerprint)
+
+
+def _label(name: str, version: str | None, fingerprint: str) -> str:
+    return f"{name} {version or 'dev+' + fingerprint[:4]}"
 
 
 def check(graph: Graph) -> None:
@@ -477,8 +513,8 @@ def _check_arity(node: Node) -> None:
     maps = [edge for edge in node.edges if edge.each]
     if (node.arity is Arity.each) != (len(maps) == 1):
         raise DefinitionError(f"node {node.name}: map= takes one parameter and the node whose list it goes over")
-    if node.arity is Arity.handler and node.kind is Kind.review:
-        raise DefinitionError(f"node {node.name}: a review takes no messages")
+    if node.arity is Arity.handler and node.kind in (Kind.review, Kind.workflow):
+        raise DefinitionError(f"node {node.name}: a {node.kind} takes no messages")
     if node.arity is not Arity.handler and (node.entry or node.serial):
         raise DefinitionError(f"node {node.name}: entry= and serial= are for handlers, which act on each message")
     if node.limit is not None and node.limit < 1:
@@ -487,8 +523,12 @@ def _check_arity(node: Node) -> None:
         raise DefinitionError(f"node {node.name}: rescues={node.rescues}; its worker may be lost 0 or more times")
     if (node.kind is Kind.review) != (node.review is not None):
         raise DefinitionError(f"node {node.name}: a review has choices, and nothing else has")
+    if (node.kind is Kind.workflow) != (node.workflow is not None):
+        raise DefinitionError(f"node {node.name}: a node of the kind workflow says which, and no other does")
     if node.epilogue and node.kind is Kind.review:
         raise DefinitionError(f"node {node.name}: a review decides how a run goes on, so it cannot come after its end")
+    if node.epilogue and node.kind is Kind.workflow:
+        raise DefinitionError(f"node {node.name}: a workflow that is part of a run ends with it, and cannot come after")
     if node.epilogue and node.edges:
         raise DefinitionError(f"node {node.name}: a node that runs after the run's end waits for no other")
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 from heliostat import codec
-from heliostat.effects import Effect, End, Send
+from heliostat.effects import Effect, End, Send, Start
 from heliostat.task import AttemptState
 
 
@@ -97,6 +97,13 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """The node is another run, which begins with this commit; at its end another attempt sees how it came out."""
+
+    effects: tuple[Start]
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """Nothing to do; effects count."""
 
@@ -137,7 +144,7 @@ class Rescued:
     reason: str = "its worker was lost"
 
 
-Outcome: TypeAlias = Succeeded | Snoozed | Asked | Skipped | Failed | Released | Rescued
+Outcome: TypeAlias = Succeeded | Snoozed | Asked | Begun | Skipped | Failed | Released | Rescued
 
 
 def ends(outcome: Outcome) -> bool:

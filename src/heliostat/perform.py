@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from heliostat import codec, form
+from heliostat import codec, form, subworkflow
 from heliostat.checks import lasting
 from heliostat.context import Context
 from heliostat.errors import BadInput, HeliostatError, StoreUnavailable, said
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 NO_ENVIRONMENT = "its env= or requires= needs a process of its own, and here its function is called in this one"
 _ANSWERS = frozenset({Fail, Skip, Snooze})
 # Looked up once: members of an enumeration are slow to reach.
-JOB, EACH, SUCCEEDED = Kind.job, Arity.each, TaskState.succeeded
+JOB, WORKFLOW, EACH, SUCCEEDED = Kind.job, Kind.workflow, Arity.each, TaskState.succeeded
 
 
 class Performer:
@@ -86,6 +86,8 @@ class Performer:
                 return self._job(work, signature, context)
             if node.kind is Kind.review:
                 return self._review(work)
+            if node.kind is WORKFLOW:
+                return self._part(work, signature, context)
             if self._within is None:
                 return self._called(work, signature, context)
             with self._within(work, context):
@@ -124,6 +126,10 @@ class Performer:
         if asks.otherwise is None:
             return Failed(late, final=True)
         return Succeeded(decision(asks.otherwise, "", late, now), choice=asks.otherwise)
+
+    def _part(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
+        del signature, context  # it calls no function
+        return subworkflow.answered(work, self._registry, self._around)
 
     def _job(self, work: Work, signature: Signature | None, context: Context) -> Answered:
         if self._jobs is None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from heliostat import codec
 from heliostat.effects import End, Map, Send, Start
 from heliostat.errors import BadInput, NotFound
-from heliostat.graph import Arity, Edge, Graph, Node, On
-from heliostat.outcome import Failed, Outcome, Released, Rescued, Skipped, Snoozed, Succeeded
+from heliostat.graph import Arity, Edge, Graph, Kind, Node, On
+from heliostat.outcome import Begun, Failed, Outcome, Released, Rescued, Skipped, Snoozed, Succeeded
 from heliostat.run import RunState
 from heliostat.task import TaskState
 from heliostat.trigger import is_tick, tick_key, tick_message
@@ -75,10 +75,14 @@ def together(arrivals: Sequence[Arrive]) -> Arrive:
 
 @dataclass(slots=True)
 class Launch:
-    """Another run begins; if it is new, ``told`` is born with it: the task whose message its end will be."""
+    """Another run begins; if it is new, ``told`` is born with it: the task whose message its end will be.
+
+    ``part``: it is part of the run that starts it, and the task that does so waits for its end.
+    """
 
     start: Start
     told: Create | None = None
+    part: bool = False
 
 
 Change: TypeAlias = Create | Arrive | Launch | End
@@ -177,6 +181,8 @@ def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState
             return TaskState.skipped, [*_effects(graph, attempt, effects), *changes]
         case Snoozed(effects=effects):  # it keeps its place in a join: it will answer once more
             return TaskState.waiting, _effects(graph, attempt._replace(join=None, place=None), effects)
+        case Begun((start,)):
+            return TaskState.pending, [Launch(start, part=True)]
         case Released() | Rescued():
             return TaskState.ready, []
         case Failed(retry_at=None):
@@ -253,7 +259,7 @@ def _failure(graph: Graph, node: Node, attempt: Attempt, outcome: Failed) -> Seq
     if node.may_fail or graph.caught(node.name):
         return after(graph, node, TaskState.failed, attempt.item)
     which = node.name if attempt.item is None else f"{node.name}[{attempt.item}]"
-    tries = f" (attempt {attempt.count})" if attempt.count > 1 else ""
+    tries = f" (attempt {attempt.count})" if attempt.count > 1 and node.kind is not Kind.workflow else ""
     return [End(RunState.failed, reason=f"{which}: {outcome.error}{tries}")]
 
 

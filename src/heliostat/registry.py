@@ -31,10 +31,15 @@ class Registry:
         self.codes: list[tuple[int, str]] = []  #: graphs and digests of the code behind them, as they came
 
     def add(self, workflow: Workflow) -> Graph:
-        """Offer a workflow as it is defined now; answers its graph. Any thread may do so at any time."""
+        """Offer a workflow as it is defined now, with those that it contains; answers its graph.
+
+        Any thread may do so at any time.
+        """
         graph = workflow.graph
         if graph.id in self._offers and self._graphs[graph.id] is graph:
             return graph
+        for part in workflow.parts.values():
+            self.add(part)
         self.keep(graph, workflow.signatures)
         return graph
 

@@ -16,7 +16,7 @@ class RunState(StrEnum):
     active = "active"  # in: start, or an operator's retry; out: its last task, complete, cancel or a failure
     succeeded = "succeeded"  # in: the last open task settled, or complete
     failed = "failed"  # in: a failure that no edge catches; out: an operator's retry
-    cancelled = "cancelled"  # in: cancel, from inside or outside
+    cancelled = "cancelled"  # in: cancel, or the end of the run that it is part of; out: that run's retry
 
     @property
     def final(self) -> bool:
@@ -36,7 +36,7 @@ RUN_MOVES: dict[RunState, frozenset[RunState]] = {
     _R.active: frozenset({_R.succeeded, _R.failed, _R.cancelled}),
     _R.succeeded: frozenset(),
     _R.failed: frozenset({_R.active}),
-    _R.cancelled: frozenset(),
+    _R.cancelled: frozenset({_R.active}),
 }
 
 

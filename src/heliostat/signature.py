@@ -170,12 +170,15 @@ def local(path: Path, artifact: Artifact) -> Path:
     return found
 
 
-def check_start(graph: Graph, signatures: Mapping[str, Signature], text: str, to: str | None = None) -> str:
+def check_start(
+    graph: Graph, signatures: Mapping[str, Signature], text: str, to: str | None = None, *, exact: bool = True
+) -> str:
     """Check what a run is started with against all nodes that take it, before the run exists; raises BadInput.
 
     Answers it as it is kept. Functions get the class that they describe it by, but jobs get what is kept: so where a
     job takes it and the functions describe it by exactly one class (a dataclass, a Pydantic model), the class's
-    defaults are kept for what was left out. Nothing that was given is changed.
+    defaults are kept for what was left out. Nothing that was given is changed. ``exact``: fields that none of them
+    knows are refused; a part of a run, which gets that one's message, takes of it what it knows.
     """
     if to is not None:
         planner.delivered(graph, Send(to, text))
@@ -190,7 +193,7 @@ def check_start(graph: Graph, signatures: Mapping[str, Signature], text: str, to
     if jobs:
         text = _with_defaults(described.values(), text)
         strangers += [known.unplaced(name, job, codec.decode(text)) for name, job in jobs]
-    if len(strangers) == len(takers):  # else some function is elsewhere, and may know whatever there is
+    if exact and len(strangers) == len(takers):  # else some function is elsewhere, and may know whatever there is
         known.refuse(known.common(strangers))
     return text
 

@@ -402,7 +402,13 @@ class Store(Protocol):
         """How the first settled task of a handler came out."""
 
     def child(self, run: int, number: int) -> Run | None:
-        """The run whose end is this task's message."""
+        """The run whose end this task waits for, or has waited for last."""
+
+    def children(self, run: int, number: int) -> list[Run]:
+        """All runs whose end this task has waited for, oldest first: several, where it was tried again."""
+
+    def parts(self, run: int, limit: int = 100) -> list[Run]:
+        """The runs that a run has started and hears of, oldest first."""
 
     def records(self, run: int, node: str | None = None, key: str | None = None) -> list[Record]:
         """Records of a run, in the order put."""

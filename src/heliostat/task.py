@@ -12,7 +12,7 @@ lean = tuple.__new__  #: makes a named tuple of all its values in one tuple, at 
 class TaskState(StrEnum):
     """Where a task stands; the comment says who moves it in and out."""
 
-    pending = "pending"  # in: born before its inputs or its turn; out: the arrival or the settling that completes it
+    pending = "pending"  # in: born before its inputs or its turn, or it is a run; out: what it waits for has settled
     ready = "ready"  # in: birth, arrival, promotion, rescue; out: a lease, a decision, or the end of the run
     running = "running"  # in: a lease; out: settling, a rescue, or the end of the run
     waiting = "waiting"  # in: a delay, a retry, a snooze, a review; out: its time, a decision, or the run's end
@@ -34,7 +34,7 @@ _S = TaskState
 TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
     _S.pending: frozenset({_S.ready, _S.skipped, _S.succeeded, _S.cancelled}),
     _S.ready: frozenset({_S.running, _S.succeeded, _S.skipped, _S.cancelled}),
-    _S.running: frozenset({_S.ready, _S.waiting, _S.succeeded, _S.failed, _S.skipped, _S.cancelled}),
+    _S.running: frozenset({_S.pending, _S.ready, _S.waiting, _S.succeeded, _S.failed, _S.skipped, _S.cancelled}),
     _S.waiting: frozenset({_S.ready, _S.pending, _S.succeeded, _S.skipped, _S.cancelled}),
     _S.succeeded: frozenset(),
     _S.failed: frozenset({_S.ready, _S.pending, _S.succeeded, _S.skipped}),

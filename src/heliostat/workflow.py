@@ -23,7 +23,7 @@ from typing import (
     overload,
 )
 
-from heliostat import codec
+from heliostat import codec, parts
 from heliostat import graph as graphs
 from heliostat import job as jobs
 from heliostat.context import Context
@@ -33,7 +33,7 @@ from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Resources, Retry
 from heliostat.outcome import Decision
 from heliostat.review import ReviewSpec
 from heliostat.secret import Secret
-from heliostat.signature import Signature
+from heliostat.signature import Signature, check_start
 from heliostat.trigger import Trigger
 
 P = ParamSpec("P")
@@ -60,8 +60,8 @@ class NodeHandle(Generic[P, R_co]):
 
     def __getitem__(self, choice: str) -> Branch:
         """The edge that is taken when this node returns ``choice``."""
-        if self.function is not None:
-            returns = Signature(self.function, self.name, Context).returns
+        returns = self._returns()
+        if returns is not None:
             if not _may_be_text(returns):
                 kind = getattr(returns, "__name__", returns)
                 raise DefinitionError(
@@ -74,6 +74,12 @@ class NodeHandle(Generic[P, R_co]):
         if known and choice not in known:
             raise DefinitionError(f"node {self.name} never returns {choice!r}{nearest(choice, map(str, known))}")
         return Branch(self.name, choice)
+
+    def _returns(self) -> Any:
+        """What it gives, as far as an annotation tells; None for a job or a review."""
+        if (part := self.workflow.parts.get(self.name)) is not None:
+            return parts.returns(part)
+        return None if self.function is None else Signature(self.function, self.name, Context).returns
 
     def __repr__(self) -> str:
         return f"<node {self.workflow.name}.{self.name}>"
@@ -139,6 +145,19 @@ class ReviewOptions(TypedDict, total=False):
     may_fail: bool
 
 
+class SubworkflowOptions(TypedDict, total=False):
+    """Options of a node that is another workflow."""
+
+    after: Upstream | Iterable[Upstream]
+    inputs: Mapping[str, Upstream]
+    map: Mapping[str, Upstream]
+    on: Literal["succeeded", "failed", "ended"]
+    queue: str
+    priority: int
+    retry: int | Retry
+    may_fail: bool
+
+
 class HandlerOptions(Policies, total=False):
     """Options of a handler."""
 
@@ -156,6 +175,7 @@ _JOB = ("name", *JobOptions.__annotations__)
 _NODE = (*NodeOptions.__annotations__,)
 _HANDLER = (*HandlerOptions.__annotations__,)
 _REVIEW = ("name", *ReviewOptions.__annotations__)
+_SUBWORKFLOW = ("name", *SubworkflowOptions.__annotations__)
 
 
 class Workflow(Drawn):
@@ -190,6 +210,7 @@ class Workflow(Drawn):
         self.trigger = on
         self.signatures: dict[str, Signature] = {}
         self.data = False  #: it was read from JSON: as long as it has no functions, no worker needs its code
+        self.parts: dict[str, Workflow] = {}
         self._defaults = defaults
         self._nodes: dict[str, Node] = {}
         self._graph: Graph | None = None
@@ -306,6 +327,44 @@ class Workflow(Drawn):
             raise DefinitionError(f"{where}: {error}") from None
         node = self._node(where, {**options, "name": name}, {}, known=_REVIEW, rest=True)
         return self._add(replace(node, kind=Kind.review, review=spec), None, None)
+
+    def subworkflow(self, name: str, workflow: Workflow, **options: Unpack[SubworkflowOptions]) -> NodeHandle[..., Any]:
+        """Add a node that is a run of another workflow, ended with this one; its result is that run's.
+
+        ``inputs`` and ``map`` are fields of the message that it is started with, or all of it: ``{"message": node}``.
+        Without them it is started with the message of this run. ``after`` is only waited for. The other workflow is
+        taken as it is now, so it is defined before. With ``retry``, a run that has failed is followed by a new one.
+        """
+        where = f"subworkflow {name}"
+        part = parts.contained(self, workflow, where)
+        given = {**(options.get("inputs") or {}), **(options.get("map") or {})}
+        parts.check_fields(workflow, given, where)
+        node = self._node(where, {**options, "name": name}, dict.fromkeys(given, False), known=_SUBWORKFLOW)
+        handle = self._add(replace(node, kind=Kind.workflow, workflow=part, takes_message=not given), None, None)
+        self.parts[name] = workflow
+        return handle
+
+    def whole(self) -> Graph:
+        """Its graph; raises DefinitionError if a workflow that it contains has changed since."""
+        graph = self.graph
+        for name, part in self.parts.items():
+            if part.whole().id != graph.parts[name].graph:
+                raise DefinitionError(
+                    f"workflow {self.name}: {part.name} was changed after {name!r} was made of it; "
+                    "define it as a whole before"
+                )
+        return graph
+
+    def check_parts(self, text: str) -> None:
+        """Check a message against those that get it because their nodes name no inputs; raises BadInput."""
+        for name, part in self.parts.items():
+            node = self.graph[name]
+            if node.takes_message:
+                try:
+                    check_start(part.graph, part.signatures, text, exact=False)
+                    part.check_parts(text)
+                except BadInput as error:
+                    raise BadInput(f"{name}: {error}") from None
 
     def _add_function(self, function: Any, options: dict[str, Any], *, handler: bool) -> NodeHandle[..., Any]:
         if isinstance(function, NodeHandle):

@@ -222,3 +222,15 @@ def test_importing_heliostat_does_not_load_it() -> None:
     program = "import sys, heliostat as h; assert 'heliostat.testing' not in sys.modules; print(h.testing.FAULTS)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "crash-before" in ran.stdout
+
+
+def test_a_workflow_inside_another_is_run_or_has_a_stub_in_its_place() -> None:
+    """It need not be named, its nodes may have stubs, and the run that is checked is the one around."""
+    season = Workflow("season")
+    season.subworkflow("first", night)
+    told = testing.simulate(season, 3, check=lambda run: run.result() == 30, seeds=5)
+    assert told.seeds == 5
+    testing.simulate(season, 3, check=lambda run: run.result() == 6, stubs={"night.stack": lambda: 6}, seeds=5)
+    testing.simulate(
+        season, 3, check=lambda run: run.result() == 7 and not run.parts(), stubs={"first": lambda: 7}, seeds=5
+    )

@@ -61,3 +61,5 @@ with heliostat.open("memory://") as engine:
 flow.review("eight", choices=3)  # type: ignore[arg-type]
 flow.node(one, name="nine", priority="high")  # type: ignore[call-overload]
 heliostat.open(3)  # type: ignore[arg-type]
+flow.subworkflow("part", unknown, timeout="1s")  # type: ignore[call-arg]
+flow.subworkflow("part", "unknown")  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 
 from heliostat import Context, Retry, Skip, Snooze, Workflow
 from heliostat.engine import Engine, RunHandle
-from heliostat.errors import Ended
+from heliostat.errors import Conflict, Ended
 from heliostat.run import RUN_MOVES, RunState
 from heliostat.stores.memory import MemoryStore
 from heliostat.task import FINAL, TASK_MOVES, TaskState
@@ -181,14 +181,72 @@ def test_a_run_that_failed_goes_on_under_any_fault() -> None:
     simulate(mended, script=mend, check=kept, seeds=60)
 
 
+inside = Workflow("inside", retry=Retry(1, delay=1))
+
+
+@inside.node
+def dawn(ctx: Context) -> int | Snooze:
+    """Comes late."""
+    return Snooze("5s") if ctx.attempt == 1 else 1
+
+
+@inside.node
+def noon(ctx: Context, dawn: int) -> int:
+    """Fails for good, and once more when it is tried again."""
+    if ctx.attempt < 3:
+        raise OSError("no sun")
+    return dawn + 1
+
+
+outside = Workflow("outside")
+outside.subworkflow("day", inside)
+outside.subworkflow("days", inside, retry=1)
+
+
+@outside.node
+def night(ctx: Context) -> int:
+    """Fails before either has come to its end."""
+    if ctx.attempt == 1:
+        raise OSError("no stars")
+    return 3
+
+
+def mend_both(engine: Engine) -> None:
+    """Whatever fails is tried again until it has all come to its end, and one run is held for a while."""
+    runs = [engine.start(outside, number, idempotency_key=f"outside {number}") for number in range(2)]
+    while any(run.state is not R.succeeded for run in runs):
+        engine.around.clock.wait(threading.Event(), 3.0)
+        for run in runs:
+            with suppress(Ended, Conflict):
+                if run.state is R.failed:
+                    run.retry()
+                elif engine.around.clock.now() % 10 < 2:
+                    run.pause()
+                else:
+                    run.resume()
+
+
+def test_runs_inside_of_runs_go_on_under_any_fault() -> None:
+    """Whoever has them tried again, and whatever is late, lost or repeated."""
+    simulate(outside, script=mend_both, check=come_out, seeds=12)
+
+
+def come_out(run: RunHandle) -> bool:
+    """Each node has its result, and nothing that was done inside was lost or done for another."""
+    ends = [part.state for part in run.parts() if part.name == "days"]
+    assert ends in ([R.succeeded], [R.failed, R.succeeded])
+    return run.results() == {"day": 2, "days": 2, "night": 3}
+
+
 @pytest.fixture(scope="module")
 def moves(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Give every move that tasks and runs make under some seeds."""
     play = Play(Cast((busy, doomed)), script, tmp_path_factory.mktemp("files"), 2)
     other = Play(Cast((mended,)), mend, tmp_path_factory.mktemp("files"), 2)
+    third = Play(Cast((outside,)), mend_both, tmp_path_factory.mktemp("files"), 2)
     found: set[str] = set()
     for seed in range(100):
-        stage = (play if seed % 2 else other).run(seed)
+        stage = (play, other, third)[seed % 3].run(seed)
         assert stage.failure is None, (seed, stage.failure)
         found |= {move(before, after) for _, before, after in stage.moves}
     return found
@@ -219,7 +277,10 @@ def test_only_an_operator_leads_out_of_a_final_state() -> None:
     """And only where a run has failed, which goes on: what failed, and what its end has cancelled."""
     assert {state for state in TaskState if state.final} == FINAL
     assert {state for state in FINAL if TASK_MOVES[state]} == {S.failed, S.cancelled}
-    assert {(state, after) for state in RunState if state.final for after in RUN_MOVES[state]} == {(R.failed, R.active)}
+    assert {(state, after) for state in RunState if state.final for after in RUN_MOVES[state]} == {
+        (R.failed, R.active),
+        (R.cancelled, R.active),
+    }
 
 
 def test_every_state_has_its_row_and_can_be_reached() -> None:

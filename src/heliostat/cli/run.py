@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heliostat.cli import completion, output, shapes
+from heliostat.cli import completion, inside, output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import duration, find_run, session, startable
 from heliostat.errors import NotFound, RunFailed, nearest
-from heliostat.run import RunState
+from heliostat.run import RunState, public_id
 
 if TYPE_CHECKING:
     from heliostat.engine import Engine, RunHandle
@@ -183,14 +183,17 @@ def list_(
         if as_json:
             output.document([shapes.run_shape(run, graphs[run.graph]) for run in runs])
             return
-        whole = ["run", "state", "started", "took"]
-        found = output.table("run", "workflow", "name", "state", "started", "took", right=["took"], whole=whole)
+        parents = ["part of"] if any(run.parent is not None for run in runs) else []
+        whole = ["run", "state", "started", "took", *parents]
+        columns = ("run", "workflow", "name", "state", "started", "took", *parents)
+        found = output.table(*columns, right=["took"], whole=whole)
         now = engine.around.clock.now()
         for run in runs:
             state_ = output.state(str(run.state), ", paused" if run.paused else "")
             took = output.span(run.created_at, run.ended_at or now)
             began = output.lately(run.created_at, now)
-            output.row(found, run.public, graphs[run.graph].label, run.name, state_, began, took)
+            of = [public_id(run.parent) if run.parent is not None else ""] if parents else []
+            output.row(found, run.public, graphs[run.graph].label, run.name, state_, began, took, *of)
         output.show(found if runs else "no runs")
 
 
@@ -213,7 +216,7 @@ def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
                     "state": output.state(str(info.state), ", paused" if info.paused else ""),
                     "reason": info.reason,
                     "priority": info.priority or None,
-                    "parent": details["parent"],
+                    "part of": inside.whole(details),
                     "started": output.when(info.created_at),
                     "ended": output.when(info.ended_at),
                     "took" if info.ended_at else "for": output.span(info.created_at, info.ended_at or now),
@@ -223,6 +226,8 @@ def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
             "",
             node_table(handle, details["nodes"]),
         )
+        if details["parts"]:
+            output.show("", inside.part_table(details["parts"]))
         if details["failures"]:
             failed = output.table("failed task", "node", "why")
             for failure in details["failures"]:

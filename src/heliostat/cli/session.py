@@ -180,6 +180,9 @@ def find_task(engine: Engine, text: str) -> tuple[RunHandle, int]:
 def workflow(where: str) -> Workflow:
     """The one workflow that ``file.py:flow``, ``module:flow`` or a name from the configured apps stands for."""
     found = _found(where)
+    if len(found) > 1:  # what another one contains is there for that one's sake
+        inside = [part for flow in found.values() for part in flow.parts.values()]
+        found = {name: flow for name, flow in found.items() if flow not in inside} or found
     if len(found) > 1:
         raise BadInput(f"{where} stands for several workflows; say which: {', '.join(found)}")
     return next(iter(found.values()))

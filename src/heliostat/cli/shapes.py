@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from heliostat.task import Task
     from heliostat.trigger import Schedule
 
+PARTS = 100  #: runs inside a run, of which its details tell
 FAILURES = 20  #: tasks that failed, of which a run's details tell
 
 
@@ -46,7 +47,7 @@ class RunShape(TypedDict):
     paused: bool
     priority: int
     reason: str | None  # why it failed or was cancelled
-    parent: str | None  # the run that started it and waits for its end
+    parent: str | None  # the run that it is part of, or that waits for its end
     created_at: str | None
     deadline_at: str | None  # it fails if it has not ended by then
     ended_at: str | None
@@ -94,6 +95,15 @@ class FailureShape(TypedDict):
     reason: str | None
 
 
+class PartShape(TypedDict):
+    """A run that is part of another one or tells it its end."""
+
+    id: str
+    workflow: str
+    task: str | None  # what it is there: its node, and which item
+    state: str
+
+
 class Payloads(TypedDict):
     """What goes in and comes out."""
 
@@ -104,6 +114,8 @@ class Payloads(TypedDict):
 class RunDetails(RunShape, Payloads):
     """``run show``, and ``run start`` and ``run wait``, which wait for its end."""
 
+    parent_task: str | None  # what it is in its parent: a node, and which item
+    parts: list[PartShape]  # the first runs that are part of it or tell it their end
     nodes: list[NodeState]
     failures: list[FailureShape]  # the first of them
     artifacts: list[ArtifactShape]
@@ -501,6 +513,18 @@ def run_shape(run: Run, graph: Graph) -> RunShape:
     }
 
 
+def part_shape(store: Store, run: Run) -> PartShape:
+    """A run as part of another one."""
+    label = store.graph(run.graph).label
+    return {"id": run.public, "workflow": label, "task": _place(store, run), "state": str(run.state)}
+
+
+def _place(store: Store, run: Run) -> str | None:
+    """What a run is in the one that it is part of, or that waits for its end."""
+    place = None if run.parent is None else store.task(run.parent, run.parent_task or 0)
+    return None if place is None else place.title
+
+
 def run_details(store: Store, handle: RunHandle) -> RunDetails:
     """A run with all that belongs to it."""
     run, graph = handle.info, handle.graph
@@ -508,6 +532,8 @@ def run_details(store: Store, handle: RunHandle) -> RunDetails:
     failed = store.tasks(run.id, state=TaskState.failed, limit=FAILURES)
     return {
         **run_shape(run, graph),
+        "parent_task": _place(store, run),
+        "parts": [part_shape(store, part) for part in store.parts(run.id, PARTS)],
         **message_and_result(store, handle),
         "nodes": [
             {

@@ -95,6 +95,7 @@ def _next(stands: Schedule, now: float) -> str:
 
 def _is(node: Node) -> str:
     words = [str(node.kind) if str(node.arity) != "handler" else "handler"]
+    words = [f"workflow {node.workflow.name}"] if node.workflow is not None else words
     words += ["per item"] if str(node.arity) == "each" else []
     words += ["entry"] if node.entry else []
     words += [] if node.trigger is None else [str(node.trigger)]

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from heliostat.exporters.picture import States, Traffic
     from heliostat.graph import Graph
 
-_SHAPES = {"function": "box", "job": "component", "review": "diamond", "handler": "cds", "epilogue": "note"}
+_SHAPES = {
+    "function": "box",
+    "job": "component",
+    "review": "diamond",
+    "workflow": "folder",
+    "handler": "cds",
+    "epilogue": "note",
+}
 _STYLES = {Line.optional: "dashed", Line.message: "dotted"}
 
 

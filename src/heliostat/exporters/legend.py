@@ -21,6 +21,7 @@ _ICONS = {
     "function": "function",
     "job": "job",
     "review": "waits for a person",
+    "workflow": "another workflow",
     "handler": "handler: acts on each message",
     "epilogue": "runs after the end",
 }

@@ -17,6 +17,7 @@ _SHAPES = {
     "function": ("(", ")"),
     "job": ("[[", "]]"),
     "review": ("{", "}"),
+    "workflow": ("[/", "/]"),
     "handler": ("([", "])"),
     "epilogue": ("{{", "}}"),
 }

@@ -146,7 +146,7 @@ def _node(
 
 def _kind(node: Node) -> str:
     """What a node is, in few words."""
-    words = [str(node.kind)]
+    words = [str(node.kind) if node.workflow is None else f"workflow {shown(node.workflow.name, 16)}"]
     if node.epilogue:
         words = [{On.failed: "if the run failed", On.ended: "when the run ended"}.get(node.epilogue, "after success")]
     elif node.arity is Arity.handler:

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from heliostat import codec, planner
 from heliostat.artifact import MARK, mentioned
-from heliostat.effects import End, Keep, Put, Start
+from heliostat.effects import PRIORITY, End, Keep, Put, Start
 from heliostat.errors import Conflict, Taken
 from heliostat.graph import Arity, Graph, Node
 from heliostat.outcome import Asked
@@ -40,7 +40,9 @@ WHY_CANCELLED = {
     RunState.failed: "the run failed",
     RunState.cancelled: "the run was cancelled",
 }
+MANY = 1 << 31  #: no bound
 CANCEL_AT_ONCE = 1000  #: open tasks that the end of a run cancels in its own commit; a sweep takes the others
+PARTS_AT_ONCE = 100  #: runs of each node that the end of a run ends in its own commit; a sweep takes the others
 
 
 class OpenRun:
@@ -81,11 +83,11 @@ class OpenRun:
 
 
 class Unlocked(Exception):
-    """An end reaches a run that this commit has not locked: it is to be done again, with that run locked too."""
+    """A commit reaches runs that it has not locked: it is to be done again, with those locked too."""
 
-    def __init__(self, run: int) -> None:
-        super().__init__(run)
-        self.run = run
+    def __init__(self, runs: Iterable[int]) -> None:
+        super().__init__(runs)
+        self.runs = frozenset(runs)
 
 
 class Commit:
@@ -126,6 +128,17 @@ class Commit:
         for row in self.rows.run_lock(sorted(self.asked)):
             self.runs[row[0]] = OpenRun(row, self.known.graph(self.rows, row[1]))
 
+    def reached(self, ids: Iterable[int]) -> list[OpenRun]:
+        """Runs that it turns out to reach, as far as they are there; raises Unlocked for those that are not locked."""
+        wanted = list(ids)
+        if unlocked := [run for run in wanted if run not in self.asked and run not in self.runs]:
+            raise Unlocked(unlocked)
+        return [self.runs[run] for run in wanted if run in self.runs]
+
+    def parts(self, run: OpenRun, limit: int) -> list[OpenRun]:
+        """The runs that are part of a run and go on, up to so many of each node."""
+        return [p for node in run.graph.parts for p in self.reached(self.rows.run_parts(run.id, node, limit))]
+
     # taking changes in
 
     def keep(self, run: OpenRun, node: str, number: int, effects: Sequence[Effect]) -> None:
@@ -149,10 +162,14 @@ class Commit:
             self.artifacts += [(run.id, number, found, self.now) for found in mentioned(codec.decode(message))]
 
     def hold(self, run: OpenRun, *, on: bool) -> None:
-        """Pause a run or let it go on, with all its open tasks: those born earlier in this commit too."""
+        """Pause a run or let it go on, with its parts and all its open tasks: those born earlier in this commit too."""
         self._flush_tasks()
         run.paused = on
         self.rows.task_hold(run.id, held=on)
+        for part in self.parts(run, MANY):
+            if part.paused is not on:
+                part.facts["paused"] = on
+                self.hold(part, on=on)
 
     def apply(self, run: OpenRun, changes: Sequence[Change], cause: int | None = None) -> None:
         """Add changes of one event to the commit."""
@@ -166,7 +183,7 @@ class Commit:
             elif kind is Arrive:
                 self._arrive(run, change, cause)  # type: ignore[arg-type]
             elif kind is Launch:
-                self.launch(change.start, run, change.told, cause)  # type: ignore[union-attr]
+                self.launch(change.start, run, change.told, cause, part=change.part)  # type: ignore[union-attr]
             else:
                 self.ends.append((run, change))  # type: ignore[arg-type]
 
@@ -331,10 +348,19 @@ class Commit:
         return run.last
 
     def launch(
-        self, start: Start, parent: OpenRun | None = None, told: Create | None = None, cause: int | None = None
+        self,
+        start: Start,
+        parent: OpenRun | None = None,
+        told: Create | None = None,
+        cause: int | None = None,
+        *,
+        part: bool = False,
     ) -> tuple[int, bool]:
-        """Begin a run, and with it the task that is to be told of its end; answers its key, and whether it is new."""
-        key, run = self.open(start, parent, told, cause)
+        """Begin a run, and with it the task that is to be told of its end; answers its key, and whether it is new.
+
+        ``part``: it is part of its parent, whose task ``cause`` waits for it.
+        """
+        key, run = self.open(start, parent, told, cause, part=part)
         if run is not None:
             self.apply(run, planner.begun(run.graph, start.message, start.to))
             if run.graph.polled:
@@ -342,7 +368,13 @@ class Commit:
         return key, run is not None
 
     def open(
-        self, start: Start, parent: OpenRun | None = None, told: Create | None = None, cause: int | None = None
+        self,
+        start: Start,
+        parent: OpenRun | None = None,
+        told: Create | None = None,
+        cause: int | None = None,
+        *,
+        part: bool = False,
     ) -> tuple[int, OpenRun | None]:
         """Have a run in which nothing has begun; answers its key, and the run if it is new."""
         graph = start.graph
@@ -364,16 +396,17 @@ class Commit:
                 raise Taken(f"the run id {public_id(start.run)} is taken; draw another")
             return start.run, None  # the same call again, after a commit whose answer was lost
         self.known.need(self.rows, graph, self.now)
-        then = self.create(parent, told, cause) if parent is not None and told is not None else None
+        then = self.create(parent, told, cause) if parent is not None and told is not None else cause if part else None
+        within = parent if part else None
         row = RunRow(
             start.run,
             graph.id,
-            start.priority,
+            start.priority if within is None else _added(start.priority, within.row.priority),
             parent=parent.id if parent and then is not None else None,
             parent_task=then,
             created_at=self.now,
             state=ACTIVE,
-            paused=False,
+            paused=within is not None and within.paused,
             closing=False,
             open=int(graph.stays_open),
             last=len(graph.nodes),
@@ -388,7 +421,7 @@ class Commit:
                 run.id,
                 graph.id,
                 start.name,
-                start.priority,
+                row.priority,
                 start.message,
                 start.idempotency_key,
                 row.parent,
@@ -438,6 +471,8 @@ class Commit:
                 joins, self.joins = self.joins, {}
                 self._settle_arrivals(arrivals, joins)
             ends, self.ends = self.ends, []
+            if len(ends) > 1:  # what ends by itself does so before what it is part of, which began earlier
+                ends.sort(key=lambda pair: -pair[0].id)
             for run, end in ends:
                 self._end(run, end)
 
@@ -574,7 +609,8 @@ class Commit:
             self._flush_tasks()
             run.closing, run.reason = True, end.reason
             run.open -= int(run.graph.stays_open)
-            self._cancel(run, "the run failed", 1 << 31)
+            self._cancel(run, "the run failed", MANY)
+            self._end_parts(run, RunState.failed, end.reason, MANY)
         else:
             self._over(run, end)
 
@@ -584,12 +620,29 @@ class Commit:
         if run.graph.reviews:
             self.rows.review_close_all(run.id)
 
+    def end_parts(self, run: OpenRun) -> bool:
+        """End what is part of a run that has ended; answers whether there may be more, for a sweep."""
+        return self._end_parts(run, run.state, run.reason, PARTS_AT_ONCE) >= PARTS_AT_ONCE
+
+    def _end_parts(self, run: OpenRun, state: RunState, why: str | None, limit: int) -> int:
+        because = f"ended with run {public_id(run.id)} of {run.graph.name}, which {state.over}" + (
+            f": {why}" if why else ""
+        )
+        parts = self.parts(run, limit)
+        for part in parts:
+            if part.state is ACTIVE and part.open <= 0:  # it comes to its end in this very commit
+                self._end_quietly(part)
+            elif part.state is ACTIVE:
+                self._over(part, End(RunState.cancelled, reason=because))
+        return len(parts)
+
     def _over(self, run: OpenRun, end: End) -> None:
         self._flush_tasks()
         run.open -= int(run.graph.stays_open and not run.closing)
-        if run.open > 0:
-            self._cancel(run, WHY_CANCELLED[end.state], CANCEL_AT_ONCE)
         run.state, run.result, run.reason, run.ended_at = end.state, end.result, end.reason, self.now
+        if run.open > 0:
+            more = bool(run.graph.parts) and self.end_parts(run)
+            self._cancel(run, WHY_CANCELLED[end.state], 0 if more else CANCEL_AT_ONCE)
         run.paused = False  # nobody can resume what is over, and what runs after the end is to run
         run.facts["ended"] = str(end.state)  # a member of an enumeration takes eight times as long to become JSON
         if end.reason:
@@ -600,10 +653,9 @@ class Commit:
             self.create(run, change, None)
         parent, task = run.row.parent, run.row.parent_task
         if parent is not None and task is not None:
-            if parent not in self.asked and parent not in self.runs:
-                raise Unlocked(parent)
-            if parent in self.runs:
-                self.joined(parent, task)
+            for waiting in self.reached([parent]):
+                if waiting.state is ACTIVE:
+                    self.joined(parent, task)
 
     # writing
 
@@ -654,6 +706,11 @@ class Commit:
             self.rows.run_change(changes)
         if journal:
             self.rows.journal_insert(journal)
+
+
+def _added(*priorities: int) -> int:
+    """Priorities of runs within runs, as far as one may go."""
+    return max(-PRIORITY, min(PRIORITY, sum(priorities)))
 
 
 def _decides(graph: Graph, node: Node) -> bool:

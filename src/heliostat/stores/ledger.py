@@ -20,6 +20,7 @@ from heliostat.outcome import (
     LOST,
     RUN_ENDED,
     Asked,
+    Begun,
     Failed,
     Outcome,
     Released,
@@ -125,7 +126,7 @@ class Ledger(ABC):
             try:
                 return self.again(partial(work, also))
             except Unlocked as end:
-                also |= {end.run}
+                also |= end.runs
 
     # settling
 
@@ -549,12 +550,18 @@ class Ledger(ABC):
     def sweep(self, now: float) -> int:
         """Cancel what ends of runs left open; see ``store.Store``."""
 
-        def work() -> int:
+        def work(also: frozenset[int]) -> int:
             with self.transaction() as rows:
                 commit = Commit(rows, self.known, now, "sweep", heard=self.woke is not None)
-                commit.lock(rows.run_leftover(SWEEP_AT_ONCE))
+                leftover = rows.run_leftover(SWEEP_AT_ONCE)
+                commit.lock({*leftover} | also)
                 closed, swept = 0, []
-                for run in commit.runs.values():
+                for run in commit.reached(leftover):
+                    if not run.state.final:  # it goes on since just now
+                        continue
+                    if run.graph.parts and commit.end_parts(run):
+                        closed += 1
+                        continue
                     done = rows.task_cancel(run.id, "the run was over", now, CANCEL_AT_ONCE)
                     closed += done
                     if done == CANCEL_AT_ONCE:
@@ -566,7 +573,7 @@ class Ledger(ABC):
                 rows.run_swept(swept)
                 return closed
 
-        return self.again(work)
+        return self._locking(work)
 
 
 class _Lanes:
@@ -638,8 +645,8 @@ def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
 
 
 def _planned(run: OpenRun, attempt: Attempt, outcome: Outcome) -> tuple[TaskState, Sequence[Change]]:
-    """What follows from an outcome; a run that is failing asks nobody any more."""
-    if type(outcome) is Asked and not run.takes:
+    """What follows from an outcome; a run that is failing asks nobody any more, and begins no other run."""
+    if type(outcome) in (Asked, Begun) and not run.takes:
         return TaskState.cancelled, ()
     return planner.settled(run.graph, attempt, outcome)
 
@@ -660,7 +667,8 @@ def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, no
     else:
         holds = attempt.key is not None
         rescues += isinstance(outcome, Rescued)
-    changed = (state, reason, due_at, holds, failures, rescues, now, attempt.count if own else 0)
+    missing = int(state is TaskState.pending)
+    changed = (state, reason, due_at, holds, failures, rescues, now, attempt.count if own else 0, missing)
     return Fence(*changed, *attempt[:3], worker)
 
 
@@ -690,7 +698,7 @@ def _passed_on(jobs: Sequence[Attempt], adopted: Sequence[Attempt], worker: str,
 def _stop(rows: Rows, run: OpenRun, attempt: Attempt, worker: str, now: float) -> None:
     """An attempt of a run that is over ends with it."""
     reason = f"the run {run.state.over}"
-    changed = (TaskState.cancelled, reason, None, False, attempt.failures, attempt.rescues, now, 0)
+    changed = (TaskState.cancelled, reason, None, False, attempt.failures, attempt.rescues, now, 0, 0)
     rows.task_settle([], [Fence(*changed, *attempt[:3], worker)])
     run.open -= 1
     run.note(TaskState.cancelled, attempt.number)

@@ -266,7 +266,7 @@ class MemoryRows:
             changes = {"result": done.result, "ended_at": done.ended_at, "settled": done.attempt}
             self._settle(done, state=TaskState.succeeded, reason=None, due_at=None, holds=False, **changes)
         for fence in others:
-            self._settle(fence, **dict(zip(fence._fields[:8], fence[:8], strict=True)))
+            self._settle(fence, **dict(zip(fence._fields[:9], fence[:9], strict=True)))
 
     def _settle(self, fence: Success | Fence, **changes: object) -> None:
         task = self.t.tasks[fence.run].get(fence.number)
@@ -480,6 +480,25 @@ class MemoryRows:
                 self.put(self.t.firsts, (to, node), moved(first))
             if (gate := self.t.gates.get((run, node))) is not None:
                 self.put(self.t.gates, (to, node), gate)
+
+    # runs that are part of another
+
+    def _children(self, run: int, node: str) -> list[tuple[TaskRow, Run]]:
+        tasks = self.t.tasks[run]
+        found = [(tasks[r.parent_task], r) for r in self.t.runs.values() if r.parent == run and r.parent_task]
+        return sorted((pair for pair in found if pair[0].node == node), key=lambda pair: pair[1].id)
+
+    def run_parts(self, run: int, node: str, limit: int) -> list[int]:
+        return [child.id for _, child in self._children(run, node) if not child.state.final][:limit]
+
+    def task_parts(self, run: int, node: str) -> list[tuple[int, TaskState, int]]:
+        newest = {task.number: (task.number, task.state, child.id) for task, child in self._children(run, node)}
+        return [newest[number] for number in sorted(newest) if newest[number][1] in (PENDING, TaskState.failed)]
+
+    def task_await(self, tasks: Sequence[Reference]) -> None:
+        for run, number in tasks:
+            task, changes = self.t.tasks[run][number], {"reason": None, "due_at": None, "ended_at": None}
+            self.change(task, state=PENDING, missing=1, failures=task.failures - 1, held=False, **changes)
 
     # gates
 
@@ -820,7 +839,18 @@ class MemoryStore(Ledger):
     @_alone
     def child(self, run: int, number: int) -> Run | None:
         runs = self.tables.runs.values()
-        return next((r for r in runs if (r.parent, r.parent_task) == (run, number)), None)
+        found = (r for r in runs if (r.parent, r.parent_task) == (run, number))
+        return max(found, key=lambda r: r.id, default=None)
+
+    @_alone
+    def children(self, run: int, number: int) -> list[Run]:
+        runs = self.tables.runs.values()
+        return sorted((r for r in runs if (r.parent, r.parent_task) == (run, number)), key=lambda r: r.id)
+
+    @_alone
+    def parts(self, run: int, limit: int = 100) -> list[Run]:
+        found = sorted((r for r in self.tables.runs.values() if r.parent == run), key=lambda r: r.id)
+        return found[:limit]
 
     @_alone
     def records(self, run: int, node: str | None = None, key: str | None = None) -> list[Record]:

@@ -95,6 +95,12 @@ class Reading(ABC):
     def child(self, run: int, number: int) -> Run | None:
         return next(map(_run, self.fetch("child", run=run, number=number)), None)
 
+    def children(self, run: int, number: int) -> list[Run]:
+        return [_run(row) for row in self.fetch("children", run=run, number=number)]
+
+    def parts(self, run: int, limit: int = 100) -> list[Run]:
+        return [_run(row) for row in self.fetch("parts", run=run, most=limit)]
+
     # tasks
 
     def task(self, run: int, number: int) -> Task | None:

@@ -117,7 +117,8 @@ class Success(NamedTuple):
 class Fence(NamedTuple):
     """Any other settling of an attempt, where ``worker`` still holds this attempt of the task.
 
-    ``settled`` is the attempt if this is its own outcome, and 0 where a rescue or the run's end decides for it.
+    ``settled`` is the attempt if this is its own outcome, and 0 where a rescue or the run's end decides for it;
+    ``missing`` is what the task then waits for: the end of another run.
     """
 
     state: TaskState
@@ -128,6 +129,7 @@ class Fence(NamedTuple):
     rescues: int
     ended_at: float
     settled: int
+    missing: int
     run: int
     number: int
     attempt: int
@@ -379,6 +381,16 @@ class Rows(Protocol):
 
         ``graph`` is how many nodes the run's graph has; the numbers after these go up by ``shift``.
         """
+
+    # runs that are part of another
+    def run_parts(self, run: int, node: str, limit: int) -> list[int]:
+        """The runs that a node of a run is, as far as they have not ended."""
+
+    def task_parts(self, run: int, node: str) -> list[tuple[int, TaskState, int]]:
+        """The tasks of such a node that are pending or have failed, with their states and newest runs."""
+
+    def task_await(self, tasks: Sequence[Reference]) -> None:
+        """Have failed tasks wait for the end of their runs, which go on: their failure is undone."""
 
     # handlers' gates
     def gate_first(self, run: int, node: str, number: int) -> bool:

@@ -238,6 +238,17 @@ class SqlRows(ABC):
         for table in ("task", "record", "artifact", "gate"):
             self.later(f"{table}_carry", **values)
 
+    # runs that are part of another
+
+    def run_parts(self, run: int, node: str, limit: int) -> list[int]:
+        return [row[0] for row in self.fetch("run_parts", run=run, node=node, most=limit)]
+
+    def task_parts(self, run: int, node: str) -> list[tuple[int, TaskState, int]]:
+        return [(row[0], TASK_STATES[row[1]], row[2]) for row in self.fetch("task_parts", run=run, node=node)]
+
+    def task_await(self, tasks: Sequence[Reference]) -> None:
+        self.many_later("task_await", ("run", "number"), tasks)
+
     # gates
 
     def gate_first(self, run: int, node: str, number: int) -> bool:

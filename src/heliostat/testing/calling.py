@@ -98,7 +98,8 @@ def _call(made: Work, signatures: Mapping[str, Signature], around: Surroundings)
     context, signature = Context(made, around, signatures), signatures.get(made.node.name)
     if made.node.kind is Kind.job:
         return Called(None, command=_command(made, signature, context, around))
-    assert signature is not None
+    if signature is None:
+        raise BadInput(f"call: {made.node.name} is a {made.node.kind}, so there is no function to call")
     answer = perform.called(signature, perform.arguments(signature, made, context), made.attempt.count)
     _check(made, answer, context)
     effects = () if isinstance(answer, Fail) else context.finish()

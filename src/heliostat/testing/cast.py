@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from heliostat.executor import Answered, Work
     from heliostat.graph import Graph, Node
+    from heliostat.outcome import Outcome
 
 MANY = 1_000_000  #: rescues: a stage takes workers away without end, and no function is to blame
 
@@ -30,10 +31,16 @@ class Cast:
         for workflow in workflows:
             if not isinstance(workflow, Workflow):
                 raise BadInput(f"simulate: a Workflow is wanted, not {workflow!r}")
-        known = {name for flow in workflows for node in flow.graph for name in names(flow.graph, node)}
+        inner_first = [each for flow in workflows for each in _with_parts(flow)]
+        known = {name for flow in inner_first for node in flow.graph for name in names(flow.graph, node)}
         if unknown := [name for name in stubs if name not in known]:
             raise BadInput(f"stubs: no workflow here has a node {unknown[0]!r}{nearest(unknown[0], known)}")
-        self._staged = {flow.graph.id: _staged(flow, stubs) for flow in workflows}
+        made: dict[int, Workflow] = {}
+        for flow in inner_first:
+            staged = made[flow.graph.id] = _staged(flow, stubs)
+            staged.parts = {name: made[part.graph.id] for name, part in flow.parts.items()}
+        named = {flow.graph.id: made[flow.graph.id] for flow in workflows}
+        self._staged = named | made  # those that were named come first
 
     def __iter__(self) -> Iterator[Workflow]:
         return iter(self._staged.values())
@@ -48,8 +55,16 @@ class Cast:
         return found
 
 
+def _with_parts(workflow: Workflow) -> list[Workflow]:
+    """A workflow after all that it contains."""
+    return [*(inner for part in workflow.parts.values() for inner in _with_parts(part)), workflow]
+
+
 class StubPerformer(Performer):
-    """Calls a function for a job: its stub."""
+    """Calls a function for a job, and for a node that is another workflow if it has one: its stub."""
+
+    def _part(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
+        return super()._part(work, None, context) if signature is None else self._called(work, signature, context)
 
     def _job(self, work: Work, signature: Signature | None, context: Context) -> Answered:
         return self._called(work, signature, context)

@@ -222,6 +222,9 @@ class StandIns(StubPerformer):
             work.message = self._around.store.messages((run,)).get(run)
         return super()._called(work, stub or signature, context)
 
+    def _part(self, work: Work, signature: Signature | None, context: Any) -> Outcome:
+        return super()._part(work, self._signature(work), context)
+
     def _signature(self, work: Work) -> Signature | None:
         graph, node = work.graph, work.node
         found = next((name for name in reversed(names(graph, node)) if name in self._stubs), None)

@@ -1,2 +1,2 @@
--- The run whose end is a task's message.
-SELECT {run} FROM runs r WHERE r.parent = :run AND r.parent_task = :number ORDER BY r.id + 0 LIMIT 1
+-- The run whose end a task waits for, or has waited for last.
+SELECT {run} FROM runs r WHERE r.parent = :run AND r.parent_task = :number ORDER BY r.id + 0 DESC LIMIT 1

@@ -32,3 +32,4 @@ from heliostat.testing.conformance.queues import *
 from heliostat.testing.conformance.rerunning import *
 from heliostat.testing.conformance.reviews import *
 from heliostat.testing.conformance.schedules import *
+from heliostat.testing.conformance.subworkflows import *

@@ -68,6 +68,10 @@ class Hand:
         assert answer.run is not None
         return answer.run
 
+    def start_id(self) -> int:
+        """The key of a run that an attempt is to start."""
+        return next(self._ids)
+
     def send(self, run: int, node: str, message: object = None, **options: Any) -> Answer:
         """Send a message to a handler."""
         return self.do(sends(node, message, **options), run)
