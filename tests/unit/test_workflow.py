@@ -315,7 +315,7 @@ def _over_a_decision() -> object:
 SENTENCES: list[tuple[Callable[[], object], str]] = [
     (lambda: Workflow("a b"), "'a b' is no name for a workflow; use letters, digits, _ . -"),
     (lambda: Workflow("w", on_failure="go"), 'workflow w: on_failure is "stop" or "finish", not \'go\''),
-    (lambda: Workflow("w", retires=3), "workflow w: there is no option 'retires'; did you mean 'retry'?"),
+    (lambda: Workflow("w", retyr=3), "workflow w: there is no option 'retyr'; did you mean 'retry'?"),
     (lambda: flow("a", "a"), "node 'a' is defined twice in one workflow; give one of them another name="),
     (lambda: flow("1a"), "'1a' is no name for a node; use letters, digits, _ . -"),
     (lambda: flow().node(lambda: None), "'<lambda>' is no name for a node; use letters, digits, _ . -; say name="),

@@ -96,7 +96,7 @@ def _plainly(words: str) -> str:
     if found is None:
         return words
     known = [word.strip("' ") for word in found["known"].split(",")]
-    return f"{found['given']!r} is none of {', '.join(known)}{nearest(found['given'], known) if len(known) > 1 else ''}"
+    return f"there is no {found['given']!r}{nearest(found['given'], known)}"
 
 
 _CHOICE = re.compile(r"(?:Value error, )?'(?P<given>.*)' is not one of (?P<known>.*)\.", re.DOTALL)
