@@ -14,6 +14,8 @@ HEARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "julia": ("julia", ("julia", "corners", "tile", "mosaic")),
     "sweep": ("sweep", ("sweep", "rates", "behaviour", "table", "onset")),
     "etl": ("etl", ("validate", "mend", "places", "load", "report")),
+    "nightly": ("nightly", ("nightly", "frames", "summary")),
+    "poller": ("poller", ("incident", "look", "update")),
     "quicksort": ("quicksort", ("begin", "sort", "merge")),
 }
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typer.testing import CliRunner
 
 import heliostat
-from examples import etl, julia, sweep, wildfire
+from examples import etl, julia, nightly, poller, sweep, wildfire
 from examples import wildfire_world as world
 from examples.sweep import Behaviour
 from heliostat import Artifact
@@ -86,10 +86,29 @@ def the_incident() -> str:
         return _drawn(stage, run, "two looks that saw the same, one forecast, one simulation")
 
 
+def the_nightly() -> str:
+    """One of the seven runs that a week starts."""
+    with engine() as stage:
+        stage.add(nightly.nightly)
+        stage.advance("7d")
+        [run, *_] = stage.runs(nightly.nightly)
+        return _drawn(stage, run, f"the run of {run.name}, one of seven in a week")
+
+
+def the_poller() -> str:
+    """Three lists in half an hour."""
+    with engine() as stage:
+        run = stage.start(poller.incident)
+        stage.advance("1h")
+        return _drawn(stage, run, "a look every five minutes; each list handled once, however often it was found")
+
+
 GRAPHS: dict[str, Callable[[], str]] = {
     "etl-run.svg": the_etl,
     "incident-run.svg": the_incident,
     "julia-run.svg": the_julia,
+    "nightly-run.svg": the_nightly,
+    "poller-run.svg": the_poller,
     "sweep-run.svg": the_sweep,
 }
 
