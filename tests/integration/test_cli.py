@@ -232,7 +232,7 @@ def test_runs_are_listed_newest_first(shell: Shell) -> None:
 
 RUN_KEYS = {
     "id", "workflow", "version", "name", "state", "paused", "priority", "reason", "parent", "created_at",
-    "deadline_at", "ended_at",
+    "deadline_at", "ended_at", "parent_task", "parts",
     "message", "result", "nodes", "failures", "artifacts",
 }  # fmt: skip
 
@@ -374,7 +374,16 @@ def test_queues_are_limited_and_paused(shell: Shell) -> None:
     shell("queue", "set", "default", "--limit", "3")
     shell("queue", "pause", "default")
     assert shell.json("queue", "list") == [
-        {"name": "default", "limit": 3, "rate": None, "paused": True, "ready": 1, "running": 0}
+        {
+            "name": "default",
+            "limit": 3,
+            "rate": None,
+            "configured": {"limit": None, "rate": None},
+            "by_hand": ["limit"],
+            "paused": True,
+            "ready": 1,
+            "running": 0,
+        }
     ]
     shell("queue", "resume", "default")
     said = shell("queue", "set", "default", "--no-limit", "--rate", "600/m").stderr
@@ -602,7 +611,9 @@ def test_a_fresh_postgresql_says_what_makes_its_tables(shell: Shell, postgres_da
 
 def test_the_configuration_says_whence_it_is(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line wins over the environment, that over the file; a password is not shown."""
-    assert shell.json("config", "show") == {
+    shown = shell.json("config", "show")
+    assert shown.pop("environments").endswith("heliostat/environments")
+    assert shown == {
         "database": "sqlite:///heliostat.db",
         "database_from": "default",
         "files": ".heliostat",
@@ -615,6 +626,10 @@ def test_the_configuration_says_whence_it_is(shell: Shell, monkeypatch: pytest.M
         "executor_from": "default",
         "site": "",
         "site_from": "default",
+        **dict.fromkeys(("environments_from", "queues_from", "secrets_from", "sites_from"), "default"),
+        "queues": {},
+        "secrets": "",
+        "sites": {},
     }
     monkeypatch.setenv("HELIOSTAT_DATABASE", "postgresql://me:secret@host/db")
     monkeypatch.setenv("HELIOSTAT_BROKER", "amqp://me:secret@host/tickets")

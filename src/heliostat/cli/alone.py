@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heliostat.cli import output
+from heliostat.cli import completion, output
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import find_run, session, workflow
@@ -29,7 +29,10 @@ HERE = str(Path(__file__).parent.parent)  #: frames of Heliostat itself are nobo
 def run(
     context: typer.Context,
     where: Annotated[str, typer.Argument(metavar="WHERE", help="file.py:flow, module:flow, or a configured name.")],
-    node: Annotated[str, typer.Argument(metavar="NODE", help="Which of its nodes.")],
+    node: Annotated[
+        str,
+        typer.Argument(metavar="NODE", help="Which of its nodes.", autocompletion=completion.node_names),
+    ],
     inputs: Annotated[
         list[str] | None,
         typer.Option("--input", metavar="NAME=VALUE", help="What a parameter gets: JSON, a word, or @file for a file."),

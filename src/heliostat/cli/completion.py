@@ -47,6 +47,13 @@ def nodes(context: typer.Context, incomplete: str) -> Offers:
     return _offered(context, incomplete, found)
 
 
+def node_names(context: typer.Context, incomplete: str) -> Offers:
+    """Names of nodes, with the workflows that have them."""
+    return _offered(
+        context, incomplete, lambda store: [(node.name, graph.label) for graph in store.graphs() for node in graph]
+    )
+
+
 def queues(context: typer.Context, incomplete: str) -> Offers:
     """Names of queues."""
 

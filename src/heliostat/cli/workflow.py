@@ -13,7 +13,6 @@ from heliostat.cli import session as sessions
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import session
 from heliostat.errors import BadInput
-from heliostat.trigger import LATE_SECONDS
 
 if TYPE_CHECKING:
     from heliostat.engine import Engine, RunHandle
@@ -87,6 +86,8 @@ def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
 
 
 def _next(stands: Schedule, now: float) -> str:
+    from heliostat.trigger import LATE_SECONDS
+
     if stands.paused:
         return "paused"
     said = output.lately(stands.next_at, now)
