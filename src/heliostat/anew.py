@@ -27,10 +27,13 @@ def rerun(run: RunHandle, at: Places, workflow: Workflow | None, reason: str, ke
     """Begin a run that takes over what lies before some nodes of another; answers its key."""
     engine, info = run._engine, run.info  # noqa: SLF001 - its own kind
     handles = _listed(at)
-    graph = _today(run, handles, workflow)
+    graph, flow = _today(run, handles, workflow)
     names = tuple(dict.fromkeys(graph[named(node, "at")].name for node in handles))
     to = _addressed(run)
     message = check_start(graph, engine.registry.signatures(graph.id), info.message, to)
+    if flow is not None:
+        engine.around.admit(flow)
+        flow.check_parts(message)
     start = Start(0, graph, message, info.name, info.priority, None, key, to)
     reason = codec.word(reason, "reason", 0)
     while True:
@@ -67,15 +70,15 @@ def _listed(at: Places) -> list[NodeHandle[..., Any] | str]:
         raise BadInput(f"at: a node or its name is wanted, or several, not {at!r}") from None
 
 
-def _today(run: RunHandle, at: Iterable[object], workflow: Workflow | None) -> Graph:
+def _today(run: RunHandle, at: Iterable[object], workflow: Workflow | None) -> tuple[Graph, Workflow | None]:
     """The workflow as this process has it: as given, as the nodes' own, as it came last, else as the run had it."""
     engine, name = run._engine, run.graph.name  # noqa: SLF001 - its own kind
     given = workflow or next((node.workflow for node in at if isinstance(node, NodeHandle)), None)
     if given is None:
-        return _newest(engine, name) or run.graph
+        return _newest(engine, name) or run.graph, None
     if getattr(given, "name", name) != name:  # what is no workflow is refused below
         raise BadInput(f"run {run.id} is of workflow {name}, not of {given.name}; it can be run anew with {name} only")
-    return engine.add(given)
+    return engine.add(given), given
 
 
 def _newest(engine: Engine, name: str) -> Graph | None:

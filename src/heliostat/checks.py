@@ -14,7 +14,7 @@ from heliostat.trigger import is_tick, stamp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from heliostat.graph import Node
+    from heliostat.graph import Graph
     from heliostat.queue import Why
     from heliostat.review import Review
 
@@ -41,7 +41,7 @@ def explain(why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None
 
 def _ended(why: Why, came: Mapping[str, tuple[TaskState, str | None]]) -> str:
     task, run = why.task, why.run
-    if task.state is TaskState.skipped and (missed := _missed(why.graph[task.node], came)):
+    if task.state is TaskState.skipped and (missed := _missed(why.graph, task.node, came)):
         return f"skipped: {missed}"
     words = f"{task.state}: {task.reason}" if task.reason else str(task.state)
     if task.state is TaskState.cancelled and run.reason and (task.reason or "").endswith("the run was cancelled"):
@@ -49,11 +49,14 @@ def _ended(why: Why, came: Mapping[str, tuple[TaskState, str | None]]) -> str:
     return words
 
 
-def _missed(node: Node, came: Mapping[str, tuple[TaskState, str | None]]) -> str:
+def _missed(graph: Graph, name: str, came: Mapping[str, tuple[TaskState, str | None]]) -> str:
     missed = []
-    for edge in node.edges:
+    for edge in graph[name].edges:
         state, result = came.get(edge.source, (None, None))
         chosen = None if result is None else codec.decode(result)
+        if edge.source in graph.reviews and isinstance(chosen, dict):
+            chosen = chosen["choice"]  # of all that a decision says
+            result = codec.encode(chosen, edge.source)
         if state is None or edge.met(state, chosen if isinstance(chosen, str) else None):
             continue
         if state is TaskState.succeeded and edge.on is On.failed:

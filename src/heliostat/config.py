@@ -223,17 +223,16 @@ def _queue(given: _Given, name: str, table: dict[str, object]) -> QueueConfig:
         given.wrong(f"{name!r} is no name for a queue; use letters, digits, _ . -")
     given.only(where, table, OF_A_QUEUE)
     limit, rate, executor = (table.get(setting) for setting in OF_A_QUEUE)
-    try:
-        if limit is not None:
-            whole(limit, f"{where}.limit", 1, MOST)
-        if rate is not None:
-            pace(rate, f"{where}.rate")
-        if executor is not None:
-            _executor(executor, f"{where}.executor")
-    except BadInput as error:
-        given.wrong(str(error))
-        return QueueConfig()
-    return QueueConfig(Terms(limit, rate), executor or "")  # type: ignore[arg-type]
+    mistakes: list[str] = []
+    with _noting(mistakes):
+        _ = None if limit is None else whole(limit, f"{where}.limit", 1, MOST)
+    with _noting(mistakes):
+        _ = None if rate is None else pace(rate, f"{where}.rate")
+    with _noting(mistakes):
+        _ = None if executor is None else _executor(executor, f"{where}.executor")
+    for mistake in mistakes:
+        given.wrong(mistake)
+    return QueueConfig() if mistakes else QueueConfig(Terms(limit, rate), executor or "")  # type: ignore[arg-type]
 
 
 def _executor(word: object, where: str) -> str:

@@ -56,11 +56,13 @@ class Surroundings:
     queues: frozenset[str] | None = None
     vault: Vault = field(default_factory=Vault)
 
-    def admit(self, graph: Graph) -> None:
+    def admit(self, workflow: Workflow) -> None:
         """Refuse a run of nodes whose queue nobody has configured, where queues are configured; raises BadInput."""
         if (known := self.queues) is None:
             return
-        for node in graph:
+        for part in workflow.parts.values():
+            self.admit(part)
+        for node in workflow.graph:
             if node.queue not in known:
                 near = nearest(node.queue, sorted(known))
                 raise BadInput(f"node {node.name}: there is no queue {node.queue!r} in heliostat.toml{near}")
@@ -227,7 +229,7 @@ class Context:
         graph = getattr(workflow, "graph", None)
         if not isinstance(graph, Graph):
             raise TaskError(f"start takes a Workflow, not {workflow!r}")
-        self._around.admit(graph)
+        self._around.admit(workflow)
         last = None if then is None else self._handler(then, "tell")
         text = self.encode(message, f"message to {graph.name}")
         text = check_start(workflow.whole(), workflow.signatures, text)

@@ -21,6 +21,7 @@ from heliostat import job as jobs
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.graph import Arity, Kind, On, Resources, Retry
 from heliostat.graph import Node as GraphNode
+from heliostat.secret import Secret
 from heliostat.workflow import Branch, JobOptions, NodeHandle, ReviewOptions, Workflow
 
 if TYPE_CHECKING:
@@ -211,6 +212,15 @@ def written(graph: Graph) -> dict[str, Any]:
                 f"workflow {graph.name}: {node.name} is {what}, and only jobs and reviews can be written as data; "
                 "keep the rest in its file"
             )
+        if node.job is not None and any(isinstance(value, Secret) for value in node.job.env.values()):
+            raise BadInput(
+                f"workflow {graph.name}: the env= of {node.name} names a secret, which the JSON form cannot say; "
+                "keep it in its file"
+            )
+    if graph.trigger is not None:
+        raise BadInput(
+            f"workflow {graph.name}: {graph.trigger} starts it, which the JSON form cannot say; keep it in its file"
+        )
     head: dict[str, Any] = {"name": graph.name, "version": graph.version, "stays_open": graph.stays_open or None}
     head["on_failure"] = None if graph.on_failure == "stop" else graph.on_failure
     found = _there(head) | {"nodes": [_there(_node(node)) for node in graph]}

@@ -123,7 +123,7 @@ class Engine:
             self.add(part)
         for signature in workflow.signatures.values():
             signature.warm()
-        check_ticks(graph, workflow.signatures)
+        check_ticks(graph, workflow.signatures, workflow.check_parts)
         if graph.id not in self.registry.offers or self.registry.graph(graph.id) != graph:
             self.store.accept([Command(Register(graph), actor=self._actor)], self.around.clock.now())
         self.registry.add(workflow)
@@ -165,7 +165,7 @@ class Engine:
         """
         if isinstance(workflow, str):  # what it stands for is registered already
             workflow = self.registered(workflow)
-            self.around.admit(workflow.graph)
+            self.around.admit(workflow)
             graph = self.registry.add(workflow)
         else:
             graph = self._admitted(workflow)
@@ -186,7 +186,7 @@ class Engine:
     def _admitted(self, workflow: Workflow) -> Graph:
         """Offer a workflow of which runs are to be started here; its queues have to be among those there are."""
         if isinstance(workflow, Workflow):
-            self.around.admit(workflow.graph)
+            self.around.admit(workflow)
         return self.add(workflow)
 
     def _begin(self, starts: Sequence[Start]) -> list[int]:
@@ -638,7 +638,8 @@ class RunHandle(Drawn):
             node = self.graph[task.node]
             if not (node.may_fail or node.epilogue or self.graph.caught(node.name)):
                 return task.number
-        raise Ended(f"run {self.id} has no task that made it fail; it is {self.state}")
+        rest = "; run.rerun begins it anew, also from a node on" if self.state is RunState.failed else ""
+        raise Ended(f"run {self.id} has no task that made it fail; it is {self.state}{rest}")
 
     def reviews(self) -> list[Review]:
         """The reviews of this run that are open."""

@@ -33,13 +33,16 @@ def footprints(workflow: Workflow) -> dict[str, str]:
         signature = workflow.signatures.get(node.name)
         own = json.dumps([asdict(node)[name] for name in ("job", "review", "env", "kind")], default=str, sort_keys=True)
         code = "" if signature is None else _code(signature.function, modules)
+        if (part := workflow.parts.get(node.name)) is not None:
+            code = json.dumps(footprints(part), sort_keys=True)
         found[node.name] = hashlib.sha256(f"{own}\n{code}".encode()).hexdigest()
     return found
 
 
 def files(workflow: Workflow) -> list[Path]:
     """The source files that a workflow stands on."""
-    return sorted({file for signature in workflow.signatures.values() for file in project_files(signature.function)})
+    own = {file for signature in workflow.signatures.values() for file in project_files(signature.function)}
+    return sorted(own.union(*map(files, workflow.parts.values())))
 
 
 def _code(function: object, modules: dict[str, _Module]) -> str:

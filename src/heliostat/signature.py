@@ -198,13 +198,14 @@ def check_start(
     return text
 
 
-def check_ticks(graph: Graph, signatures: Mapping[str, Signature]) -> None:
-    """Check that what triggers send can be taken; raises DefinitionError."""
+def check_ticks(graph: Graph, signatures: Mapping[str, Signature], check_parts: Callable[[str], None]) -> None:
+    """Check that what triggers send can be taken, also by what is part of a run; raises DefinitionError."""
     text = tick_message(0.0)
     try:
         if graph.trigger is not None:
             check_start(graph, signatures, text)
             planner.begun(graph, text)
+            check_parts(text)
         for node in graph.nodes:
             if node.trigger is not None:
                 check_sent(node, signatures.get(node.name), text)

@@ -258,7 +258,7 @@ def test_one_node_runs_alone(shell: Shell) -> None:
     typed = ("node", "run", "fire.py:fire", "size", "--from", run, "--input", "terrain=@other.txt")
     assert shell(*typed).splitlines()[-1] == "8"
     job = shell.json("node", "run", "fire.py:fire", "spread", "--input", "terrain=@other.txt", "--message", '"x"')
-    assert job["result"]["name"] == "out.txt"
+    assert job["result"]["$artifact"]["name"] == "out.txt"
     assert shell.json("node", "run", "fire.py:fire", "hear", "--from", run)["records"][0]["value"] == "hillhill\n"
     assert shell.json("run", "show", run) == before
     assert len(shell.json("run", "list")) == 1

@@ -53,6 +53,8 @@ SAYS = {
     "etl": r"KOELN    km 688  2026-01-31T20:30  630 cm\nrun \w{13} kept levels\.db",
     "julia": r"run (\w{13}) kept 26 pictures; see: heliostat artifact get \1 julia\.png",
     "sweep": r"chaos from r   3\.57\d+\nchaotic \(%\) +\d+\.\d\nrun \w{13} kept sweep\.csv sweep\.png",
+    "nightly": r"2025-01-07T05:00:00Z 3 frames, the first is 20250107-0\.fits",
+    "poller": r"7 looks, 3 lists: 0000\.csv, 0015\.csv, 0030\.csv",
     "wildfire": r"wildfire\.png: 6,363 ha in danger; released by python\nrun \w{13} kept wildfire\.png",
 }
 
@@ -63,7 +65,7 @@ def test_an_example_that_is_started_as_a_program_runs(name: str, tmp_path: Path)
     ran = python(str(ROOT / "examples" / f"{name}.py"), at=tmp_path, paths=without_the_checkout())
     assert (ran.returncode, ran.stderr) == (0, "")
     assert re.search(rf"(?:^|\n){SAYS[name]}\n$", ran.stdout), ran.stdout
-    left = set() if name in ("hello", "quicksort") else {"heliostat.db", ".heliostat"}
+    left = set() if name in ("hello", "quicksort", "nightly", "poller") else {"heliostat.db", ".heliostat"}
     assert {path.name for path in tmp_path.iterdir()} == left
 
 

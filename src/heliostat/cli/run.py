@@ -49,7 +49,7 @@ def start(
     to: Annotated[str | None, typer.Option(metavar="HANDLER", help="Who gets the message.")] = None,
     priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
     deadline: Annotated[
-        str | None, typer.Option(metavar="TIME", help="It fails if it has not ended by then: 90s, 6h.")
+        str | None, typer.Option(metavar="DURATION", help="It fails if it has not ended after so long: 90s, 6h.")
     ] = None,
     key: Annotated[str | None, typer.Option(help="The same key and message start one run only.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Work here until it has ended.")] = False,

@@ -98,6 +98,8 @@ def _staged(workflow: Workflow, stubs: Mapping[str, Callable[..., Any]]) -> Work
 
 def signature_of(graph: Graph, node: Node, stub: object) -> Signature:
     """How a stub is called in the place of a node; raises BadInput if it cannot be."""
+    if node.review is not None:
+        raise BadInput(f"stubs: {node.name} is a review; decide it as a person would: run.decide({node.name!r}, …)")
     function = stub.function if isinstance(stub, NodeHandle) else stub
     if not callable(function):
         raise BadInput(f"stubs: {node.name} wants a function in its place, not {stub!r}")
