@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from heliostat.task import Attempt
     from heliostat.workflow import NodeHandle, Workflow
 
+#: What a line of the log says of itself.
+_OF_A_LINE = frozenset({"at", "task", "node", "attempt", "progress", "stream"})
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -375,8 +378,12 @@ class Context:
     # what is seen at once
 
     def log(self, message: str, **fields: object) -> None:
-        """Write a line to the run's log; it is there at once, whatever becomes of the attempt."""
-        self._line({"message": str(message)} | fields)
+        """Write a line to the run's log; it is there at once, whatever becomes of the attempt.
+
+        A field that is called like one of the line's own (``at``, ``node``, …) has an underscore after its name there.
+        """
+        told = {f"{name}_" if name in _OF_A_LINE else name: value for name, value in fields.items()}
+        self._line({"message": str(message)} | told)
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Say how far this attempt has come."""

@@ -322,3 +322,16 @@ def test_an_item_and_the_list_that_it_is_of_may_both_be_named(opened: Callable[[
     run = opened().run(flow)
     assert run.result(share) == [0.125, 0.25, 0.625]
     assert run.result(rank) == [0, 1, 2]
+
+
+def test_a_field_of_a_log_line_does_not_stand_in_the_place_of_the_lines_own(opened: Callable[[], Engine]) -> None:
+    """It is told under its name with an underscore, and the line keeps its time and place."""
+    flow = Workflow("looks")
+
+    @flow.node
+    def look(ctx: Context) -> None:
+        ctx.log("seen", at="dusk", node="mirror", task=7, attempt=9, progress=1, angle=3)
+
+    [line] = [line for line in opened().run(flow).log() if line.kind == "log"]
+    assert (line.text, line.node, line.fields.pop("angle")) == ("seen", "look", 3)
+    assert line.fields == {"at_": "dusk", "node_": "mirror", "task_": 7, "attempt_": 9, "progress_": 1}
