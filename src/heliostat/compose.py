@@ -267,13 +267,17 @@ def load(where: str) -> list[Workflow]:
 
 
 def variables(where: str) -> dict[str, Workflow]:
-    """The same by the variables that hold them; the first name counts where there are several."""
+    """The same by the variables that hold them; the first name counts where there are several.
+
+    A name is that of a variable, or else the one that the workflow has itself.
+    """
     place, _, name = where.partition(":")
     held = {key: value for key, value in vars(_module(place)).items() if isinstance(value, Workflow)}
     if name and name not in held:
         meant = [variable for variable, flow in held.items() if flow.name == name]
-        near = f"; did you mean {place}:{meant[0]}?" if meant else nearest(name, held)
-        raise NotFound(f"{place} has no workflow {name!r}{near}")
+        if len({id(held[variable]) for variable in meant}) != 1:
+            raise NotFound(f"{place} has no workflow {name!r}{nearest(name, held)}")
+        name = meant[0]
     if not held:
         raise NotFound(f"{place} defines no workflow")
     if name:

@@ -74,13 +74,14 @@ def test_a_file_that_raises_is_not_half_there_the_next_time(tmp_path: Path) -> N
     assert compose.load(place)[0].name == "mended"
 
 
-def test_the_name_of_a_workflow_leads_to_its_variable(tmp_path: Path) -> None:
-    """The variable is what can be typed."""
+def test_a_workflow_is_found_by_its_variable_or_else_by_its_own_name(tmp_path: Path) -> None:
+    """As ``run list`` calls it; where two are called so, only the variable tells which."""
     place = written(tmp_path / "named.py", FLOW.format(name="model"))
-    with pytest.raises(NotFound) as refused:
-        compose.load(f"{place}:model")
-    assert str(refused.value) == f"{place} has no workflow 'model'; did you mean {place}:m?"
+    assert compose.variables(f"{place}:model") == compose.variables(f"{place}:m") == compose.variables(place)
     assert [*compose.variables(place)] == ["m"]
+    twice = written(tmp_path / "twice.py", FLOW.format(name="model") + "\nn = Workflow('model')\n")
+    with pytest.raises(NotFound, match="has no workflow 'model'"):
+        compose.load(f"{twice}:model")
 
 
 def test_a_broker_with_a_slip_in_its_address_is_refused_without_the_password() -> None:
