@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from heliostat.codec import LIMIT_BYTES
 from heliostat.job import FILES, INPUT, OUTPUT, many, patterns
+from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,12 +55,15 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen of a job. ``exit_code`` is None where there is none; ``reason`` is for people."""
+    """What was seen of a job. ``exit_code`` is None where there is none; ``reason`` is for people.
+
+    ``how`` is for the machine: as what an attempt counts that ended so, unless it went well.
+    """
 
     state: JobState
     exit_code: int | None = None
     reason: str | None = None
-    timed_out: bool = False
+    how: AttemptState = AttemptState.failed
 
 
 def later(old: Observation, new: Observation) -> Observation:
@@ -99,7 +103,7 @@ class Collected:
     outputs: Output | dict[str, Output] | None = None
     output: str | None = None
     reason: str | None = None
-    timed_out: bool = False
+    how: AttemptState = AttemptState.failed
     stdout: str = ""
     stderr: str = ""
 
@@ -167,7 +171,7 @@ def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str
         outputs=outputs if isinstance(spec.outputs, dict) else outputs.get(""),
         output=output,
         reason=_ending(seen) or "; ".join(problems) or None,
-        timed_out=seen.timed_out,
+        how=seen.how,
         stdout=tail(directory / STDOUT),
         stderr=tail(directory / STDERR),
     )

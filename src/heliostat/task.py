@@ -48,6 +48,9 @@ class AttemptState(StrEnum):
 
     failed = "failed"  # it raised, or answered Fail
     timed_out = "timed_out"  # it did not answer in time
+    out_of_memory = "out_of_memory"  # its batch system ended it, for it took more memory than it had asked for
+    killed = "killed"  # somebody ended its job behind our back
+    lost = "lost"  # its job is gone and left no exit code, or the machine that ran it is
     snoozed = "snoozed"  # it asked to be asked again
     rescued = "rescued"  # its worker was lost
     stopped = "stopped"  # the run ended while it was running

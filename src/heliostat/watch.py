@@ -26,7 +26,6 @@ from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
 from heliostat.secret import Secret
 from heliostat.signature import revive
-from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,8 +177,7 @@ class Jobs:
             self._around.vault.veil(work.job / OUTPUT)
             return Failed(f"{OUTPUT} holds the secret {secret!r}, which nothing may keep", final=True)
         if not left.succeeded:
-            how = AttemptState.timed_out if left.timed_out else AttemptState.failed
-            return Failed(_reason(left), how=how)
+            return Failed(_reason(left), how=left.how)
         result = context.encode(left.outputs, "outputs")
         if left.output is not None:
             result = check_files(codec.accept(left.output, OUTPUT), OUTPUT, self._around.repository)

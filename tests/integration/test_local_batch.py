@@ -21,6 +21,7 @@ from heliostat.batches import local
 from heliostat.batches.local import LocalBatch
 from heliostat.errors import OperatorError
 from heliostat.job import JobSpec, Value, render
+from heliostat.task import AttemptState
 
 T = TypeVar("T")
 
@@ -374,7 +375,7 @@ def test_cancel_ends_the_whole_group(jobs: Jobs) -> None:
     assert jobs.end(directory) == Observation(JobState.ended, 4, "cancelled")
     until(lambda: not alive(grandchild))
     left = jobs.batch.collect(directory, JobSpec(shell="…"))
-    assert (left.succeeded, left.reason, left.timed_out) == (False, "cancelled", False)
+    assert (left.succeeded, left.reason, left.how) == (False, "cancelled", AttemptState.failed)
 
 
 def test_what_ignores_term_is_killed_when_the_grace_is_over_by_whoever_looks(jobs: Jobs) -> None:
@@ -434,9 +435,9 @@ def test_a_job_past_its_timeout_is_stopped_and_says_so(jobs: Jobs) -> None:
     directory = jobs.start("trap '' TERM; touch up; sleep 1000", timeout=0.05)
     until((directory / "up").exists)
     seen = jobs.end(directory, LocalBatch(grace=0.05))
-    assert seen == Observation(JobState.ended, None, "timed out after 0.05 s", timed_out=True)
+    assert seen == Observation(JobState.ended, None, "timed out after 0.05 s", AttemptState.timed_out)
     left = jobs.batch.collect(directory, JobSpec(shell="…"))
-    assert (left.timed_out, left.reason) == (True, "timed out after 0.05 s")
+    assert (left.how, left.reason) == (AttemptState.timed_out, "timed out after 0.05 s")
 
 
 def test_a_job_that_ends_well_after_its_timeout_has_timed_out(jobs: Jobs) -> None:
@@ -444,7 +445,7 @@ def test_a_job_that_ends_well_after_its_timeout_has_timed_out(jobs: Jobs) -> Non
     directory = jobs.start("trap 'exit 0' TERM; touch up; sleep 1000 & wait", timeout=0.05)
     until((directory / "up").exists)
     seen = jobs.end(directory, LocalBatch(grace=1000))
-    assert (seen.state, seen.exit_code, seen.timed_out) == (JobState.ended, 0, True)
+    assert (seen.state, seen.exit_code, seen.how) == (JobState.ended, 0, AttemptState.timed_out)
     assert not jobs.batch.collect(directory, JobSpec(shell="…")).succeeded
 
 
@@ -492,7 +493,8 @@ def test_a_restarted_machine_has_lost_its_jobs(jobs: Jobs) -> None:
     """A claim from another boot of the same machine has no process any more, whatever has its number."""
     directory = jobs.new()
     forge(directory, pid=os.getpid(), start=local._started(os.getpid()), boot="another")
-    assert jobs.see(directory) == Observation(JobState.lost, reason="the machine was restarted while it ran")
+    why = "the machine was restarted while it ran"
+    assert jobs.see(directory) == Observation(JobState.lost, reason=why, how=AttemptState.lost)
 
 
 def test_a_job_of_another_machine_is_unknown(jobs: Jobs) -> None:

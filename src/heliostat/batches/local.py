@@ -33,6 +33,7 @@ from uuid import uuid4
 from heliostat.batch import Collected, JobState, Observation, gather
 from heliostat.errors import OperatorError
 from heliostat.secret import public
+from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -204,8 +205,8 @@ class _Stop:
     grace: float
 
     @property
-    def timed_out(self) -> bool:
-        return self.reason.startswith(_TIMED_OUT)
+    def how(self) -> AttemptState:
+        return AttemptState.timed_out if self.reason.startswith(_TIMED_OUT) else AttemptState.failed
 
 
 # --- what is seen
@@ -215,7 +216,7 @@ def _ended(directory: Path, code: int) -> Observation:
     stop = _stop(directory)
     if stop is None:
         return Observation(JobState.ended, code)
-    return Observation(JobState.ended, code, stop.reason, timed_out=stop.timed_out)
+    return Observation(JobState.ended, code, stop.reason, how=stop.how)
 
 
 def _bereft(directory: Path, claim: _Claim) -> Observation:
@@ -224,7 +225,7 @@ def _bereft(directory: Path, claim: _Claim) -> Observation:
         return _unseen(claim)
     if not claim.running:
         _end_strays(directory, claim)
-        return Observation(JobState.lost, reason=f"its directory {directory} was removed while it ran")
+        return _lost(f"its directory {directory} was removed while it ran")
     if claim.overdue:
         _signal(claim, signal.SIGKILL)
     return Observation(JobState.running)
@@ -238,7 +239,7 @@ def _gone(directory: Path, claim: _Claim) -> Observation:
     """A job without process and exit code: it was killed, by us or by others."""
     _end_strays(directory, claim)
     if stop := _stop(directory):
-        return Observation(JobState.ended, None, stop.reason, timed_out=stop.timed_out)
+        return Observation(JobState.ended, None, stop.reason, how=stop.how)
     if claim.pid == 0:
         return Observation(JobState.ended, None, "cancelled before it began")
     if claim.pid < 0:
@@ -247,7 +248,11 @@ def _gone(directory: Path, claim: _Claim) -> Observation:
         reason = "the machine was restarted while it ran"
     else:
         reason = f"its process {claim.pid} is gone without an exit code: killed by somebody, or out of memory"
-    return Observation(JobState.lost, reason=reason)
+    return _lost(reason)
+
+
+def _lost(reason: str) -> Observation:
+    return Observation(JobState.lost, reason=reason, how=AttemptState.lost)
 
 
 # --- stopping

@@ -125,7 +125,7 @@ class AttemptShape(TypedDict):
     """An attempt that ended otherwise than well."""
 
     attempt: int
-    state: str  # failed, timed_out, snoozed, rescued, stopped
+    state: str  # failed, timed_out, out_of_memory, killed, lost, snoozed, rescued, stopped
     worker: str | None
     code: str | None  # the digest of the code that ran
     started_at: str | None

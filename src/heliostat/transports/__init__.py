@@ -1,0 +1,1 @@
+"""Ways to the machines where batch systems are, one per file."""
