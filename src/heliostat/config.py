@@ -38,7 +38,8 @@ ADDRESSES = {
     "environments": ("environments", "HELIOSTAT_ENVIRONMENTS", ""),
 }
 EXECUTORS = ("thread", "process")
-BATCH_SYSTEMS = ("slurm", "pbs")  #: words that are kept free
+BATCH_SYSTEMS = ("local",)  #: words for a queue whose functions run as jobs
+LATER = ("slurm", "pbs")  #: words that are kept free
 OF_A_QUEUE = ("limit", "rate", "executor")
 
 
@@ -92,6 +93,11 @@ class Config:
     def takes(self) -> tuple[str, ...] | None:
         """The queues that workers take from here; None where nobody has said so, and they take from all."""
         return self.sites.get(self.site) or None
+
+    @property
+    def batched(self) -> frozenset[str]:
+        """The queues whose functions run as jobs of a batch system."""
+        return frozenset(name for name, queue in self.queues.items() if queue.executor in BATCH_SYSTEMS)
 
     @property
     def known(self) -> frozenset[str] | None:
@@ -229,17 +235,18 @@ def _queue(given: _Given, name: str, table: dict[str, object]) -> QueueConfig:
     with _noting(mistakes):
         _ = None if rate is None else pace(rate, f"{where}.rate")
     with _noting(mistakes):
-        _ = None if executor is None else _executor(executor, f"{where}.executor")
+        _ = None if executor is None else _executor(executor, f"{where}.executor", *BATCH_SYSTEMS)
     for mistake in mistakes:
         given.wrong(mistake)
     return QueueConfig() if mistakes else QueueConfig(Terms(limit, rate), executor or "")  # type: ignore[arg-type]
 
 
-def _executor(word: object, where: str) -> str:
-    if word in BATCH_SYSTEMS:
-        raise BadInput(f"{where}: {word!r} is not there yet; write {' or '.join(EXECUTORS)}")
-    if not isinstance(word, str) or word not in EXECUTORS:
-        raise BadInput(f"{where}: {shortened(word)} is none; write {' or '.join(EXECUTORS)}")
+def _executor(word: object, where: str, *more: str) -> str:
+    words = " or ".join(known := (*EXECUTORS, *more))
+    if word in LATER:
+        raise BadInput(f"{where}: {word!r} is not there yet; write {words}")
+    if not isinstance(word, str) or word not in known:
+        raise BadInput(f"{where}: {shortened(word)} is none; write {words}")
     return word
 
 

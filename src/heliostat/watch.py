@@ -26,6 +26,7 @@ from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
 from heliostat.secret import Secret
 from heliostat.signature import revive
+from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,14 +127,20 @@ class Jobs:
         env = self._around.vault.filled(node.job.env)
         if secret := self._around.vault.held(*([command] if isinstance(command, str) else command)):
             raise TaskError(f"its command holds the secret {secret!r}, which all could see; give it with env=")
-        request = JobRequest(task_id(*work.task), str(directory), command, env, node.resources, node.timeout)
-        self._batch.submit(request)
+        return self.begin(work, directory, command, env)
+
+    def begin(self, work: Work, directory: Path, command: str | tuple[str, ...], env: dict[str, str]) -> Submitted:
+        """Have a command run as the job of an attempt, or find it running."""
+        key, node = task_id(*work.task), work.node
+        self._batch.submit(JobRequest(key, str(directory), command, env, node.resources, node.timeout))
         return Submitted(directory)
 
     def directory(self, work: Work) -> Path:
-        """Where this try at a task runs as a job."""
+        """Where this try at a task runs as a job: whoever takes it over finds the same, and who tries again another."""
         attempt = work.attempt
-        return self._around.directory / "jobs" / public_id(attempt.run) / f"{attempt.number}.{attempt.failures + 1}"
+        past = self._around.store.attempts(attempt.run, attempt.number) if attempt.count > 1 else []
+        tries = sum(each.state != AttemptState.rescued for each in past)
+        return self._around.directory / "jobs" / public_id(attempt.run) / f"{attempt.number}.{tries + 1}"
 
     def _values(self, work: Work, directory: Path) -> dict[str, Any]:
         """What placeholders stand for; files are brought to ``files/``, and all of it is ``input.json`` too."""
@@ -158,7 +165,7 @@ class Jobs:
 
     def veil(self, work: Work) -> None:
         """Mask what a job with secrets printed, now that it has ended; before, nobody stood before its files."""
-        env, vault = work.node.job.env if work.node.job else {}, self._around.vault
+        env, vault = work.node.job.env if work.node.job else work.node.env, self._around.vault
         if work.job is None or not any(isinstance(value, Secret) for value in env.values()):
             return
         with suppress(OperatorError, OSError):  # what is not there any more cannot be looked for

@@ -85,7 +85,7 @@ def test_a_queue_has_terms_and_a_place_where_its_functions_run(tmp_path: Path) -
             'queues.tape = { executor = "slurm" }',
             "queues.tape.executor: 'slurm' is not there yet; write thread",
         ),
-        ("queues.tape = { executor = [] }", r"queues.tape.executor: \[\] is none; write thread or process"),
+        ("queues.tape = { executor = [] }", r"queues.tape.executor: \[\] is none; write thread or process or local"),
         ('queues."a b" = {}', "'a b' is no name for a queue"),
         ('queues.tape = {}\nsites.JAO = { queues = ["tapes"] }', "there is no queue 'tapes'; did you mean 'tape'?"),
         ("apps = [5]", r"apps is a list of strings, not \[5\]"),
