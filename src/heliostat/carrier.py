@@ -29,10 +29,10 @@ from heliostat.repository import check_files
 from heliostat.telling import Notes, Truth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from heliostat.artifact import Artifact
-    from heliostat.batch import Batch, Collected
+    from heliostat.batch import BatchQueue, Collected
     from heliostat.context import Surroundings
     from heliostat.effects import Effect
     from heliostat.executor import Parent, Submitted, Work
@@ -41,7 +41,11 @@ if TYPE_CHECKING:
     from heliostat.store import Store
     from heliostat.watch import Jobs
 
-LEFT = JobSpec("heliostat task exec", outputs={"outcome": parcel.OUTCOME})  #: what a batch system is to find
+#: What a batch system is to find, and to bring from where it is.
+LEFT = JobSpec(
+    "heliostat task exec .",
+    outputs={"outcome": parcel.OUTCOME, "files": f"{parcel.KEPT}/*/*", "log": f"{parcel.LOGS}/*.jsonl"},
+)
 
 #: What the interpreter of an environment is told: where this one finds modules comes after what it has itself.
 BESIDE = (
@@ -53,8 +57,8 @@ BESIDE = (
 class Carrier:
     """The two steps of a function that runs as a job: to pack and submit it, and to take in what it left."""
 
-    def __init__(self, batch: Batch, jobs: Jobs, parent: Parent, around: Surroundings) -> None:
-        self._batch, self._jobs, self._parent, self._around = batch, jobs, parent, around
+    def __init__(self, jobs: Jobs, parent: Parent, around: Surroundings, queues: Mapping[str, BatchQueue]) -> None:
+        self._jobs, self._parent, self._around, self._queues = jobs, parent, around, queues
 
     def submit(self, work: Work, signature: Signature) -> Submitted | Failed:
         """Pack an attempt and have it run; one that is packed already may be running, and stays as it is."""
@@ -66,8 +70,8 @@ class Carrier:
                 packed = self._pack(work, signature, directory)
             except DefinitionError as error:
                 return Failed(str(error), final=True)
-        env = self._around.vault.filled(work.node.env) | _modules()
-        return self._jobs.begin(work, directory, tuple(packed["command"]), env)
+        env = packed["env"] | self._around.vault.filled(work.node.env)
+        return self._jobs.request(work, directory, tuple(packed["command"]), env)
 
     def _pack(self, work: Work, signature: Signature, directory: Path) -> dict[str, Any]:
         directory.mkdir(parents=True, exist_ok=True)
@@ -81,12 +85,27 @@ class Carrier:
             "queues": hello["queues"],
             "main": hello["main"],
             "python": {"prefix": sys.prefix, "tag": sys.implementation.cache_tag, "path": environments.places()},
-            "command": _command(self._parent.interpreter(work), directory),
+            **self._called(work),
         }
         for artifact in _files(work, notes):
             self._around.repository.lend(artifact, directory / parcel.ARTIFACTS)
         parcel.write(directory / parcel.WORK, packed)
         return packed
+
+    def _called(self, work: Work) -> dict[str, Any]:
+        """What the job calls, in its directory, and with which variables."""
+        python, words = self._queues[work.attempt.queue].python, ["-P", "-m", "heliostat", "task", "exec", "."]
+        if not python and not work.node.requires:
+            return {"command": [sys.executable, *words], "env": _modules()}
+        if not python:
+            beside = [*environments.ISOLATED, "-c", BESIDE, environments.path()]
+            return {"command": [self._parent.interpreter(work), *beside, *words[3:]], "env": {}}
+        if not work.node.requires:
+            return {"command": [python, *words], "env": {}}
+        raise DefinitionError(
+            f"node {work.node.name}: it requires packages, and the functions of its queue have a Python of their own, "
+            f"{python}; install them there, and have a node without requires="
+        )
 
     def _notes(self, work: Work) -> list[list[Any]]:
         """What a context may read of the database, as it is now."""
@@ -101,14 +120,14 @@ class Carrier:
     def collect(self, work: Work) -> Outcome:
         """The outcome that an ended job left, with its files in the repository; or how the job ended without one."""
         assert work.job is not None
-        self._jobs.veil(work)
-        left = self._batch.collect(work.job, LEFT)
+        left = self._jobs.left(work, LEFT)
+        there = isinstance(left.outputs, dict) and "outcome" in left.outputs
         outcome: Outcome
         try:
-            outcome = self._outcome(work, work.job) if isinstance(left.outputs, dict) and left.outputs else _none(left)
+            outcome = self._outcome(work, work.job) if there else _none(left)
         except (Refused, DefinitionError, ArtifactError) as error:
             outcome = Failed(f"what its job left cannot be taken: {error}")
-        for name in (parcel.ARTIFACTS, parcel.ATTEMPTS):
+        for name in (parcel.ARTIFACTS, parcel.KEPT, parcel.ATTEMPTS):
             shutil.rmtree(work.job / name, ignore_errors=True)
         return outcome
 
@@ -132,7 +151,7 @@ class Carrier:
         """Take new files into the repository; those that came here once before are there."""
         for effect in effects:
             if isinstance(effect, Keep):
-                self._around.repository.take(effect.artifact, directory / parcel.ARTIFACTS)
+                self._around.repository.take(effect.artifact, directory / parcel.KEPT)
 
 
 def _of(work: Work, directory: Path) -> list[Any]:
@@ -143,7 +162,7 @@ def _of(work: Work, directory: Path) -> list[Any]:
 def _none(left: Collected) -> Failed:
     """How a job ended that left no outcome."""
     words = str(left.reason)
-    if left.exit_code == 0 and words.endswith("is missing"):
+    if left.exit_code == 0 and words.startswith(f"the output {parcel.OUTCOME} is missing"):
         words = "its process ended with exit code 0 and left no outcome, as one that leaves by os._exit"
     said = _besides(left.stderr, left.exit_code or 0) or left.stdout.strip()
     return Failed(f"{words}: {said}"[:2000] if said else words, how=left.how)
@@ -155,14 +174,6 @@ def _besides(stderr: str, code: int) -> str:
     if code > 128 and lines and lines[-1].startswith(signal.strsignal(code - 128) or "\0"):
         lines.pop()
     return "\n".join(lines).strip()
-
-
-def _command(python: str, directory: Path) -> list[str]:
-    """What the job runs: this interpreter, or that of an environment, which finds this Heliostat behind its own."""
-    words = ["task", "exec", str(directory)]
-    if python:
-        return [python, *environments.ISOLATED, "-c", BESIDE, environments.path(), *words]
-    return [sys.executable, "-P", "-m", "heliostat", *words]
 
 
 def _modules() -> dict[str, str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from heliostat import errors, form, parcel, whereabouts
 from heliostat.around import surroundings
 from heliostat.clock import SystemClock
+from heliostat.effects import Keep
 from heliostat.loading import module
 from heliostat.outcome import Failed
 from heliostat.perform import Performer
@@ -43,6 +44,10 @@ class Execution:
         self._solo = Solo(self._registry, self._vault, module)
         self._solo.main = packed["main"]
         self._offers: list[dict[str, Any]] = []
+        truth = cast("Store", Truth(Told(packed["notes"]).ask))  # the part of it that contexts read
+        queues = None if packed["queues"] is None else frozenset(packed["queues"])
+        chance = random.Random()  # noqa: S311 - of ids
+        self._around = surroundings(truth, SystemClock(), directory, chance, self._offer, queues, self._vault)
 
     def live(self) -> None:
         """Perform, and leave the outcome."""
@@ -57,19 +62,17 @@ class Execution:
             self._leave(Failed(str(error), final=True))
 
     def _leave(self, outcome: Outcome) -> None:
+        for effect in getattr(outcome, "effects", ()):
+            if isinstance(effect, Keep):  # beside those that came, so that nobody takes these back
+                self._around.repository.lend(effect.artifact, self._directory / parcel.KEPT)
         left = {"of": self._packed["of"], "outcome": form.outcome_to_json(outcome), "offers": self._offers}
         parcel.write(self._directory / parcel.OUTCOME, left)
 
     def _performed(self) -> Outcome:
-        packed = self._packed
-        work = self._solo.loaded(packed["work"], packed["definition"])
+        work = self._solo.loaded(self._packed["work"], self._packed["definition"])
         if isinstance(work, Failed):
             return work
-        truth = cast("Store", Truth(Told(packed["notes"]).ask))  # the part of it that contexts read
-        queues = None if packed["queues"] is None else frozenset(packed["queues"])
-        chance = random.Random()  # noqa: S311 - of ids
-        around = surroundings(truth, SystemClock(), self._directory, chance, self._offer, queues, self._vault)
-        return self._solo.performed(work, Performer(self._registry, around, within=self._solo.within))
+        return self._solo.performed(work, Performer(self._registry, self._around, within=self._solo.within))
 
     def _secret(self, name: str) -> str:
         """The value of a secret that came as a variable; the vault of who sent it knows it, too."""

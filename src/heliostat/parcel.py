@@ -1,7 +1,7 @@
 """A parcel: an attempt in a directory, with all that performing it takes, and at the end what it answered.
 
 - ``work.json``: the attempt, its inputs, its graph, where its functions are, and what its context may read
-- ``artifacts``: the files that these mention, and then those that it keeps, each under its digest
+- ``artifacts``: the files that these mention, each under its digest; ``kept``: those that it keeps
 - ``logs``: what it says while it runs; ``attempts``: the directory in which it does
 - ``outcome.json``: what it answered, written at once when the function has returned
 
@@ -19,7 +19,8 @@ from uuid import uuid4
 from heliostat.errors import BadInput
 
 FORMAT = 1  #: of both files; another one is another version's
-WORK, OUTCOME, ARTIFACTS, ATTEMPTS = "work.json", "outcome.json", "artifacts", "attempts"
+WORK, OUTCOME = "work.json", "outcome.json"
+ARTIFACTS, KEPT, ATTEMPTS, LOGS = "artifacts", "kept", "attempts", "logs"
 MOST_BYTES = 64 << 20  #: of what is given to an attempt, and of what it asks for
 
 

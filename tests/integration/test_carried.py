@@ -50,7 +50,7 @@ def _configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def working(engine: Engine, run: RunHandle, grace: float = 5.0) -> Iterator[None]:
     """Work in another thread, until the run has ended."""
     worker = engine.worker(lease_seconds=1.0)
-    worker.watch._batch.grace = grace  # type: ignore[union-attr]
+    worker.watch._systems.local.grace = grace  # type: ignore[union-attr]
     thread = threading.Thread(target=worker.serve, args=[lambda: run.over and not worker.holds(run.key)])
     thread.start()
     try:
@@ -98,7 +98,7 @@ def test_quicksort_fans_out_over_jobs(engine: Engine) -> None:
     places = jobs(engine, run)
     assert len(places) == len(run.tasks())
     assert all((place / "job.exit_code").read_text() == "0\n" for place in places)
-    assert not any((place / name).exists() for place in places for name in ("artifacts", "attempts"))
+    assert not any((place / name).exists() for place in places for name in ("artifacts", "attempts", "kept"))
 
 
 def test_a_job_of_a_function_opens_no_database_and_loads_little(engine: Engine) -> None:
@@ -413,8 +413,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a bad record": (lambda p: edited(p, outcome=asking("put", value="NaN")), "what it asks for: not JSON"),
     "no end": (lambda p: edited(p, outcome=asking("end", state="active")), "a run does not end as active"),
     "no run": (lambda p: edited(p, outcome=asking("start", run="x", graph={}, message="1")), "graph."),
-    "a missing file": (lambda p: (p.parent / "artifacts").rename(p.parent / "else"), "is not in"),
-    "a changed file": (lambda p: changed(p.parent / "artifacts"), "is damaged, its digest is sha256:"),
+    "a missing file": (lambda p: (p.parent / "kept").rename(p.parent / "else"), "is not in"),
+    "a changed file": (lambda p: changed(p.parent / "kept"), "is damaged, its digest is sha256:"),
 }
 
 
