@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,10 +23,11 @@ from heliostat.carrier import Carrier
 from heliostat.engine import Engine, RunHandle
 from heliostat.executor import Work
 from heliostat.inputs import Inputs
-from heliostat.outcome import Failed, Outcome, Succeeded
+from heliostat.outcome import Failed, Outcome, Released, Succeeded
 from heliostat.run import task_id
 from heliostat.store import Ask
-from tests.integration import journeys, processes
+from tests.integration import journeys, packed, processes
+from tests.integration.test_environments import wheel
 from tests.integration.test_process_executor import (
     PATIENCE,
     alive,
@@ -123,6 +125,38 @@ def test_each_try_is_a_job_of_its_own(engine: Engine) -> None:
     run = engine.run(journeys.asks)
     assert run.result() == 4
     assert [place.name for place in jobs(engine, run)] == ["1.1", "1.2", "1.3", "1.4"]
+
+
+def test_a_secret_reaches_a_function_and_no_file(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes as a variable; what is printed of it is masked, and what would keep it refused."""
+    token = "hunter2-and-a-half"
+    monkeypatch.setenv("HELIOSTAT_SECRET_TOKEN", token)
+    run = engine.run(journeys.confided)
+    assert run.result("given") == [len(token), True]
+    reasons = {task.title: task.reason or "" for task in run.tasks()}
+    assert reasons["tells"] == "result holds the secret 'token', which nothing may keep"
+    assert "secret 'token' is not in this job, whose files hold none; give it to the node by env=" in reasons["lacks"]
+    places = [*jobs(engine, run), engine.around.directory.parent]
+    assert not [p for at in places for p in at.rglob("*") if p.is_file() and token.encode() in p.read_bytes()]
+    [given] = [job for job in jobs(engine, run) if "token=***" in content(job / "stdout")]
+    assert content(given / "outcome.json")
+
+
+def test_packages_are_installed_before_the_job_is_submitted(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is the environment's interpreter, which finds this Heliostat behind its own packages."""
+    for installer in ("PIP", "UV"):
+        monkeypatch.setenv(f"{installer}_NO_INDEX", "1")
+        monkeypatch.setenv(f"{installer}_FIND_LINKS", str(tmp_path))
+    wheel(tmp_path, "birds", "1.0", "VERSION = '1.0'\ndef main(): print(VERSION)\n")
+    wheel(tmp_path, "birds", "2.0", "VERSION = '2.0'\ndef main(): print(VERSION)\n")
+    monkeypatch.setenv("HELIOSTAT_ENVIRONMENTS", str(tmp_path / "environments"))
+    with heliostat.open("memory://", files=tmp_path / "others") as other:
+        run = other.run(packed.packed)
+        assert run.state == "succeeded", run.explain()
+        assert [run.result(node)[0] for node in ("old", "new", "again")] == ["1.0", "2.0", "1.0"]
+        assert len(jobs(other, run)) == len(run.tasks())
 
 
 # the end of a process
@@ -293,7 +327,9 @@ class Packer:
         attempt = next(attempt for attempt in leased if attempt.run == run.key)
         [work] = Inputs(self.engine.store, self.engine.registry).read([attempt])
         work.job = self.carrier._jobs.directory(work)
+        shutil.rmtree(work.job, ignore_errors=True)
         self.carrier._pack(work, self.engine.registry.signatures(attempt.graph)[attempt.node], work.job)
+        self.engine.store.settle("w", [(each, Released()) for each in leased], self.engine.around.clock.now())
         return work
 
     def perform(self, work: Work, *before: str) -> subprocess.CompletedProcess[str]:
