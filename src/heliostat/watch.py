@@ -239,11 +239,17 @@ class Jobs:
         return self._systems.of(work.attempt.queue).collect(work.job, spec)
 
     def directory(self, work: Work) -> Path:
-        """Where this try at a task runs as a job: whoever takes it over finds the same, and who tries again another."""
-        attempt = work.attempt
-        past = self._around.store.attempts(attempt.run, attempt.number) if attempt.count > 1 else []
-        tries = sum(each.state != AttemptState.rescued for each in past)
-        return self._around.directory / "jobs" / public_id(attempt.run) / f"{attempt.number}.{tries + 1}"
+        """Where this try at a task runs as a job.
+
+        Whoever takes the attempt over finds the same directory, and who begins it anew has another: after a failure,
+        and where a try was put off or stopped.
+        """
+        attempt, anew = work.attempt, 0
+        for past in self._around.store.attempts(attempt.run, attempt.number) if attempt.count > 1 else ():
+            if past.state != AttemptState.rescued:
+                anew = anew + 1 if past.state in (AttemptState.snoozed, AttemptState.stopped) else 0
+        name = f"{attempt.number}.{attempt.failures + 1}" + (f".{anew + 1}" if anew else "")
+        return self._around.directory / "jobs" / public_id(attempt.run) / name
 
     def _values(self, work: Work, directory: Path) -> dict[str, Any]:
         """What placeholders stand for; files are brought to ``files/``, and all of it is ``input.json`` too."""

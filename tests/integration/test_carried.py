@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from heliostat.carrier import Carrier
 from heliostat.engine import Engine, RunHandle
 from heliostat.executor import Work
 from heliostat.inputs import Inputs
-from heliostat.outcome import Failed, Outcome, Released, Succeeded
+from heliostat.outcome import Failed, Outcome, Succeeded
 from heliostat.run import task_id
 from heliostat.store import Ask
 from tests.integration import journeys, packed, processes
@@ -124,7 +123,7 @@ def test_each_try_is_a_job_of_its_own(engine: Engine) -> None:
     """Whether the one before has put it off or has failed; one that another worker takes over is none."""
     run = engine.run(journeys.asks)
     assert run.result() == 4
-    assert [place.name for place in jobs(engine, run)] == ["1.1", "1.2", "1.3", "1.4"]
+    assert [place.name for place in jobs(engine, run)] == ["1.1", "1.1.2", "1.2", "1.2.2"]
 
 
 def test_a_secret_reaches_a_function_and_no_file(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,9 +326,8 @@ class Packer:
         attempt = next(attempt for attempt in leased if attempt.run == run.key)
         [work] = Inputs(self.engine.store, self.engine.registry).read([attempt])
         work.job = self.carrier._jobs.directory(work)
-        shutil.rmtree(work.job, ignore_errors=True)
         self.carrier._pack(work, self.engine.registry.signatures(attempt.graph)[attempt.node], work.job)
-        self.engine.store.settle("w", [(each, Released()) for each in leased], self.engine.around.clock.now())
+        self.engine.store.settle("w", [(each, Succeeded()) for each in leased], self.engine.around.clock.now())
         return work
 
     def perform(self, work: Work, *before: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import heliostat
 from examples.quicksort import quicksort
 from heliostat.engine import Engine
-from tests.integration import journeys
+from tests.integration import journeys, packed
 from tests.integration.test_carried import working
 from tests.integration.test_process_executor import alive, content, surroundings, until
 
@@ -57,6 +58,20 @@ def test_a_secret_reaches_a_function_on_a_cluster_and_no_file(
     assert reasons["tells"] == "result holds the secret 'token', which nothing may keep"
     assert "secret 'token' is not in this job, whose files hold none; give it to the node by env=" in reasons["lacks"]
     assert not [p for p in Path("files").rglob("*") if p.is_file() and token.encode() in p.read_bytes()]
+
+
+def test_a_queue_has_a_python_of_its_own_for_its_functions(engine: Engine, tmp_path: Path) -> None:
+    """It is called by the words of the configuration; what requires packages is not for it."""
+    python = tmp_path / "python"
+    path = os.pathsep.join(sys.path)
+    python.write_text(f'#!/bin/sh\necho called >> {tmp_path}/calls\nPYTHONPATH="{path}" exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    Path("heliostat.toml").write_text(f'queues.default = {{ executor = "slurm", python = "{python}" }}')
+    with heliostat.open("sqlite:///h.db", files="files") as other:
+        assert other.run(journeys.looks).state == "succeeded"
+        reason = other.run(packed.packed).info.reason or ""
+    assert content(tmp_path / "calls") == "called\n"
+    assert "it requires packages, and the functions of its queue have a Python of their own" in reason
 
 
 WORKER = """
