@@ -20,7 +20,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import signals
 from celery.worker import consumer
 
-from heliostat import compose, config
+from heliostat import compose, config, loading
 from heliostat.errors import HeliostatError, StoreUnavailable
 from heliostat.graph import NAME
 
@@ -323,7 +323,7 @@ def _offer(**_: Any) -> None:
 def _loaded(place: str) -> list[Workflow]:
     """The workflows of an app; a worker that cannot load one does not begin."""
     try:
-        return compose.load(place)
+        return loading.load(place)
     except HeliostatError as error:
         raise _refused(str(error)) from None
     except Exception as error:

@@ -14,45 +14,32 @@ import faulthandler
 import json
 import os
 import random
-import resource
 import signal
 import socket
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count
-from multiprocessing import spawn
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
-from heliostat import compose, errors, form, whereabouts
+from heliostat import errors, form, whereabouts
+from heliostat.around import surroundings
 from heliostat.clock import SystemClock
-from heliostat.errors import said
 from heliostat.lifeline import die_with
+from heliostat.loading import module
 from heliostat.outcome import Failed
 from heliostat.perform import Performer
 from heliostat.registry import Registry
-from heliostat.run import Run
-from heliostat.store import Kept, Record
-from heliostat.task import Task
+from heliostat.solo import Solo, Terminated
+from heliostat.telling import Truth
 from heliostat.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
-
-    from heliostat.context import Context
-    from heliostat.executor import Work
-    from heliostat.graph import Resources
     from heliostat.outcome import Outcome
     from heliostat.store import Store
-    from heliostat.task import TaskState
     from heliostat.workflow import Workflow
-
-
-class Terminated(BaseException):
-    """TERM came: what is open is closed on the way out."""
 
 
 class Child:
@@ -63,80 +50,33 @@ class Child:
         self._works: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._answers: dict[int, SimpleQueue[dict[str, Any]]] = {}
         self._newest: dict[str, Any] = {}
-        self._work: Work | None = None
-        self._home = Path.cwd()
         self._registry = Registry(self._unknown, digest=lambda _: "")
-        self._main: dict[str, Any] = {}
         self._vault = Vault(lambda name: cast("str", self.ask("secret", name=name)))
+        self._solo = Solo(self._registry, self._vault, module)
 
     def live(self) -> None:
         """Perform what comes, until killed."""
         threading.Thread(target=self._listen, daemon=True).start()
         hello = self._works.get()["hello"]
-        self._main = hello["main"]
+        self._solo.main = hello["main"]
         clock = SystemClock(lambda: cast("float", self.ask("now")))
-        truth = cast("Store", Truth(self))  # the part of it that contexts read
+        truth = cast("Store", Truth(self.ask))  # the part of it that contexts read
         queues = None if hello["queues"] is None else frozenset(hello["queues"])
         chance, files = random.Random(), Path(hello["files"])  # noqa: S311 - of ids
-        around = compose.surroundings(truth, clock, files, chance, self._offer, queues, self._vault)
-        perform = Performer(self._registry, around, within=self._within)
+        around = surroundings(truth, clock, files, chance, self._offer, queues, self._vault)
+        perform = Performer(self._registry, around, within=self._solo.within)
         while True:
             message = self._works.get()
-            outcome = self._performed(message, perform)
-            for stream in (sys.stdout, sys.stderr):
-                with suppress(Exception):  # whatever a function has put there
-                    stream.flush()
-            self._say({"outcome": form.outcome_to_json(outcome)})
-
-    def terminated(self, *_: object) -> None:
-        """TERM has come: what is performed is to stop, and all that is open is closed."""
-        if self._work is not None:
-            self._work.stop = self._work.stop or "its process is told to end"
-        raise Terminated
+            self._say({"outcome": form.outcome_to_json(self._performed(message, perform))})
 
     def _performed(self, message: dict[str, Any], perform: Performer) -> Outcome:
-        try:
-            if (definition := message.get("definition")) is not None:
-                self._registry.keep(*whereabouts.read(definition, self._importing))
-            graph = self._registry.graph(message["work"]["attempt"][3])
-        except Terminated:
-            raise
-        except BaseException as error:  # noqa: BLE001 - other people's modules may raise anything
-            words = f"{type(error).__name__}: {said(error)}".removesuffix(": ")
-            return Failed(f"its workflow cannot be loaded in a process of its own: {words}", final=True)
-        self._work = work = form.work_from_json(message["work"], graph)
+        work = self._solo.loaded(message["work"], message.get("definition"))
+        if isinstance(work, Failed):
+            return work
         if "stop" in message:
             work.stop = message["stop"]
         self._say({"begun": True})
-        try:
-            return cast("Outcome", perform(work))  # jobs do not come here, so nothing is only submitted
-        except Terminated:
-            raise
-        except BaseException as error:  # noqa: BLE001 - no child ends because of what it performs
-            return Failed(f"{type(error).__name__}: {said(error)}".removesuffix(": "), final=True)
-
-    def _importing(self, name: str, file: str | None) -> ModuleType:
-        """A module; the program's own is run again, as ``multiprocessing`` does, under a name that starts nothing."""
-        if name == whereabouts.MAIN and self._main:
-            main, self._main = self._main, {}
-            spawn.prepare(main)
-        return compose.module(name, file)
-
-    @contextmanager
-    def _within(self, work: Work, context: Context) -> Iterator[None]:
-        """The surroundings of one attempt: its variables, its directory, its memory."""
-        before = dict(os.environ)
-        os.environ.update(self._vault.filled(work.node.env))
-        os.chdir(context.dir)
-        signal.signal(signal.SIGTERM, self.terminated)  # whatever the one before has made of it
-        try:
-            with limited(work.node.resources):
-                yield
-        finally:
-            os.chdir(self._home if self._home.is_dir() else "/")
-            for name in os.environ.keys() - before.keys():
-                del os.environ[name]
-            os.environ.update(before)
+        return self._solo.performed(work, perform)
 
     # the pipe
 
@@ -166,8 +106,8 @@ class Child:
             self._answers.pop(message["answer"]).put(message)
         elif "why" in message:  # kept with the message, too: perhaps its work is not there yet
             self._newest["stop"] = message["why"]
-            if self._work is not None:
-                self._work.stop = message["why"]
+            if self._solo.work is not None:
+                self._solo.work.stop = message["why"]
         else:
             self._newest = message
             self._works.put(message)
@@ -181,59 +121,6 @@ class Child:
     @staticmethod
     def _unknown(graph: int) -> Any:
         raise errors.NotFound(f"nobody has told this process of graph {graph}")
-
-
-class Truth:
-    """What contexts read of a store, read by the parent."""
-
-    def __init__(self, child: Child) -> None:
-        self._ask = child.ask
-
-    def run(self, run: int) -> Any:
-        """One run."""
-        return form.from_json(Run, self._ask("run", run=run))
-
-    def task(self, run: int, number: int) -> Any:
-        """One task."""
-        return form.from_json(Task, self._ask("task", run=run, number=number))
-
-    def tasks(self, run: int, state: TaskState | None = None, node: str | None = None, limit: int = 1000) -> Any:
-        """Tasks of a run, by number."""
-        return form.from_json(Task, self._ask("tasks", run=run, state=state, node=node, limit=limit))
-
-    def records(self, run: int, node: str | None = None, key: str | None = None) -> Any:
-        """Records of a run, in the order put."""
-        return form.from_json(Record, self._ask("records", run=run, node=node, key=key))
-
-    def artifacts(self, run: int) -> Any:
-        """What a run keeps, in the order kept."""
-        return form.from_json(Kept, self._ask("artifacts", run=run))
-
-
-@contextmanager
-def limited(resources: Resources | None) -> Iterator[None]:
-    """Let this process have so much more memory than it has now; a MemoryError names the limit."""
-    if resources is None or resources.memory_bytes is None:
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    most = held() + resources.memory_bytes
-    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-    try:
-        yield
-    except MemoryError as error:
-        words = "; ".join(filter(None, (said(error), f"its memory is limited to {resources.memory}")))
-        raise MemoryError(words).with_traceback(error.__traceback__) from None
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def held() -> int:
-    """Bytes of data that this process has; 0 where that cannot be seen."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-    except (OSError, IndexError):
-        return 0
 
 
 def main() -> None:

@@ -105,6 +105,11 @@ class Config:
         return self.sites.get(self.site) or None
 
     @property
+    def batched(self) -> dict[str, BatchQueue]:
+        """The queues whose functions run as jobs, as every job does there, and what is configured of them."""
+        return {name: queue.batch for name, queue in self.queues.items() if queue.batch is not None}
+
+    @property
     def known(self) -> frozenset[str] | None:
         """The queues that nodes may name; None where none is configured, and they may name any."""
         return frozenset(self.queues) | {DEFAULT_QUEUE} if self.queues else None

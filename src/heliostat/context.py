@@ -79,6 +79,11 @@ class Surroundings:
         """Where a run's log lines go."""
         return self.directory / "logs" / f"{public_id(run)}.jsonl"
 
+    def log_files(self, run: int) -> list[Path]:
+        """All files with lines of a run's log: functions that run as jobs have each their own."""
+        name = public_id(run)
+        return [self.log_file(run), *(self.directory / "jobs" / name).glob(f"*/logs/{name}.jsonl")]
+
     def log(self, attempt: Attempt, lines: Iterable[Mapping[str, object]]) -> None:
         """Write lines to the log of an attempt's run; they are there at once."""
         head = {"at": self.clock.now(), "task": attempt.number, "node": attempt.node, "attempt": attempt.count}

@@ -44,7 +44,7 @@ from heliostat.store import (
     SetTask,
     TryAgain,
 )
-from heliostat.story import Line, story
+from heliostat.story import Line, Log, story
 from heliostat.task import Task, TaskState
 from heliostat.trigger import NEVER, Schedule, stamp, tick_key, tick_message, within
 from heliostat.workflow import Duration, NodeHandle, Workflow
@@ -752,7 +752,7 @@ class RunHandle(Drawn):
     def log(self) -> list[Line]:
         """What happened in it, in order of time: its journal, its tasks and attempts, and what its functions logged."""
         engine = self._engine
-        return story(engine.store, self.key, self.tasks(), engine.around.log_file(self.key))
+        return story(engine.store, self.key, self.tasks(), Log(self.key, engine.around.log_files))
 
     def compare(self, other: RunHandle) -> Comparison:
         """This run beside a later one: which nodes differ in state, result, attempts, code or structure."""

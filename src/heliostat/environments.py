@@ -138,9 +138,14 @@ class Environments:
         return home
 
 
+def places() -> list[str]:
+    """Where this interpreter finds modules."""
+    return [os.path.abspath(place) for place in sys.path]  # noqa: PTH100 - "" is where we are
+
+
 def path() -> str:
-    """Where this interpreter finds modules, as JSON."""
-    return json.dumps([os.path.abspath(place) for place in sys.path])  # noqa: PTH100 - "" is where we are
+    """The same as JSON."""
+    return json.dumps(places())
 
 
 def _python(home: Path) -> Path:

@@ -27,12 +27,14 @@ class Work:
     list; ``message`` is the JSON text of what the run was started with or the handler was sent. ``task`` is the key of
     the attempt's task. ``begun_at`` is set when a thread takes it (clock time), ``stop`` when it should end,
     ``overdue`` with why its time is over; ``job`` is the directory of its job when that is to be collected.
+    ``batched``: its function is to run as a job.
     """
 
     begun_at: float | None = None
     stop: str | None = None
     overdue: str | None = None
     job: Path | None = None
+    batched = False
     lists: Mapping[str, list[Settled]] = {}
 
     def __init__(self, attempt: Attempt, graph: Graph, node: Node) -> None:
@@ -43,7 +45,7 @@ class Work:
     @property
     def timeout(self) -> float | None:
         """Seconds after which it is given up; a job's time is its batch system's affair."""
-        return None if self.node.kind is Kind.job else self.node.timeout
+        return None if self.batched or self.node.kind is Kind.job else self.node.timeout
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from heliostat import form, whereabouts
 from heliostat.errors import BadInput, HeliostatError, said
 from heliostat.task import TaskState
+from heliostat.telling import READS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +82,3 @@ class ChildrensParent:
     def clear(self, work: Work) -> None:
         """Remove what a child that was killed could not remove."""
         shutil.rmtree(self._around.attempt_directory(work), ignore_errors=True)
-
-
-READS = ("run", "task", "tasks", "records", "artifacts")  #: what contexts read of the store

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from heliostat import codec, form, subworkflow
 from heliostat.checks import lasting
 from heliostat.context import Context
-from heliostat.errors import BadInput, HeliostatError, StoreUnavailable, said
+from heliostat.errors import BadInput, HeliostatError, Stopped, StoreUnavailable, said
 from heliostat.executor import Submitted
 from heliostat.graph import Arity, Kind
 from heliostat.job import FILES
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from heliostat.artifact import Artifact
+    from heliostat.carrier import Carrier
     from heliostat.context import Surroundings
     from heliostat.executor import Answered, Work
     from heliostat.registry import Registry
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 #: What becomes of a node's env= or requires= where there are no processes for it, as in a simulation.
 NO_ENVIRONMENT = "its env= or requires= needs a process of its own, and here its function is called in this one"
+NO_FUNCTION = "this worker has no function for node {}"
 _ANSWERS = frozenset({Fail, Skip, Snooze})
 # Looked up once: members of an enumeration are slow to reach.
 JOB, WORKFLOW, EACH, SUCCEEDED = Kind.job, Kind.workflow, Arity.each, TaskState.succeeded
@@ -52,13 +54,20 @@ class Performer:
     """Calls the function of an attempt's node; what it answers is never an exception.
 
     Failing outcomes say with ``final`` whether another try would be worth it; whether there is one is not decided here.
-    Where an attempt has its process to itself, its function is called ``within`` what makes it so.
+    Where an attempt has its process to itself, its function is called ``within`` what makes it so; where it is to be a
+    job, the ``carrier`` has it.
     """
 
     def __init__(
-        self, registry: Registry, around: Surroundings, jobs: Jobs | None = None, within: Within | None = None
+        self,
+        registry: Registry,
+        around: Surroundings,
+        jobs: Jobs | None = None,
+        within: Within | None = None,
+        carrier: Carrier | None = None,
     ) -> None:
         self._registry, self._around, self._jobs, self._within = registry, around, jobs, within
+        self._carrier = carrier
 
     def __call__(self, work: Work) -> Answered:
         """Run the attempt, unless it was asked to stop before it began; what a job left is looked at all the same.
@@ -88,6 +97,8 @@ class Performer:
                 return self._review(work)
             if node.kind is WORKFLOW:
                 return self._part(work, signature, context)
+            if work.batched:
+                return self._carried(work, signature)
             if self._within is None:
                 return self._called(work, signature, context)
             with self._within(work, context):
@@ -104,13 +115,25 @@ class Performer:
 
     def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
         if signature is None:
-            return Failed(f"this worker has no function for node {work.node.name}", final=True)
+            return Failed(NO_FUNCTION.format(work.node.name), final=True)
         if (work.node.env or work.node.requires) and self._within is None:
             return Failed(NO_ENVIRONMENT, final=True)
         answer = called(signature, arguments(signature, work, context), work.attempt.count)
         if type(answer) in _ANSWERS:
             return self._answered(answer, context)
         return succeeded(work, context.encode(answer, "result"), answer, context)
+
+    def _carried(self, work: Work, signature: Signature | None) -> Answered:
+        if self._carrier is None:
+            return Failed("this worker has no batch system for functions", final=True)
+        if work.job is not None:
+            return self._carrier.collect(work)
+        if signature is None:
+            return Failed(NO_FUNCTION.format(work.node.name), final=True)
+        try:
+            return self._carrier.submit(work, signature)
+        except Stopped as error:
+            return Released(str(error))
 
     def _review(self, work: Work) -> Outcome:
         """Ask, or see that the time to decide is over."""

@@ -43,6 +43,20 @@ class Repository(Protocol):
         """
         ...
 
+    def lend(self, artifact: Artifact, directory: Path) -> None:
+        """Have a kept file in a directory, too, where ``DirectoryRepository`` would have it: linked if that can be.
+
+        It is not verified, for whoever brings it from there does so.
+        """
+        ...
+
+    def take(self, artifact: Artifact, directory: Path) -> None:
+        """Keep a file that was kept in such a directory, linked if that can be; its digest is verified.
+
+        When it has returned, the file is whole here, and safe from a power cut. Harmless if it is here already.
+        """
+        ...
+
     def open(self, artifact: Artifact) -> BinaryIO:
         """Open a kept file for reading, without verifying it."""
         ...

@@ -207,6 +207,7 @@ class Ask(NamedTuple):
     ``queues`` restricts to those named (None: all). ``turn`` rotates which queue comes first. ``ahead`` is how many
     beyond its free slots it would take, from lanes without a limit only. With ``again`` an answer before may have been
     lost: what the worker holds is answered, the attempts it knows of among it; only if it holds nothing, more is taken.
+    Functions of ``batched`` queues are jobs.
     """
 
     worker: str
@@ -216,6 +217,7 @@ class Ask(NamedTuple):
     turn: int = 0
     ahead: int = 0
     again: bool = False
+    batched: frozenset[str] = frozenset()
 
 
 class Orders(NamedTuple):
@@ -346,11 +348,12 @@ class Store(Protocol):
         """Show life; answers what the worker is to do, or None if it was declared lost."""
 
     def rescue(
-        self, lost: Sequence[tuple[str, int]], now: float, adopter: Ask | None = None
+        self, lost: Sequence[tuple[str, int]], now: float, adopter: Ask | None = None, *, here: bool = True
     ) -> tuple[int, tuple[Attempt, ...]]:
         """Take the attempts of lost workers (id and last beat seen) back; answers how many, and the adopted jobs.
 
-        Jobs go on without their worker: they pass to the adopter if it offers them, else they stay as they are.
+        Jobs go on without their worker, and so do functions of the adopter's ``batched`` queues: they pass to the
+        adopter if it offers them and could see them from ``here``, else they stay as they are.
         """
 
     def promote(self, now: float) -> float | None:

@@ -10,7 +10,7 @@ from heliostat.run import public_id, task_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from heliostat.store import Entry, Store
@@ -43,10 +43,10 @@ _FACTS = ("reason", "by", "result")
 _PAGE = 10_000
 
 
-def story(store: Store, run: int, tasks: Sequence[Task], log: Path) -> list[Line]:
+def story(store: Store, run: int, tasks: Sequence[Task], log: Log) -> list[Line]:
     """Everything that is known to have happened, in order of time."""
     titles = {task.number: task.title for task in tasks}
-    told = (*_journal(store, run, titles), *_ended(run, tasks), *_attempts(store, run, tasks), *Log(run, log).read())
+    told = (*_journal(store, run, titles), *_ended(run, tasks), *_attempts(store, run, tasks), *log.read())
     return ordered([*told])
 
 
@@ -136,18 +136,24 @@ def _attempts(store: Store, run: int, tasks: Sequence[Task]) -> Iterator[Line]:
 class Log:
     """What a run's functions logged and printed, as far as it lies on this machine."""
 
-    def __init__(self, run: int, file: Path) -> None:
-        self._run, self._file, self._offset = run, file, 0
+    def __init__(self, run: int, files: Callable[[int], Iterable[Path]]) -> None:
+        self._run, self._files = run, files
+        self._offsets: dict[Path, int] = {}
 
     def read(self) -> Iterator[Line]:
         """The whole lines that have come since the last reading."""
+        for file in self._files(self._run):
+            yield from self._lines(file)
+
+    def _lines(self, file: Path) -> Iterator[Line]:
+        offset = self._offsets.get(file, 0)
         try:
-            with self._file.open("rb") as log:
-                log.seek(self._offset)
+            with file.open("rb") as log:
+                log.seek(offset)
                 whole, end, _ = log.read().rpartition(b"\n")
         except FileNotFoundError:
             return
-        self._offset += len(whole) + len(end)
+        self._offsets[file] = offset + len(whole) + len(end)
         for raw in whole.split(b"\n"):
             try:
                 logged = json.loads(raw)

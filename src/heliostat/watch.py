@@ -28,6 +28,7 @@ from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
 from heliostat.secret import Secret
 from heliostat.signature import revive
+from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from heliostat.batch import Batch, Collected, Observation, Systems
     from heliostat.context import Context, Surroundings
     from heliostat.executor import Work
+    from heliostat.job import JobSpec
     from heliostat.signature import Signature
 
 MOST_GATHERING = 10  #: times its gathering a batch system waits for more requests, while they keep coming
@@ -223,13 +225,31 @@ class Jobs:
         env = self._around.vault.filled(node.job.env)
         if secret := self._around.vault.held(*([command] if isinstance(command, str) else command)):
             raise TaskError(f"its command holds the secret {secret!r}, which all could see; give it with env=")
-        key, queue = task_id(*work.task), work.attempt.queue
+        return self.request(work, directory, command, env)
+
+    def request(self, work: Work, directory: Path, command: str | tuple[str, ...], env: dict[str, str]) -> Submitted:
+        """A command as the job of an attempt, to be submitted; it may be there already."""
+        key, node, queue = task_id(*work.task), work.node, work.attempt.queue
         return Submitted(directory, JobRequest(key, str(directory), command, env, node.resources, node.timeout, queue))
 
+    def left(self, work: Work, spec: JobSpec) -> Collected:
+        """What its batch system finds that a job has left."""
+        assert work.job is not None
+        self.veil(work)
+        return self._systems.of(work.attempt.queue).collect(work.job, spec)
+
     def directory(self, work: Work) -> Path:
-        """Where this try at a task runs as a job."""
-        attempt = work.attempt
-        return self._around.directory / "jobs" / public_id(attempt.run) / f"{attempt.number}.{attempt.failures + 1}"
+        """Where this try at a task runs as a job.
+
+        Whoever takes the attempt over finds the same directory, and who begins it anew has another: after a failure,
+        and where a try was put off or stopped.
+        """
+        attempt, anew = work.attempt, 0
+        for past in self._around.store.attempts(attempt.run, attempt.number) if attempt.count > 1 else ():
+            if past.state != AttemptState.rescued:
+                anew = anew + 1 if past.state in (AttemptState.snoozed, AttemptState.stopped) else 0
+        name = f"{attempt.number}.{attempt.failures + 1}" + (f".{anew + 1}" if anew else "")
+        return self._around.directory / "jobs" / public_id(attempt.run) / name
 
     def _values(self, work: Work, directory: Path) -> dict[str, Any]:
         """What placeholders stand for; files are brought to ``files/``, and all of it is ``input.json`` too."""
@@ -254,7 +274,7 @@ class Jobs:
 
     def veil(self, work: Work) -> None:
         """Mask what a job with secrets printed, now that it has ended; before, nobody stood before its files."""
-        env, vault = work.node.job.env if work.node.job else {}, self._around.vault
+        env, vault = work.node.job.env if work.node.job else work.node.env, self._around.vault
         if work.job is None or not any(isinstance(value, Secret) for value in env.values()):
             return
         with suppress(OperatorError, OSError):  # what is not there any more cannot be looked for
@@ -267,8 +287,7 @@ class Jobs:
         """What an ended job left, as an outcome; its files become artifacts of the run."""
         assert work.node.job is not None
         assert work.job is not None
-        self.veil(work)
-        left = self._systems.of(work.attempt.queue).collect(work.job, work.node.job)
+        left = self.left(work, work.node.job)
         if secret := self._around.vault.held(left.output):
             self._around.vault.veil(work.job / OUTPUT)
             return Failed(f"{OUTPUT} holds the secret {secret!r}, which nothing may keep", final=True)

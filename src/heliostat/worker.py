@@ -19,6 +19,7 @@ from heliostat import retry
 from heliostat.alive import birth
 from heliostat.errors import StoreUnavailable
 from heliostat.executor import Submitted
+from heliostat.graph import Kind
 from heliostat.inputs import Inputs
 from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Succeeded, ends, times
 from heliostat.queue import WorkerInfo
@@ -93,6 +94,7 @@ class Worker:
         self.loops: list[Loop] = []
         self.looked: Callable[[Ask, Sequence[Attempt]], object] | None = None  # is told of each look, and what it found
         self.queues = None if queues is None else frozenset(queues)
+        self.batched: frozenset[str] = frozenset()  #: the queues whose functions run as jobs
         self.taking = self.queues  #: the queues that it takes from now; none while it is empty
         self.site, self.lease_seconds = site, lease_seconds
         self.settled, self.started_at = 0, clock.now()
@@ -455,7 +457,7 @@ class Worker:
 
     def offer(self) -> Ask:
         """What it could take over, as an asking for nothing."""
-        return Ask(self.id, self.registry.offers, 0, self.queues)
+        return Ask(self.id, self.registry.offers, 0, self.queues, batched=self.batched)
 
     def adopt(self, attempts: tuple[Attempt, ...]) -> None:
         """Take over jobs whose worker was lost: submitting again finds them."""
@@ -470,6 +472,8 @@ class Worker:
         if not leased:
             return
         works = self._read(leased)
+        for work in works if self.batched else ():
+            work.batched = work.node.kind is Kind.function and work.attempt.queue in self.batched
         held.update([(work.task, work) for work in works])
         self._progress_at = now
         self.executor.submit(self._suspects.take(works, now))

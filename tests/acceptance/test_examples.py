@@ -23,9 +23,9 @@ from examples import wildfire_model as model
 from examples import wildfire_world as world
 from heliostat import Artifact, Context, RunFailed, testing
 from heliostat.cli import app
-from heliostat.compose import load
 from heliostat.engine import Engine
 from heliostat.errors import BadInput
+from heliostat.loading import load
 from heliostat.run import RunState
 from heliostat.task import TaskState
 
@@ -78,7 +78,7 @@ def test_every_example_is_started_here() -> None:
 def test_a_file_finds_what_lies_beside_it_and_in_the_current_directory(tmp_path: Path) -> None:
     """A workflow's file may import from the project in whose root Heliostat is started."""
     script = tmp_path / "script.py"
-    script.write_text("from heliostat.compose import load\nprint(load('examples/wildfire.py:fire')[0].name)\n", "utf-8")
+    script.write_text("from heliostat.loading import load\nprint(load('examples/wildfire.py:fire')[0].name)\n", "utf-8")
     ran = python(str(script), at=ROOT, paths=without_the_checkout())
     assert (ran.stdout, ran.stderr) == ("wildfire\n", "")
 

@@ -118,7 +118,7 @@ def started(engine: Engine) -> int:
 @pytest.mark.timeout(300)
 def test_p02_each_tick_is_started_once_whoever_is_killed(database: str, tmp_path: Path) -> None:
     """Two workers race for each second's tick, and one of them is killed again and again."""
-    from heliostat.compose import load
+    from heliostat.loading import load
 
     folder, chance = tmp_path, random.Random(7)
     (folder / "secondly.py").write_text(SECONDLY, "utf-8")

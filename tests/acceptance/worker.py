@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import heliostat
-from heliostat.compose import load
+from heliostat.loading import load
 from heliostat.outcome import Outcome
 from heliostat.store import Ask, Batch, Store
 from heliostat.task import Attempt

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import heliostat
 from heliostat import Context, Workflow
-from heliostat.compose import load
 from heliostat.errors import HeliostatError
+from heliostat.loading import load
 from heliostat.stores.sqliterows import STATEMENTS
 
 PAUSE = threading.Event()  # never set

@@ -13,8 +13,9 @@ import pytest
 
 from heliostat.clock import SystemClock
 from heliostat.code import digest, ran
-from heliostat.compose import engine_on, load
+from heliostat.compose import engine_on
 from heliostat.engine import Engine
+from heliostat.loading import load
 from heliostat.queue import WorkerInfo
 from heliostat.stores.memory import MemoryStore
 from heliostat.workflow import Workflow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heliostat import compose
+from heliostat import compose, loading
 from heliostat.errors import BadInput, NotFound
 
 FLOW = '''
@@ -48,10 +48,10 @@ def test_a_file_takes_no_other_modules_place(tmp_path: Path) -> None:
     """One that is called like a module of Python's, or like a file in another folder."""
     here = written(tmp_path / "one" / "json.py", FLOW.format(name="first"))
     there = written(tmp_path / "two" / "json.py", FLOW.format(name="second"))
-    assert [compose.load(place)[0].name for place in (here, there, here)] == ["first", "second", "first"]
+    assert [loading.load(place)[0].name for place in (here, there, here)] == ["first", "second", "first"]
     assert sys.modules["json"] is json
-    assert compose.load(here)[0] is compose.load(here)[0]
-    (flow,) = compose.load(there)
+    assert loading.load(here)[0] is loading.load(here)[0]
+    (flow,) = loading.load(there)
     flow.signatures["f"].warm()  # annotations are found in the module that they stand in
 
 
@@ -60,7 +60,7 @@ def test_modules_beside_a_file_can_be_imported_and_import_it(tmp_path: Path) -> 
     helper = "from lonely_flow import m\n\n@m.node\ndef g() -> int:\n    return 1\n"
     written(tmp_path / "lonely_helper.py", helper)
     place = written(tmp_path / "lonely_flow.py", FLOW.format(name="flow") + "\nimport lonely_helper\n")
-    (flow,) = compose.load(place)
+    (flow,) = loading.load(place)
     assert [node.name for node in flow.graph] == ["f", "g"]
 
 
@@ -69,19 +69,19 @@ def test_a_file_that_raises_is_not_half_there_the_next_time(tmp_path: Path) -> N
     place = written(tmp_path / "raises.py", "raise ValueError('no')")
     for _ in range(2):
         with pytest.raises(ValueError, match="no"):
-            compose.load(place)
+            loading.load(place)
     written(tmp_path / "raises.py", FLOW.format(name="mended"))
-    assert compose.load(place)[0].name == "mended"
+    assert loading.load(place)[0].name == "mended"
 
 
 def test_a_workflow_is_found_by_its_variable_or_else_by_its_own_name(tmp_path: Path) -> None:
     """As ``run list`` calls it; where two are called so, only the variable tells which."""
     place = written(tmp_path / "named.py", FLOW.format(name="model"))
-    assert compose.variables(f"{place}:model") == compose.variables(f"{place}:m") == compose.variables(place)
-    assert [*compose.variables(place)] == ["m"]
+    assert loading.variables(f"{place}:model") == loading.variables(f"{place}:m") == loading.variables(place)
+    assert [*loading.variables(place)] == ["m"]
     twice = written(tmp_path / "twice.py", FLOW.format(name="model") + "\nn = Workflow('model')\n")
     with pytest.raises(NotFound, match="has no workflow 'model'"):
-        compose.load(f"{twice}:model")
+        loading.load(f"{twice}:model")
 
 
 def test_a_broker_with_a_slip_in_its_address_is_refused_without_the_password() -> None:

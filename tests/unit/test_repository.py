@@ -409,3 +409,73 @@ def test_many_may_keep_and_bring_the_same_at_once(
     (brought,) = paths
     assert brought.read_bytes() == path.read_bytes()
     assert len(stored(repository)) == len(list((tmp_path / "work").iterdir())) == 1
+
+
+def lent(repository: DirectoryRepository, file: Callable[..., Path], tmp_path: Path) -> tuple[Artifact, Path, Path]:
+    """A file that another repository's directory has, too: the artifact, the directory, and where it is there."""
+    artifact, there = repository.keep(file("dem.tif")), tmp_path / "there"
+    repository.lend(artifact, there)
+    return artifact, there, there / stored(repository)[0].relative_to(repository.root)
+
+
+def test_a_file_that_is_lent_is_found_there_by_its_content(
+    repository: DirectoryRepository, file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Without a copy, however often it is lent; and what is there goes without harm to what is here."""
+    artifact, there, path = lent(repository, file, tmp_path)
+    repository.lend(artifact, there)
+    assert path.samefile(stored(repository)[0])
+    assert DirectoryRepository(there).bring(artifact, tmp_path / "brought").read_bytes() == b"light"
+    path.unlink()
+    assert repository.bring(artifact, tmp_path / "again").read_bytes() == b"light"
+
+
+def test_a_file_is_taken_from_another_directory_and_counts_as_kept_now(
+    repository: DirectoryRepository, file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """It is linked where that can be; a second time, and when the directory is gone, it is here already."""
+    other = DirectoryRepository(tmp_path / "other")
+    artifact = other.keep(file("dem.tif"))
+    os.utime(stored(other)[0], (0, 0))
+    repository.take(artifact, other.root)
+    assert stored(repository)[0].samefile(stored(other)[0])
+    assert repository.remove(artifact.digest, unused_seconds=60) is None
+    stored(other)[0].unlink()
+    repository.take(artifact, other.root)
+    assert repository.bring(artifact, tmp_path / "brought").read_bytes() == b"light"
+
+
+def test_a_file_is_lent_and_taken_where_nothing_can_be_linked(
+    repository: DirectoryRepository, file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two file systems it is copied."""
+
+    def link(*_: object) -> None:
+        raise OSError(errno.EXDEV, "not on this one")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", link)
+        artifact, there, path = lent(repository, file, tmp_path)
+        other = DirectoryRepository(tmp_path / "other")
+        other.take(artifact, there)
+    assert not path.samefile(stored(repository)[0])
+    assert other.bring(artifact, tmp_path / "brought").read_bytes() == b"light"
+
+
+@pytest.mark.parametrize("how", ["changed", "gone", "link", "pipe"])
+def test_what_is_not_the_file_is_not_taken(
+    repository: DirectoryRepository, file: Callable[..., Path], tmp_path: Path, how: str
+) -> None:
+    """Whatever is in its place; nothing of it is left here, and nobody waits for it."""
+    artifact, there, path = lent(repository, file, tmp_path)
+    path.unlink()
+    if how == "changed":
+        path.write_bytes(b"other")
+    elif how == "link":
+        path.symlink_to(file("other.tif", b"light"))
+    elif how == "pipe":
+        os.mkfifo(path)
+    other = DirectoryRepository(tmp_path / "other")
+    with pytest.raises(ArtifactError, match=r"artifact 'dem.tif': .*(is damaged|is not in)"):
+        other.take(artifact, there)
+    assert stored(other) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +13,7 @@ from heliostat.task import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from rich.console import Group
@@ -56,7 +58,7 @@ class Progress:
         self._start = self._moved = time.monotonic()
         self._next = 0.0
         self._waits_for: str | None = None
-        self._log, self._read = engine.around.log_file(run.key), 0
+        self._read: dict[Path, int] = {}
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -117,14 +119,14 @@ class Progress:
 
     def _read_log(self) -> None:
         """The newest line of each node, as far as its functions say anything."""
-        try:
-            with self._log.open("rb") as log:
-                log.seek(self._read)
-                new = log.read()
-        except FileNotFoundError:
-            return
+        for file in self._engine.around.log_files(self._run.key):
+            with suppress(FileNotFoundError), file.open("rb") as log:
+                log.seek(self._read.get(file, 0))
+                self._hear(file, log.read())
+
+    def _hear(self, file: Path, new: bytes) -> None:
         whole = new.rfind(b"\n") + 1
-        self._read += whole
+        self._read[file] = self._read.get(file, 0) + whole
         for line in new[:whole].splitlines()[-1000:]:
             try:
                 said = json.loads(line)

@@ -246,21 +246,21 @@ def load(where: str) -> dict[str, Workflow]:
 
     What goes wrong while it is imported is said in one sentence.
     """
-    from heliostat import compose
+    from heliostat import loading
 
     with _loading(where):
         place = where.partition(":")[0]
-        return {f"{place}:{variable}": flow for variable, flow in compose.variables(where).items()}
+        return {f"{place}:{variable}": flow for variable, flow in loading.variables(where).items()}
 
 
 def value(where: str) -> Any:
     """What a file or module holds under a name: ``file.py:name``."""
-    from heliostat import compose
+    from heliostat import loading
 
     if ":" not in where:
         raise BadInput(f"{where!r} names nothing in a file; write file.py:name")
     with _loading(where):
-        return compose.value(where)
+        return loading.value(where)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
@@ -161,7 +162,7 @@ def log(
 
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
-        lines = Log(run.key, engine.around.log_file(run.key))
+        lines = Log(run.key, engine.around.log_files)
         shown = over = False
         while not over:
             found = engine.store.task(run.key, number)  # before its log is read: what ends has said what it says
@@ -179,6 +180,16 @@ def log(
             shown = shown or bool(new)
             if not over:
                 engine.around.clock.wait(Event(), FOLLOW_SECONDS)
+
+
+@app.command("exec")
+def exec_(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A job's directory, with work.json in it.")],
+) -> None:
+    """Perform the attempt that a job's directory holds, and leave its outcome there; jobs of functions call this."""
+    from heliostat.exec import execute
+
+    execute(directory)
 
 
 @app.command()

@@ -46,8 +46,8 @@ class Rescue:
             beat, since = self._seen.get(other.id, (-1, now))
             since = since if beat == other.beat else now
             if now - since >= self._lease or other.state in OVER or self._gone(other):
-                adopter = me if other.host == host else None  # a local job can be watched only where it runs
-                _, adopted = self._store.rescue([(other.id, other.beat)], now, adopter)
+                here = other.host == host  # a local job can be watched only where it runs
+                _, adopted = self._store.rescue([(other.id, other.beat)], now, me, here=here)
                 self._adopt(adopted)
             else:
                 seen[other.id] = (other.beat, since)

@@ -46,9 +46,7 @@ class DirectoryRepository:
         if not path.is_file():
             what = "is a directory; keep the files in it, or pack it" if path.is_dir() else "is no file"
             raise BadInput(f"artifact {name!r}: {path} {what}")
-        if not self._temporary.is_dir():
-            self._temporary.mkdir(parents=True, exist_ok=True)
-            _sync(self.root.parent)
+        self._make()
         with path.open("rb") as source, _new(self._temporary) as (temporary, target):
             digest, size = _copy(source, target)
             self._settle(temporary, target, self._path(digest))
@@ -63,12 +61,27 @@ class DirectoryRepository:
                 return path
         raise AssertionError("there is always another number")
 
+    def lend(self, artifact: Artifact, directory: Path) -> None:
+        path = self._path(artifact.digest, directory)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            return
+        with self._linked(artifact, path.parent, self.root) as (temporary, _):
+            temporary.replace(path)
+
+    def take(self, artifact: Artifact, directory: Path) -> None:
+        if self.hold(artifact):
+            return
+        self._make()
+        with self._linked(artifact, self._temporary, directory) as (temporary, target):
+            digest = _digest(temporary)
+            if digest != artifact.digest:
+                raise _damaged(artifact, self._path(artifact.digest, directory), digest)
+            os.utime(temporary)  # it is kept now, not when it was made
+            self._settle(temporary, target, self._path(artifact.digest))
+
     def open(self, artifact: Artifact) -> BinaryIO:
-        try:
-            return self._path(artifact.digest).open("rb")
-        except FileNotFoundError:
-            where = f"{artifact.digest} is not in {self.root}"
-            raise ArtifactError(f"artifact {artifact.name!r}: {where}") from None
+        return self._opened(artifact, self.root)
 
     def hold(self, artifact: Artifact) -> bool:
         path = self._path(artifact.digest)
@@ -88,6 +101,11 @@ class DirectoryRepository:
     def sweep(self, unused_seconds: float) -> int:
         limit = time.time() - unused_seconds
         return sum(_remove(temporary, limit) or 0 for temporary in self._temporary.glob("*"))
+
+    def _make(self) -> None:
+        if not self._temporary.is_dir():
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            _sync(self.root.parent)
 
     @contextmanager
     def _locked(self, *, alone: bool = False) -> Iterator[None]:
@@ -128,8 +146,7 @@ class DirectoryRepository:
         with self.open(artifact) as source, _new(path.parent) as (temporary, target):
             digest, _ = _copy(source, target)
             if digest != artifact.digest:
-                damaged = f"{self._path(artifact.digest)} is damaged, its digest is {digest}"
-                raise ArtifactError(f"artifact {artifact.name!r}: {damaged}")
+                raise _damaged(artifact, self._path(artifact.digest), digest)
             target.flush()
             try:
                 os.link(temporary, path)  # unlike a rename, never over another file
@@ -137,11 +154,34 @@ class DirectoryRepository:
                 return False
         return True
 
-    def _path(self, digest: str) -> Path:
+    @contextmanager
+    def _linked(self, artifact: Artifact, directory: Path, root: Path) -> Iterator[tuple[Path, BinaryIO]]:
+        """The file of a repository in ``root`` under a temporary name, linked or else copied; open, whatever it is."""
+        path = directory / f".{uuid4().hex}"
+        with self._opened(artifact, root) as source:
+            try:
+                try:
+                    os.link(self._path(artifact.digest, root), path)
+                except OSError:  # another file system, or one without links
+                    with path.open("xb") as target:
+                        _copy(source, target)
+                with path.open("rb") as target:
+                    yield path, target
+            finally:
+                path.unlink(missing_ok=True)
+
+    def _opened(self, artifact: Artifact, root: Path) -> BinaryIO:
+        path = self._path(artifact.digest, root)
+        if path.is_file():  # whatever else is there may have its reader wait for ever
+            with suppress(FileNotFoundError):
+                return path.open("rb")
+        raise ArtifactError(f"artifact {artifact.name!r}: {artifact.digest} is not in {root}")
+
+    def _path(self, digest: str, root: Path | None = None) -> Path:
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
             raise BadInput(f"{digest!r} is no digest; it is sha256: and 64 hex digits")
         hexadecimal = digest.removeprefix("sha256:")
-        return self.root / hexadecimal[:2] / hexadecimal[2:]
+        return (root or self.root) / hexadecimal[:2] / hexadecimal[2:]
 
 
 @contextmanager
@@ -162,6 +202,10 @@ def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
         hashed.update(chunk)
         size += target.write(chunk)
     return f"sha256:{hashed.hexdigest()}", size
+
+
+def _damaged(artifact: Artifact, path: Path, digest: str | None) -> ArtifactError:
+    return ArtifactError(f"artifact {artifact.name!r}: {path} is damaged, its digest is {digest}")
 
 
 def _touch(path: Path, size: int) -> bool:

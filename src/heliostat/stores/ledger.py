@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import TypeVar
 
+    from heliostat.graph import Node
     from heliostat.planner import Change
     from heliostat.queue import WorkerInfo
     from heliostat.store import Woke
@@ -467,13 +468,13 @@ class Ledger(ABC):
         return self.again(work)
 
     def rescue(
-        self, lost: Sequence[tuple[str, int]], now: float, adopter: Ask | None = None
+        self, lost: Sequence[tuple[str, int]], now: float, adopter: Ask | None = None, *, here: bool = True
     ) -> tuple[int, tuple[Attempt, ...]]:
         """Take back what lost workers held; see ``store.Store``."""
         taken = 0
         adopted: tuple[Attempt, ...] = ()
-        for worker, beat in lost:
-            more, jobs = self._rescue_fenced(partial(self._rescue, worker, beat, now, adopter))
+        for each in lost:
+            more, jobs = self._rescue_fenced(partial(self._rescue, each, now, adopter, here))
             taken, adopted = taken + more, adopted + jobs
         return taken, adopted
 
@@ -486,8 +487,14 @@ class Ledger(ABC):
                 continue
 
     def _rescue(
-        self, worker: str, beat: int, now: float, adopter: Ask | None, also: frozenset[int]
+        self,
+        lost: tuple[str, int],
+        now: float,
+        adopter: Ask | None,
+        here: bool,  # noqa: FBT001 - of its caller's
+        also: frozenset[int],
     ) -> tuple[int, tuple[Attempt, ...]]:
+        (worker, beat), heir = lost, adopter if here else None
         with self.transaction() as rows:
             if not rows.worker_lose(worker, beat):
                 return 0, ()
@@ -499,8 +506,8 @@ class Ledger(ABC):
             for attempt in attempts:
                 run = commit.runs[attempt.run]
                 node = run.graph[attempt.node]
-                if node.kind is Kind.job:  # it goes on, and if its run is over, who watches it is told to end it
-                    if adopter is not None and _offers(adopter, attempt):
+                if _is_job(node, attempt, adopter):  # it goes on; if its run is over, who watches it is told to end it
+                    if heir is not None and _offers(heir, attempt):
                         jobs.append(attempt)  # else it stays with its job until somebody comes who can watch it
                 elif run.state.final and not attempt.epilogue:
                     _stop(rows, run, attempt, worker, now)
@@ -510,7 +517,7 @@ class Ledger(ABC):
                 else:
                     outcomes.append((attempt, Rescued()))
             self._carry_out(commit, worker, outcomes, own=False)
-            adopted = rows.task_adopt(jobs, adopter.worker, now) if adopter and jobs else []
+            adopted = rows.task_adopt(jobs, heir.worker, now) if heir and jobs else []
             if adopted:
                 rows.attempt_insert(_passed_on(jobs, adopted, worker, now))
         self._tell(commit.woken)
@@ -630,6 +637,12 @@ def _within_limits(
 def _offers(adopter: Ask, attempt: Attempt) -> bool:
     """Whether a worker could have leased an attempt."""
     return attempt.graph in adopter.offers and (adopter.queues is None or attempt.queue in adopter.queues)
+
+
+def _is_job(node: Node, attempt: Attempt, adopter: Ask | None) -> bool:
+    """Whether an attempt lives on without its worker, as far as an adopter can tell."""
+    batched = adopter is not None and attempt.queue in adopter.batched
+    return node.kind is Kind.job or (batched and node.kind is Kind.function)
 
 
 def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:

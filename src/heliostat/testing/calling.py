@@ -104,7 +104,7 @@ def _call(made: Work, signatures: Mapping[str, Signature], around: Surroundings)
     answer = perform.called(signature, perform.arguments(signature, made, context), made.attempt.count)
     _check(made, answer, context)
     effects = () if isinstance(answer, Fail) else context.finish()
-    return told(answer, effects, list(Log(made.attempt.run, around.log_file(made.attempt.run)).read()))
+    return told(answer, effects, list(Log(made.attempt.run, around.log_files).read()))
 
 
 def _command(made: Work, signature: Signature | None, context: Context, around: Surroundings) -> str | tuple[str, ...]:

@@ -13,7 +13,7 @@ from heliostat.run import RunState
 from heliostat.store import Answer, Ask, Command, Pause, Register
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from heliostat.effects import Effect
     from heliostat.graph import Graph
@@ -124,14 +124,20 @@ class Hand:
         orders = self.store.beat(WorkerInfo(worker or self.worker, state="active"), self.now)
         return None if orders is None else orders.stop
 
-    def lose(self, worker: str = "", adopter: str | None = None) -> tuple[int, tuple[Attempt, ...]]:
-        """Declare a worker lost, and rescue what it held; one that never showed life does so first."""
+    def lose(
+        self, worker: str = "", adopter: str | None = None, batched: Iterable[str] = (), *, here: bool = True
+    ) -> tuple[int, tuple[Attempt, ...]]:
+        """Declare a worker lost, and rescue what it held; one that never showed life does so first.
+
+        Functions of ``batched`` queues are jobs, which an adopter can see from ``here`` or not.
+        """
         lost = worker or self.worker
         if lost not in [info.id for info in self.store.workers()]:
             self.beat(lost)
         beats = [(info.id, info.beat) for info in self.store.workers() if info.id == lost]
         offers = frozenset(graph.id for graph in self.store.graphs())
-        return self.store.rescue(beats, self.now, Ask(adopter, offers, 0) if adopter else None)
+        ask = Ask(adopter, offers, 0, batched=frozenset(batched)) if adopter else None
+        return self.store.rescue(beats, self.now, ask, here=here)
 
     def wait(self, seconds: float) -> float | None:
         """Let time pass, and make ready what waited for it; answers when the next will come."""

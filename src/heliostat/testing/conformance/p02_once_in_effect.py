@@ -166,6 +166,28 @@ def test_p02_what_a_lost_worker_held_is_ready_again(hand: Hand) -> None:
     assert [past.state for past in hand.store.attempts(run)] == ["rescued"]
 
 
+def test_p02_a_function_that_is_a_job_goes_on_with_whoever_can_watch_it(hand: Hand) -> None:
+    """It is no rescue, and only the adopter can settle it."""
+    run = hand.start(CHAIN)
+    [before] = hand.lease(worker="doomed")
+    taken, [attempt] = hand.lose("doomed", "heir", ["default"])
+    assert (taken, attempt.count, attempt.rescues, attempt.failures) == (1, 2, 0, 0)
+    assert hand.tasks(run) == ["a running"]
+    assert hand.settle(before, gives(), worker="doomed").word == "lost"
+    assert hand.settle(attempt, gives(), worker="heir").word == "committed"
+    assert [past.state for past in hand.store.attempts(run)] == ["rescued"]
+
+
+def test_p02_a_function_that_is_a_job_elsewhere_waits_for_who_can_watch_it(hand: Hand) -> None:
+    """Whoever finds its worker lost on another machine leaves it where it is."""
+    run = hand.start(CHAIN)
+    hand.lease(worker="doomed")
+    assert hand.lose("doomed", "stranger", ["default"], here=False) == (1, ())
+    assert hand.tasks(run) == ["a running"]
+    [attempt] = hand.lose("doomed", "heir", ["default"])[1]
+    assert attempt.count == 2
+
+
 def test_p02_a_worker_that_has_shown_life_meanwhile_is_not_lost(hand: Hand) -> None:
     """Who looks at an old heartbeat can take nothing away."""
     hand.start(CHAIN)
