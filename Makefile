@@ -25,6 +25,7 @@ test:  ## check style, types and the direction of imports, then run every test (
 	$(development)
 	@.venv-dev/bin/python -m tools.ensure_postgres
 	@.venv-dev/bin/python -m tools.ensure_rabbitmq
+	@.venv-dev/bin/python -m tools.ensure_sshd
 	@.venv-dev/bin/python -m tools.ensure_faketime
 	@.venv-dev/bin/python -m tools.check $(ARGS)
 
