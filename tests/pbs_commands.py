@@ -365,6 +365,9 @@ def attributes(spool, job):
 def where(job, which):
     given = job["out" if which == "o" else "err"]
     index = "" if job["index"] is None else f".{job['index']}"
+    if given and job["index"] is not None:
+        marked = "^array_index^" in given
+        given = given.replace("^array_index^", str(job["index"])) if marked else f"{given}-{job['index']}"
     return str(Path(job["cwd"], given or f"{job['name']}.{which}{job['number']}{index}"))
 
 
@@ -554,8 +557,10 @@ class Server:
             "mem": max(memory(child.pid), job.get("used", {}).get("mem", 0)),
         }
         over, limits = job.get("over"), job["resources"]
+        asked = job.get("stopping")
         if child.poll() is not None:
-            self.finish({**job, "used": used}, child.returncode)
+            if asked is None or time.time() > asked + self.spool.settings["kill_delay"] or not any(session(child.pid)):
+                self.finish({**job, "used": used}, child.returncode)
             return
         if over is None and limits["walltime"] is not None and used["walltime"] > limits["walltime"]:
             over = ["walltime", f"walltime {int(used['walltime'])} exceeded limit {limits['walltime']}"]

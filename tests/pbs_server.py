@@ -28,7 +28,7 @@ SETTINGS = {
     "largest": 64,
     "history": True,
     "keep": 300,
-    "kill_delay": 0.5,
+    "kill_delay": 2.0,
 }
 
 

@@ -46,6 +46,7 @@ OF_A_QUEUE = ("limit", "rate", "executor")
 OF_A_CLUSTER = ("partition", "account", "setup", "directives", "template", "array", "host", "directory", "python")
 HELD = ("run", "header")  #: placeholders without which a template is none
 MOST_ARRAY = 10_000
+_THERE = re.compile(r"(/[A-Za-z0-9_.,+@-]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +278,10 @@ def _of_cluster(folder: Path, where: str, setting: str, value: object) -> object
         raise BadInput(f"{where} is a string of one line, not {shortened(value)}")
     if setting == "host":
         return str(Address.of(value, where))
-    if setting == "directory" and not value.startswith("/"):
-        raise BadInput(f"{where}: {value!r} is no full path; write one on that machine, such as /scratch/you/heliostat")
+    if setting == "directory" and not _THERE.fullmatch(value):  # it stands in scripts, within quotes and without
+        raise BadInput(
+            f"{where}: {value!r} is no full path of plain letters; write one on that machine, such as /scratch/you/jobs"
+        )
     return _template(folder / value, where) if setting == "template" else value
 
 

@@ -176,6 +176,14 @@ def test_without_a_history_files_tell(jobs: Jobs) -> None:
     assert jobs.end(gone).state is JobState.lost
 
 
+def test_without_a_history_its_output_tells_of_a_limit(jobs: Jobs) -> None:
+    """Where the scheduler wrote why it killed a job."""
+    jobs.server.set(history=False)
+    slow = jobs.start("sleep 603", resources=Resources(walltime="1s"))
+    seen = jobs.end(slow)
+    assert (seen.how, str(seen.reason)[:12]) == (AttemptState.timed_out, "its walltime")
+
+
 def test_an_array_is_one_submission(jobs: Jobs) -> None:
     """Each of its jobs has its own directory, words and end."""
     before = len(jobs.server.submissions())

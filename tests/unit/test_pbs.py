@@ -38,6 +38,7 @@ def test_pbs_is_asked_by_chunks() -> None:
         "#PBS -l select=2:ncpus=4:mem=3072mb:ngpus=1",
         "#PBS -l place=scatter",
     ]
+    assert "#PBS -o job.log.^array_index^" in Pbs().header(Wanted("n", array=10)).splitlines()
     assert "#PBS -J 0-9" in Pbs().header(Wanted("n", array=10)).splitlines()
 
 
@@ -189,6 +190,22 @@ def test_torque_answers_in_xml(status: str, meant: Observation) -> None:
     told = Torque().seen(Ran(153, XML.replace("STATUS", status).encode()))
     assert (told["24.batch"], told["25[3].batch"]) == (meant, Observation(JobState.submitted))
     assert Torque().seen(Ran(0, b"")) == {}
+
+
+@pytest.mark.parametrize(
+    ("limit", "how"),
+    [
+        ("walltime 64", AttemptState.timed_out),
+        ("mem 70kb", AttemptState.out_of_memory),
+        ("vmem 1", AttemptState.out_of_memory),
+    ],
+)
+def test_a_jobs_output_tells_why_it_was_killed(limit: str, how: AttemptState) -> None:
+    """Where there is no history, nothing else does."""
+    told = Pbs().why(f"working\n=>> PBS: job killed: {limit} exceeded limit 60\n")
+    assert told is not None
+    assert told.how is how
+    assert Pbs().why("all is well") is None
 
 
 def test_names_are_found_by_their_numbers() -> None:

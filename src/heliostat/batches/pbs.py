@@ -66,6 +66,9 @@ ENDS = {
     -29: (AttemptState.timed_out, "its walltime was over, and PBS ended it"),
 }
 
+#: What it writes into a job's output when it ends one at a limit, and which exit status that is.
+_KILLED = {"walltime": -29, "p?vmem": -26, "p?mem": -27, "p?cput": -28, "ncpus": -25}
+
 
 def finding(select: str, show: str) -> str:
     """A line that prints the names of all my jobs: first their numbers are asked for, and then they themselves.
@@ -89,6 +92,7 @@ class Pbs:
     about = "qstat --version && qstat -B"
     submit = 'qsub "$1"'
 
+    _each = ".^array_index^"  # behind the name of a file, so that each of an array's jobs has its own
     _ends: Mapping[int, tuple[AttemptState, str]] = ENDS
 
     def own(self, *, array: bool) -> str:
@@ -103,7 +107,8 @@ class Pbs:
         return "\n".join(f"#PBS {line}" for line in (*lines, *wanted.directives))
 
     def _head(self, wanted: Wanted) -> list[str]:
-        lines = [f"-N {wanted.name}", f"-o {SCRIPT_OUTPUT}", "-j oe", "-r n"]
+        output = f"{SCRIPT_OUTPUT}{self._each}" if wanted.array else SCRIPT_OUTPUT
+        lines = [f"-N {wanted.name}", f"-o {output}", "-j oe", "-r n"]
         lines += [f"-q {wanted.partition}"] if wanted.partition else []
         lines += [f"-A {wanted.account}"] if wanted.account else []
         lines += [f"-l walltime={_clock(wanted.walltime)}"] if wanted.walltime is not None else []
@@ -151,6 +156,13 @@ class Pbs:
             for known_as in _names(handle):
                 seen[known_as] = self._observation(job)
         return seen
+
+    def why(self, output: str) -> Observation | None:
+        for limit, code in _KILLED.items():
+            if re.search(rf"PBS: job killed: {limit} ", output):
+                how, words = ENDS[code]
+                return Observation(JobState.ended, None, words, how)
+        return None
 
     def cancel(self, handles: Sequence[str], *, kill: bool) -> str:
         jobs = shlex.join(handles)

@@ -36,6 +36,7 @@ class Torque(Pbs):
     index = "$PBS_ARRAYID"
 
     find = finding("qselect", "qstat -f")
+    _each = ""  # it puts the index behind by itself
     _ends = _ENDS
 
     def header(self, wanted: Wanted) -> str:
