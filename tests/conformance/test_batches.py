@@ -15,12 +15,13 @@ from heliostat.batches.dialect import Dialect
 from heliostat.batches.local import LocalBatch
 from heliostat.batches.pbs import Pbs as OpenPbs
 from heliostat.batches.shared import Shared
-from heliostat.batches.slurm import Slurm
+from heliostat.batches.slurm import Slurm as SlurmDialect
 from heliostat.batches.torque import Torque
 from heliostat.testing.batches import *  # noqa: F403 - pytest finds the tests by their names
 from heliostat.transport import Ran, Transport
 from heliostat.transports.local import LocalTransport
 from tests.pbs_server import Pbs, pbs_server
+from tests.slurm_server import Slurm
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def torque() -> Iterator[Pbs]:
         yield server
 
 
-@pytest.fixture(params=["local", "slurm", "openpbs", "torque", "openpbs over ssh"])
+@pytest.fixture(params=["local", "slurm", "openpbs", "torque", "openpbs over ssh", "slurm over ssh"])
 def opened(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], Batch]]:
@@ -46,14 +47,17 @@ def opened(
         yield lambda: LocalBatch(grace=0.2)
         _cancel_all(LocalBatch(), tmp_path)
         return
-    if request.param != "slurm":
+    if "pbs" in request.param or "torque" in request.param:
         yield _on_pbs(request, monkeypatch)
         return
-    server = request.getfixturevalue("slurm")
+    server: Slurm = request.getfixturevalue("slurm")
 
     def cluster() -> Batch:
-        transport = LocalTransport()
-        return ClusterBatch(Slurm(), transport, Shared(transport), {"default": BatchQueue("slurm")}, grace=0.2)
+        transport: Transport = LocalTransport()
+        if "ssh" in request.param:
+            line = f"SLURM_CONF={server.environment['SLURM_CONF']}; export SLURM_CONF\n"
+            transport = Prefixed(request.getfixturevalue("cluster"), line)
+        return ClusterBatch(SlurmDialect(), transport, Shared(transport), {"default": BatchQueue("slurm")}, grace=0.2)
 
     yield cluster
     server.command("scancel", f"--user={getpass.getuser()}")

@@ -1,4 +1,4 @@
-"""Jobs behind ssh, on a machine that shares no files with this one: another directory, from which nothing leads back."""
+"""Jobs behind ssh, on a machine that shares no files with this one: its directory is another, and knows none here."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from heliostat.batches import luggage
 from heliostat.batches.cluster import ClusterBatch
 from heliostat.batches.mirror import Mirror
 from heliostat.batches.pbs import Pbs as OpenPbs
+from heliostat.batches.slurm import Slurm as SlurmDialect
 from heliostat.errors import OperatorError
 from heliostat.job import JobSpec
 from heliostat.task import AttemptState
 from heliostat.transport import Ran
 from heliostat.transports.ssh import SshTransport
 from tests.pbs_server import Pbs, pbs_server
+from tests.slurm_server import Slurm
 from tests.ssh_server import HOST, Sshd, ssh_on_path
 
 T = TypeVar("T")
@@ -47,12 +49,12 @@ def there() -> Iterator[Path]:
 
 
 class Way:
-    """The way to the other machine, where a user's start-up files say where PBS is; it can be closed and counted."""
+    """The way to the other machine, where a user's start-up files have a line; it can be closed and counted."""
 
     here = False
 
-    def __init__(self, transport: SshTransport, pbs: Pbs) -> None:
-        self._transport, self._line = transport, f"PATH={pbs.path}:$PATH; export PATH\n"
+    def __init__(self, transport: SshTransport, line: str) -> None:
+        self._transport, self._line = transport, f"{line}\n"
         self.place, self.runs, self.closed_after = transport.place, 0, 1 << 30
 
     def run(self, script: str, *arguments: str, **options: Any) -> Ran:
@@ -66,7 +68,7 @@ class Way:
 @pytest.fixture
 def way(cluster: SshTransport, pbs: Pbs) -> Way:
     """Give the way to it."""
-    return Way(cluster, pbs)
+    return Way(cluster, f"PATH={pbs.path}:$PATH; export PATH")
 
 
 @pytest.fixture
@@ -252,6 +254,22 @@ def test_a_job_there_is_cancelled_and_timed_out(way: Way, there: Path, home: Pat
     batch.cancel([unwanted], 5)
     assert end(batch, unwanted).reason == "cancelled"
     assert end(batch, late) == Observation(JobState.ended, 143, "timed out after 0.5 s", AttemptState.timed_out)
+
+
+def test_slurm_is_reached_the_same_way(slurm_running: Slurm, cluster: SshTransport, there: Path, home: Path) -> None:
+    """Single jobs and an array."""
+    way = Way(cluster, f"SLURM_CONF={slurm_running.environment['SLURM_CONF']}; export SLURM_CONF")
+    queues = {"default": BatchQueue("slurm"), "many": BatchQueue("slurm", array=50)}
+    batch = ClusterBatch(SlurmDialect(), way, Mirror(way, str(there)), queues, settle=1.0)
+    requests = [request(home / f"{number}.1", f"echo {number} > out", queue="many") for number in range(6)]
+    requests.append(request(home / "7.1", "echo oh >&2; exit 3"))
+    assert all(isinstance(reply, Accepted) for reply in batch.submit(requests))
+    directories = [Path(each.directory) for each in requests]
+    until(lambda: all(seen.state.final for seen in batch.observe(directories)))
+    left = [batch.collect(each, JobSpec(shell="x", outputs="*ut")) for each in directories]
+    assert [(directory / "out").read_text() for directory in directories[:-1]] == [f"{number}\n" for number in range(6)]
+    assert (left[-1].reason, left[-1].stderr) == ("exit code 3", "oh")
+    assert sorted(path.name for path in there.iterdir()) == [".lock"]
 
 
 def test_a_run_goes_over_ssh(
