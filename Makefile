@@ -26,6 +26,7 @@ test:  ## check style, types and the direction of imports, then run every test (
 	@.venv-dev/bin/python -m tools.ensure_postgres
 	@.venv-dev/bin/python -m tools.ensure_rabbitmq
 	@.venv-dev/bin/python -m tools.ensure_slurm
+	@.venv-dev/bin/python -m tools.ensure_sshd
 	@.venv-dev/bin/python -m tools.ensure_faketime
 	@.venv-dev/bin/python -m tools.check $(ARGS)
 

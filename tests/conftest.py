@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -15,6 +16,10 @@ import pytest
 from tests.postgres_server import drop_database, fresh_database, postgres_server
 from tests.rabbitmq_server import Rabbit, rabbitmq_server
 from tests.slurm_server import Slurm, slurm_server
+from tests.ssh_server import HOST, Sshd, ssh_server
+
+if TYPE_CHECKING:
+    from heliostat.transports.ssh import SshTransport
 
 TESTS = Path(__file__).parent
 
@@ -48,6 +53,25 @@ def rabbit() -> Iterator[Rabbit]:
     """Start one RabbitMQ for the session, when the first test asks for it."""
     with rabbitmq_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[Sshd]:
+    """Start one sshd for the session, when the first test asks for it."""
+    with ssh_server() as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(sshd: Sshd) -> Iterator[SshTransport]:
+    """Give a way to the machine behind that server, and forget afterwards what was noted of it."""
+    from heliostat.transport import Address
+    from heliostat.transports.ssh import SshTransport
+
+    transport = SshTransport(Address(HOST), command=sshd.command)
+    transport._connection().notes.unlink(missing_ok=True)
+    yield transport
+    transport._connection().notes.unlink(missing_ok=True)
 
 
 @pytest.fixture

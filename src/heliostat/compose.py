@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from heliostat.batch import Batch, BatchQueue
     from heliostat.batches.cluster import ClusterBatch
+    from heliostat.batches.dialect import Dialect
     from heliostat.broker import Broker
     from heliostat.config import Config
     from heliostat.doctor import Patient
@@ -180,15 +181,20 @@ def _clusters(settings: Config) -> list[tuple[list[str], ClusterBatch]]:
 def cluster(queues: Mapping[str, BatchQueue]) -> ClusterBatch:
     """The batch system of queues that share a scheduler."""
     from heliostat.batches.cluster import ClusterBatch
+    from heliostat.batches.mirror import Mirror
+    from heliostat.batches.pbs import Pbs
     from heliostat.batches.shared import Shared
     from heliostat.batches.slurm import Slurm
+    from heliostat.batches.torque import Torque
+    from heliostat.transport import Address
     from heliostat.transports.local import LocalTransport
+    from heliostat.transports.ssh import SshTransport
 
-    name, first = next(iter(queues.items()))
-    if first.host:
-        raise BadInput(f"queues.{name}.host: a cluster behind ssh is not there yet")
-    transport = LocalTransport()
-    return ClusterBatch(Slurm(), transport, Shared(transport), queues)
+    name, queue = next(iter(queues.items()))
+    transport = SshTransport(Address.of(queue.host, f"queues.{name}.host")) if queue.host else LocalTransport()
+    files = Mirror(transport, queue.directory) if queue.directory else Shared(transport)
+    dialects: dict[str, Callable[[], Dialect]] = {"slurm": Slurm, "pbs": Pbs, "torque": Torque}
+    return ClusterBatch(dialects[queue.system](), transport, files, queues)
 
 
 def _beside(worker: Worker, look: Callable[[], None]) -> None:

@@ -19,6 +19,7 @@ from heliostat.codec import whole
 from heliostat.errors import BadInput, nearest
 from heliostat.graph import NAME
 from heliostat.queue import MOST, NO_TERMS, Terms, pace
+from heliostat.transport import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,12 +40,13 @@ ADDRESSES = {
     "environments": ("environments", "HELIOSTAT_ENVIRONMENTS", ""),
 }
 EXECUTORS = ("thread", "process")
-BATCH_SYSTEMS = ("local", "slurm")  #: what runs the jobs of a queue, and its functions as jobs
+BATCH_SYSTEMS = ("local", "slurm", "pbs", "torque")  #: what runs the jobs of a queue, and its functions as jobs
 RUNNERS = (*EXECUTORS, *BATCH_SYSTEMS)
 OF_A_QUEUE = ("limit", "rate", "executor")
 OF_A_CLUSTER = ("partition", "account", "setup", "directives", "template", "array", "host", "directory", "python")
 HELD = ("run", "header")  #: placeholders without which a template is none
 MOST_ARRAY = 10_000
+_THERE = re.compile(r"(/[A-Za-z0-9_.,+@-]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,8 @@ def _batch(folder: Path, where: str, table: dict[str, object], mistakes: list[st
     for setting, value in given.items():
         with _noting(mistakes):
             read[setting] = _of_cluster(folder, f"{where}.{setting}", setting, value)
+    if "directory" in read and "host" not in read:
+        mistakes.append(f"{where}.directory is for a cluster behind ssh: write host too")
     return BatchQueue(**read)
 
 
@@ -282,6 +286,12 @@ def _of_cluster(folder: Path, where: str, setting: str, value: object) -> object
         return whole(value, where, 0, MOST_ARRAY)
     if not isinstance(value, str) or "\n" in value:
         raise BadInput(f"{where} is a string of one line, not {shortened(value)}")
+    if setting == "host":
+        return str(Address.of(value, where))
+    if setting == "directory" and not _THERE.fullmatch(value):  # it stands in scripts, within quotes and without
+        raise BadInput(
+            f"{where}: {value!r} is no full path of plain letters; write one on that machine, such as /scratch/you/jobs"
+        )
     return _template(folder / value, where) if setting == "template" else value
 
 

@@ -6,11 +6,48 @@ some. So whatever can run a script can carry a batch system.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Protocol
+
+from heliostat.errors import BadInput
 
 if TYPE_CHECKING:
     from typing import IO
+
+_ADDRESS = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9_][^\s:/'\"\\]*)@)?"  # nothing that a shell or an option could be made of
+    r"(?:(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]*)|\[(?P<number>[0-9A-Fa-f:.]+(?:%\w+)?)\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a machine is: ``user@host:port``, of which only ``host`` has to be said.
+
+    A host is a name that ``~/.ssh/config`` or the network knows, or a number (of IPv6 in brackets).
+    """
+
+    host: str
+    user: str = ""
+    port: int | None = None
+
+    @classmethod
+    def of(cls, text: object, where: str) -> Address:
+        """Read one; raises BadInput, which names ``where`` it stands."""
+        found = _ADDRESS.fullmatch(text) if isinstance(text, str) else None
+        if found is None or not 0 < int(found["port"] or 1) < 1 << 16:
+            raise BadInput(
+                f"{where}: {shortened(text)} is no address; "
+                "write a name from ~/.ssh/config, user@host, or user@host:port"
+            )
+        return cls(found["host"] or found["number"], found["user"] or "", int(found["port"]) if found["port"] else None)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (f"{self.user}@" if self.user else "") + host + (f":{self.port}" if self.port else "")
 
 
 @dataclass(frozen=True, slots=True)

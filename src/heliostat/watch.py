@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +22,7 @@ from heliostat.executor import Submitted
 from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, OUTPUT
 from heliostat.look import GRACE_SECONDS, Errand, Found, Watched, look
-from heliostat.outcome import Failed, Outcome
+from heliostat.outcome import Failed, Outcome, Released
 from heliostat.perform import succeeded
 from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
@@ -233,10 +233,13 @@ class Jobs:
         return Submitted(directory, JobRequest(key, str(directory), command, env, node.resources, node.timeout, queue))
 
     def left(self, work: Work, spec: JobSpec) -> Collected:
-        """What its batch system finds that a job has left."""
+        """What its batch system finds that a job has left; raises OperatorError where that cannot be had now."""
         assert work.job is not None
         self.veil(work)
-        return self._systems.of(work.attempt.queue).collect(work.job, spec)
+        left = self._systems.of(work.attempt.queue).collect(work.job, spec)
+        self.veil(work)  # once more, for what was brought from another machine
+        masked = self._around.vault.masked
+        return replace(left, stdout=masked(left.stdout), stderr=masked(left.stderr))
 
     def directory(self, work: Work) -> Path:
         """Where this try at a task runs as a job.
@@ -287,7 +290,10 @@ class Jobs:
         """What an ended job left, as an outcome; its files become artifacts of the run."""
         assert work.node.job is not None
         assert work.job is not None
-        left = self.left(work, work.node.job)
+        try:
+            left = self.left(work, work.node.job)
+        except OperatorError as error:  # nothing is lost: whoever takes the attempt finds the job where it is
+            return Released(str(error))
         if secret := self._around.vault.held(left.output):
             self._around.vault.veil(work.job / OUTPUT)
             return Failed(f"{OUTPUT} holds the secret {secret!r}, which nothing may keep", final=True)

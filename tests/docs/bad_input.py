@@ -393,6 +393,17 @@ CASES: dict[str, list[Case]] = {
         Case("a setting that there is not",
              '# heliostat.toml\ndatabse = "sqlite:///a.db"',
              "heliostat.toml: there is no setting 'databse'; did you mean 'database'?"),
+        Case("a host that is none",
+             '# heliostat.toml\nqueues.cluster = { executor = "slurm", host = "-oProxyCommand=id" }',
+             "heliostat.toml: queues.cluster.host: '-oProxyCommand=id' is no address; "
+             "write a name from ~/.ssh/config, user@host, or user@host:port"),
+        Case("a directory on another machine that is no full path",
+             '# heliostat.toml\nqueues.cluster = { executor = "pbs", host = "login", directory = "scratch" }',
+             "heliostat.toml: queues.cluster.directory: 'scratch' is no full path of plain letters; "
+             "write one on that machine, such as /scratch/you/jobs"),
+        Case("a directory on no other machine",
+             '# heliostat.toml\nqueues.cluster = { executor = "pbs", directory = "/scratch/me" }',
+             "heliostat.toml: queues.cluster.directory is for a cluster behind ssh: write host too"),
         Case("a database that is a number",
              "# heliostat.toml\ndatabase = 3",
              "heliostat.toml: database is a string, not 3"),

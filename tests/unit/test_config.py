@@ -84,7 +84,19 @@ def test_a_queue_has_terms_and_a_place_where_its_functions_run(tmp_path: Path) -
         ('queues.tape = { rate = "5" }', "queues.tape.rate: '5' is no rate"),
         ("queues.tape = { executor = [] }", r"queues.tape.executor: \[\] is none; write thread or process or local"),
         ('queues.tape = { executor = "slrum" }', r"queues.tape.executor: 'slrum' is none; .*; did you mean 'slurm'\?"),
-        ('queues.tape = { partition = "x" }', "queues.tape.partition is for a cluster: write executor = 'slurm' too"),
+        (
+            'queues.tape = { partition = "x" }',
+            "queues.tape.partition is for a cluster: write executor = 'slurm'",
+        ),
+        (
+            'queues.tape = { executor = "pbs", host = "a b" }',
+            "queues.tape.host: 'a b' is no address",
+        ),
+        (
+            'queues.tape = { executor = "pbs", host = "a", directory = "b" }',
+            "queues.tape.directory: 'b' is no",
+        ),
+        ('queues.tape = { executor = "pbs", directory = "/b" }', "queues.tape.directory is for a cluster"),
         ('queues.tape = { executor = "local", array = 5 }', "queues.tape.array is for a cluster"),
         ('queues.tape = { executor = "slurm", setup = "module load x" }', "queues.tape.setup is a list of strings"),
         ('queues.tape = { executor = "slurm", array = -1 }', "queues.tape.array: a whole number from 0 to 10,000"),

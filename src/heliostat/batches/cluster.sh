@@ -3,7 +3,7 @@
 # Arguments: the handle of the job, the time-out in seconds or nothing, and the grace between TERM and KILL.
 
 if [ "$1" = run ]; then
-    # In a session of its own, whose signals are for the command. This script goes on, to write down how it took them.
+    # In a group of its own, whose signals are for the command. This script goes on, to write down how it took them.
     trap : HUP INT TERM
     (
         [ ! -e job.stop ] || exit 143 # a TERM that came too early for the command came after that file
@@ -33,7 +33,9 @@ export HELIOSTAT_JOB
 child=
 # The scheduler ends the job: it will say why, and the command is told in case that it was not.
 trap ': > job.term; [ -z "$child" ] || kill -s TERM -- "-$child" 2> /dev/null' HUP INT TERM
-setsid /bin/sh ./job.sh run < /dev/null > stdout 2> stderr &
+# timeout makes a group of processes, and with 0 nothing more. A session of its own would escape from schedulers that
+# know a job by its session.
+timeout 0 /bin/sh ./job.sh run < /dev/null > stdout 2> stderr &
 child=$!
 
 # A nap says when its time is over. It can be ended before, with the sleep inside.

@@ -57,7 +57,7 @@ def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, gr
     found = {
         shared.SCRIPT: _script(dialect, queue, _named(wanted, name), options, shlex.quote(there), array=False),
         shared.WRAPPER: text("cluster.sh"),
-        shared.COMMAND: _command(request.command),
+        shared.COMMAND: _command(request.command).replace(f"{request.directory}/", f"{there}/"),  # files are elsewhere
         shared.NAME: f"{name}\n",
     }
     if request.env:

@@ -63,7 +63,7 @@ class Shared:
 
     def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:
         ran = self._transport.run(script, timeout=self._seconds) if script else None
-        return [_notes(directory) for directory in directories], ran  # read after it: what it tells is older
+        return [notes(directory) for directory in directories], ran  # read after it: what it tells is older
 
     def bring(self, directory: Path, spec: JobSpec) -> None:
         del directory, spec
@@ -86,7 +86,8 @@ def chunks(items: list[T], size: int) -> Iterator[list[T]]:
         yield items[start : start + size]
 
 
-def _notes(directory: Path) -> Notes:
+def notes(directory: Path) -> Notes:
+    """The telling files of a directory at hand, by name."""
     with suppress(OSError):
         found = set(os.listdir(directory))  # noqa: PTH208 - asks a network file system anew, as opening may not
         return {name: text for name in TELLING if name in found and (text := _read(directory / name)) is not None}

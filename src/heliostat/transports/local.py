@@ -6,15 +6,20 @@ import os
 import signal
 import socket
 import subprocess
-from contextlib import suppress
+import tempfile
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from heliostat.errors import OperatorError
 from heliostat.secret import public
 from heliostat.transport import Ran
+from heliostat.transports.words import check, line, read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import IO
+
+LONGEST_BYTES, ALL_BYTES = 100_000, 500_000  #: of the arguments of a program; Linux takes 131,072 for each
 
 
 class LocalTransport:
@@ -40,14 +45,16 @@ class LocalTransport:
         timeout: float,
     ) -> Ran:
         """Run it as a child of this process."""
-        child = subprocess.Popen(
-            ["/bin/sh", "-c", script, "sh", *arguments],
-            env=public(os.environ),
-            stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
-            stdout=stdout or subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        with _command(script, arguments) as (command, descriptors):
+            child = subprocess.Popen(
+                command,
+                env=public(os.environ),
+                pass_fds=descriptors,
+                stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+                stdout=stdout or subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
         try:
             said, complained = child.communicate(stdin if isinstance(stdin, bytes) else None, timeout)
         except subprocess.TimeoutExpired:
@@ -59,7 +66,24 @@ class LocalTransport:
         return Ran(child.returncode, said or b"", complained)
 
 
+@contextmanager
+def _command(script: str, arguments: tuple[str, ...]) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """The program that runs a script, and the open files it needs: what is too long for arguments lies in one."""
+    words = [os.fsencode(word) for word in (script, *arguments)]
+    check(script, *arguments)
+    if max(map(len, words)) < LONGEST_BYTES and sum(map(len, words)) < ALL_BYTES:
+        yield ["/bin/sh", "-c", script, "sh", *arguments], ()
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(line(script, arguments))
+        file.seek(0)
+        yield ["/bin/sh", "-c", read(f"/dev/fd/{file.fileno()}"), "sh"], (file.fileno(),)
+
+
 def _kill(child: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    child.communicate()
+    for pipe in filter(None, (child.stdin, child.stdout, child.stderr)):
+        with suppress(BrokenPipeError):  # what was not sent is not wanted any more
+            pipe.close()
+    child.wait()

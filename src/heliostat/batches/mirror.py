@@ -1,0 +1,211 @@
+"""The files of jobs on a cluster that shares no file system with this machine: they are carried there and back.
+
+A job's directory there is a copy of the one here, made before the submission. What tells how a job stands is copied
+here as it comes, and at the end all that is wanted, after which the directory there is removed. Two marks in the
+directory here say what was done:
+
+- ``job.there``: where it was put, so that a directory that is gone there is never taken for one that was not put yet
+- ``job.brought``: all is here that will come
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections import defaultdict
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from heliostat.batch import SEEN
+from heliostat.batches import luggage
+from heliostat.batches.shared import ARRAY, ENVIRONMENT, TELLING, chunks, notes
+from heliostat.errors import OperatorError
+from heliostat.transport import Ran
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from heliostat.batches.shared import Notes
+    from heliostat.job import JobSpec
+    from heliostat.transport import Transport
+
+THERE, BROUGHT = "job.there", "job.brought"
+SECONDS = 60.0  #: for a question
+PUT_AT_ONCE = 50  #: jobs that travel together
+_HERE = frozenset({SEEN, THERE, BROUGHT, *TELLING}) - {ARRAY}  # never put: it is told there, or is for people here
+
+#: Tells which directories below $1 are there.
+_WHICH = """
+cd -- "$1" 2> /dev/null || exit 0
+shift
+for name; do
+    [ ! -d "$name" ] || printf '%s\\n' "$name"
+done
+"""
+#: Puts directories below $1: all of each, or where it is there, only the files that come with it. A directory comes to
+#: be at once and under a lock, so what is there is whole.
+_PUT = """
+umask 077
+mkdir -p -- "$1" && cd -- "$1" || exit 1
+new=.put.$2
+shift 2
+trap 'rm -rf -- "$new"' EXIT
+mkdir -- "$new" && tar -C "$new" -xf - || exit 1
+exec 9>> .lock && flock -w 30 9 || exit 1
+for name; do
+    if [ -d "$name" ]; then
+        for file in "$new/$name"/job.*; do
+            [ ! -e "$file" ] || mv -f -- "$file" "$name/" || exit 1
+        done
+    else
+        mkdir -p -- "${name%/*}" && mv -- "$new/$name" "$name" || exit 1
+    fi
+done
+"""
+#: Runs a script, and tells then which of the files below $2 are there, and what stands in them; $1 parts the three.
+_LOOK = """
+(
+SCRIPT
+)
+printf '\\n%s %s\\n' "$1" $?
+mark=$1
+[ $# -gt 2 ] && cd -- "$2" 2> /dev/null || exit 0
+shift 2
+printf '%s\\n' "$@" | xargs ls -1d -- 2> /dev/null
+printf '%s\\n' "$mark"
+printf '%s\\n' "$@" | xargs grep -asHZ -m 64 -e '' --
+exit 0
+"""
+
+
+class Mirror:
+    """``heliostat.batches.shared.JobFiles`` is the contract. ``root`` is the directory there, of which this is all."""
+
+    def __init__(self, transport: Transport, root: str) -> None:
+        self._transport, self._root = transport, root.rstrip("/")
+        self._told: dict[Path, Notes] = {}  # what was copied here already
+
+    def there(self, directory: Path) -> str:
+        return f"{self._root}/{_name(directory)}"
+
+    def put(self, directories: Sequence[Path]) -> None:
+        beside: defaultdict[Path, list[Path]] = defaultdict(list)
+        for directory in directories:
+            beside[directory.parent.parent].append(directory)
+        for home, all_of_them in beside.items():
+            for some in chunks(all_of_them, PUT_AT_ONCE):
+                self._put(home, some)
+
+    def _put(self, home: Path, directories: list[Path]) -> None:
+        names = [_name(directory) for directory in directories]
+        there = set(self._run(_WHICH, self._root, *names).stdout.decode(errors="replace").splitlines())
+        entries = [entry for directory in directories for entry in _entries(directory, _name(directory) in there)]
+        command = ["tar", "-C", str(home), "--null", "-ch", "-T", "-", "-f", "-"]
+        with (
+            luggage.listed(entries) as listing,
+            subprocess.Popen(command, stdin=listing, stdout=subprocess.PIPE) as tar,
+        ):
+            assert tar.stdout is not None
+            token = secrets.token_hex(8)
+            seconds = luggage.CARRY_SECONDS
+            ran = self._transport.run(_PUT, self._root, token, *names, stdin=tar.stdout, timeout=seconds)
+        if ran.exit_code or tar.returncode:
+            raise OperatorError(f"the files of jobs cannot be put on {self._transport.place}: {ran.said}")
+        for directory in directories:
+            _write(directory / THERE, f"{self._transport.place} {self.there(directory)}\n")
+            (directory / ENVIRONMENT).unlink(missing_ok=True)  # a secret waits in one place, where it is needed
+
+    def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:
+        away = [directory for directory in directories if _is_there(directory)]
+        ran, told = self._asked(away, script) if away or script else (None, {})
+        found = []
+        for directory in directories:
+            note = told.get(directory)
+            if note is None and directory in away:
+                note = self._missed(directory)
+            found.append(notes(directory) if note is None else note)
+        return found, ran if script else None
+
+    def _asked(self, directories: Sequence[Path], script: str) -> tuple[Ran, dict[Path, Notes]]:
+        """How a script ran there, and the telling files of those directories that are there."""
+        mark = f"-- {secrets.token_hex(8)}"
+        names = [f"{_name(each)}/{file}" for each in directories for file in (".", *TELLING)]
+        ran = self._run(_LOOK.replace("SCRIPT", script or ":"), mark, self._root, *names)
+        said, parted, rest = ran.stdout.rpartition(f"\n{mark} ".encode())
+        code, _, rest = rest.partition(b"\n")
+        if not parted:
+            raise OperatorError(f"{self._transport.place} broke off: {ran.said or 'it said nothing'}")
+        listed, _, content = rest.partition(f"{mark}\n".encode())
+        there = set(listed.decode(errors="replace").splitlines())
+        lines: defaultdict[str, list[str]] = defaultdict(list)
+        for line in content.split(b"\n"):
+            path, parted, text = line.partition(b"\0")
+            if parted:
+                lines[path.decode(errors="replace")].append(text.decode(errors="replace"))
+        told = {}
+        for directory in directories:
+            name = _name(directory)
+            if f"{name}/." in there:
+                kept = (file for file in TELLING if f"{name}/{file}" in there)
+                told[directory] = {file: "".join(f"{line}\n" for line in lines[f"{name}/{file}"]) for file in kept}
+                self._copy(directory, told[directory])
+        return Ran(int(code), said, ran.stderr), told
+
+    def _copy(self, directory: Path, note: Notes) -> None:
+        """Have here what is told there, for people, and for when it is not there any more."""
+        if self._told.get(directory) == note:
+            return
+        with suppress(OSError):
+            for name, text in note.items():
+                _write(directory / name, text)
+            self._told[directory] = note
+
+    def _missed(self, directory: Path) -> Notes:
+        """What is known of a job whose directory is gone there; it is not to be submitted again for that."""
+        known = notes(directory)
+        if known:
+            return known
+        raise OperatorError(
+            f"{self.there(directory)} is not on {self._transport.place}, where it was put; is it mounted?"
+        )
+
+    def bring(self, directory: Path, spec: JobSpec) -> None:
+        if not _is_there(directory):
+            return
+        luggage.bring(self._transport, self.there(directory), directory, spec)
+        _write(directory / BROUGHT, "")
+        self._told.pop(directory, None)
+        with suppress(OperatorError):  # it would be in the way of nothing
+            luggage.remove(self._transport, self.there(directory))
+
+    def _run(self, script: str, *arguments: str) -> Ran:
+        ran = self._transport.run(script, *arguments, timeout=SECONDS)
+        if ran.exit_code:
+            raise OperatorError(f"{self._transport.place} cannot tell of {self._root}: {ran.said}")
+        return ran
+
+
+def _name(directory: Path) -> str:
+    """Run and try: below the directory of all jobs, there as here."""
+    return f"{directory.parent.name}/{directory.name}"
+
+
+def _is_there(directory: Path) -> bool:
+    return (directory / THERE).exists() and not (directory / BROUGHT).exists()
+
+
+def _entries(directory: Path, is_there: bool) -> Iterator[str]:  # noqa: FBT001 - a fact, no option
+    """What of a directory is to be put: all that is in it, or what may be another than before."""
+    for entry in sorted(os.listdir(directory)):  # noqa: PTH208 - names are what is wanted
+        if not entry.startswith(".") and entry not in _HERE and (not is_there or entry.startswith("job.")):
+            yield f"{_name(directory)}/{entry}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Make or replace a file at once."""
+    mine = path.with_name(f".{path.name}.{uuid4().hex}")
+    mine.write_text(text, "utf-8")
+    mine.replace(path)
