@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heliostat.job import JobSpec
+    from heliostat.resources import Resources
 
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
 TAIL_LINES, TAIL_BYTES = 20, 16 << 10
@@ -78,15 +79,15 @@ class JobRequest:
     """What a batch system is asked to run.
 
     ``key`` is the attempt's id, for people; ``directory`` is where the job runs and what it is known by;
-    ``command`` is text for ``/bin/sh`` or arguments; ``resources`` is what the node asked for; ``timeout`` is
-    in seconds from its begin.
+    ``command`` is text for ``/bin/sh`` or arguments; ``resources`` is what it is given; ``timeout`` is in
+    seconds from its begin.
     """
 
     key: str
     directory: str
     command: str | tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)  # with the values of secrets
-    resources: object | None = None
+    resources: Resources | None = None
     timeout: float | None = None
 
 

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from heliostat.context import Context
     from heliostat.executor import Work
-    from heliostat.graph import Resources
     from heliostat.outcome import Outcome
+    from heliostat.resources import Resources
     from heliostat.store import Store
     from heliostat.task import TaskState
     from heliostat.workflow import Workflow
@@ -130,7 +130,7 @@ class Child:
         os.chdir(context.dir)
         signal.signal(signal.SIGTERM, self.terminated)  # whatever the one before has made of it
         try:
-            with limited(work.node.resources):
+            with limited(work.resources):
                 yield
         finally:
             os.chdir(self._home if self._home.is_dir() else "/")

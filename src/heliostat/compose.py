@@ -128,7 +128,7 @@ def engine_on(
         jobs = Jobs(batch, around)
         perform = Performer(registry, around, jobs)
         alone = _alone(executor, settings)
-        parent = ChildrensParent(registry, around, module, Environments(settings.environments))
+        parent = ChildrensParent(registry, around, module, Environments(settings.environments), perform.prepare)
         worker.executor = _executor(worker, perform, slots, parent, alone)
         worker.watch = Watch(batch, jobs.veil)
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)

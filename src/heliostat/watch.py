@@ -126,7 +126,7 @@ class Jobs:
         env = self._around.vault.filled(node.job.env)
         if secret := self._around.vault.held(*([command] if isinstance(command, str) else command)):
             raise TaskError(f"its command holds the secret {secret!r}, which all could see; give it with env=")
-        request = JobRequest(task_id(*work.task), str(directory), command, env, node.resources, node.timeout)
+        request = JobRequest(task_id(*work.task), str(directory), command, env, work.resources, time_of(work))
         self._batch.submit(request)
         return Submitted(directory)
 
@@ -177,12 +177,18 @@ class Jobs:
             self._around.vault.veil(work.job / OUTPUT)
             return Failed(f"{OUTPUT} holds the secret {secret!r}, which nothing may keep", final=True)
         if not left.succeeded:
-            return Failed(_reason(left), how=left.how)
+            return Failed(_reason(left), how=left.how, final=not work.node.retry.covers(left.how))
         result = context.encode(left.outputs, "outputs")
         if left.output is not None:
             result = check_files(codec.accept(left.output, OUTPUT), OUTPUT, self._around.repository)
         shutil.rmtree(work.job / FILES, ignore_errors=True)
         return succeeded(work, result, codec.decode(result), context)
+
+
+def time_of(work: Work) -> float | None:
+    """How long a job may run, in seconds: its node's time-out or its walltime, whichever is shorter."""
+    walltime = None if work.resources is None else work.resources.walltime_seconds
+    return min(filter(None, (work.node.timeout, walltime)), default=None)
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -11,8 +11,9 @@ Submitting may be repeated after a crash at any instruction because a wrapper is
 wrappers that are ever started in a directory, only the one that links its claim runs the command. To cancel a
 job that has not begun is to link a claim without a process before any wrapper does.
 
-Jobs inherit the worker's environment without its secrets, and ``resources`` bind nothing here. Directories have to be
-on a file system with hard links, and each job is watched from the machine (and process namespace) where it runs.
+Jobs inherit the worker's environment without its secrets, and of ``resources`` only the walltime binds, as a time-out.
+Directories have to be on a file system with hard links, and each job is watched from the machine (and process
+namespace) where it runs.
 """
 
 from __future__ import annotations

@@ -13,10 +13,13 @@ from heliostat.run import RunState, public_id, task_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from heliostat.comparison import Comparison, Side
     from heliostat.engine import RunHandle
     from heliostat.graph import Graph, Node
     from heliostat.queue import Lane, Queue, WorkerInfo
+    from heliostat.resources import Resources
     from heliostat.review import Review
     from heliostat.run import Run
     from heliostat.store import Answer, AttemptRecord, Kept, Store
@@ -131,6 +134,7 @@ class AttemptShape(TypedDict):
     started_at: str | None
     ended_at: str | None
     reason: str | None
+    resources: dict[str, Any] | None  # what it was given, but for what goes without saying
 
 
 class TaskShape(TypedDict):
@@ -141,6 +145,7 @@ class TaskShape(TypedDict):
     item: int | None  # which item of a mapped list it is for
     state: str  # pending, ready, running, waiting, succeeded, failed, cancelled, skipped
     queue: str
+    priority: int
     attempts: int
     worker: str | None
     reason: str | None
@@ -160,6 +165,7 @@ class TaskDetails(TaskShape):
     rescues: int
     explanation: str
     code: str | None  # the digest of the code that ran last
+    resources: dict[str, Any] | None  # what its newest attempt was given; before, what its node asks for
     history: list[AttemptShape]
 
 
@@ -321,6 +327,9 @@ class NodeShape(TypedDict):
     arity: str  # once, each, handler
     trigger: str | None  # what sends to it in each active run: every 5m
     queue: str
+    priority: int
+    resources: dict[str, Any] | None  # what its first attempt is given, but for what goes without saying
+    adapts: bool  # a function says what each attempt is given
     epilogue: str | None  # runs after the run's end: failed, ended
     edges: list[EdgeShape]
 
@@ -605,6 +614,7 @@ def task_shape(task: Task) -> TaskShape:
         "item": task.item,
         "state": str(task.state),
         "queue": task.queue,
+        "priority": task.priority,
         "attempts": task.count,
         "worker": task.worker,
         "reason": task.reason,
@@ -615,9 +625,10 @@ def task_shape(task: Task) -> TaskShape:
     }
 
 
-def task_details(store: Store, task: Task, explanation: str) -> TaskDetails:
-    """A task with its past attempts."""
+def task_details(store: Store, task: Task, explanation: str, given: Mapping[int, Resources]) -> TaskDetails:
+    """A task with its past attempts; ``given`` is what each was given."""
     history = store.attempts(task.run, task.number)
+    node = store.graph(task.graph)[task.node]
     return {
         **task_shape(task),
         "cause": None if task.cause is None else task_id(task.run, task.cause),
@@ -627,11 +638,20 @@ def task_details(store: Store, task: Task, explanation: str) -> TaskDetails:
         "rescues": task.rescues,
         "explanation": explanation,
         "code": ran(store, task.graph, task.worker, task.started_at),
-        "history": [attempt_shape(past, ran(store, task.graph, past.worker, past.started_at)) for past in history],
+        "resources": resources_shape(given.get(task.count, node.resources)),
+        "history": [
+            attempt_shape(past, ran(store, task.graph, past.worker, past.started_at), given.get(past.count))
+            for past in history
+        ],
     }
 
 
-def attempt_shape(past: AttemptRecord, code: str | None) -> AttemptShape:
+def resources_shape(resources: Resources | None) -> dict[str, Any] | None:
+    """What a node asks for, or an attempt was given."""
+    return None if resources is None else resources.to_json()
+
+
+def attempt_shape(past: AttemptRecord, code: str | None, given: Resources | None) -> AttemptShape:
     """An attempt that ended otherwise than well."""
     return {
         "attempt": past.count,
@@ -641,6 +661,7 @@ def attempt_shape(past: AttemptRecord, code: str | None) -> AttemptShape:
         "started_at": stamp(past.started_at),
         "ended_at": stamp(past.ended_at),
         "reason": past.reason,
+        "resources": resources_shape(given),
     }
 
 
@@ -751,6 +772,9 @@ def node_shape(node: Node) -> NodeShape:
         "arity": str(node.arity),
         "trigger": None if node.trigger is None else str(node.trigger),
         "queue": node.queue,
+        "priority": node.priority,
+        "resources": resources_shape(node.resources),
+        "adapts": node.adapts,
         "epilogue": None if node.epilogue is None else str(node.epilogue),
         "edges": [
             {

@@ -116,10 +116,12 @@ def _waits_for(node: Node) -> str:
 
 def _policy(node: Node) -> str:
     words = [f"queue {node.queue}"] if node.queue != "default" else []
+    words += [f"priority {node.priority}"] if node.priority else []
     words += [f"limit {node.limit}"] if node.limit is not None else []
     words += [f"retry {node.retry.limit}×"] if node.retry.limit else []
     words += [f"timeout {node.timeout:g} s"] if node.timeout is not None else []
     words += ["may fail"] if node.may_fail else []
+    words += [f"{node.resources}{', then as its function says' if node.adapts else ''}"] if node.resources else []
     return ", ".join(words)
 
 
