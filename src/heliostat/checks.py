@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from heliostat.review import Review
 
 
-def explain(why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None]] | None = None) -> str:
+def explain(
+    why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None]] | None = None, job: str | None = None
+) -> str:
     """One sentence: what the task is waiting for, or how it ended.
 
     ``came`` says how the nodes before a skipped one came out (state and result), so that it can be said which was not
-    as wanted.
+    as wanted. ``job`` says how the job of a running one stands in its batch system.
     """
     task = why.task
     match task.state:
@@ -34,7 +36,7 @@ def explain(why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None
         case TaskState.ready:
             return _ready(why, now)
         case TaskState.running:
-            return _running(why, now)
+            return _running(why, now, job)
         case _:
             return _ended(why, came or {})
 
@@ -72,9 +74,10 @@ def _short(text: str | None) -> str:
     return str(text) if len(str(text)) <= 40 else f"{str(text)[:39]}…"
 
 
-def _running(why: Why, now: float) -> str:
+def _running(why: Why, now: float, job: str | None) -> str:
     task = why.task
-    held = f"running since {lasting(now - (task.started_at or now))} on worker {task.worker} (attempt {task.count})"
+    since, worker = lasting(now - (task.started_at or now)), f"worker {task.worker} (attempt {task.count})"
+    held = f"running since {since} on {worker}" if job is None else f"{job}; watched for {since} by {worker}"
     if not any(worker.id == task.worker and worker.state != "lost" for worker in why.workers):
         return f"{held}, which shows no life; it will be rescued"
     if why.run.state.final and not why.graph[task.node].epilogue:

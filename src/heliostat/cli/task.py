@@ -170,21 +170,25 @@ def log(
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the task has ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what a task's attempts logged and, in processes of their own, printed; and how they ended.
+    """Tell what a task's attempts logged and, as jobs or in processes of their own, printed; and how they ended.
 
     With --follow, --json writes an object a line, as they come.
     """
     from heliostat.cli.log import shape, told
-    from heliostat.story import Log, task_story
+    from heliostat.printed import Printed
+    from heliostat.story import Log, ordered, task_story
 
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
         lines = Log(run.key, engine.around.log_file(run.key))
+        printed: Printed | None = None
         shown = over = False
         while not over:
             found = engine.store.task(run.key, number)  # before its log is read: what ends has said what it says
             assert found is not None
-            new = [line for line in task_story(engine.store, found, lines) if attempt in (None, line.attempt)]
+            printed = printed or Printed(engine.around, run.graph[found.node])
+            come = ordered([*printed.read(found), *task_story(engine.store, found, lines)])
+            new = [line for line in come if attempt in (None, line.attempt)]
             over = found.state.final or not follow
             if as_json and not follow:
                 output.document([shape(line) for line in new])
