@@ -159,7 +159,7 @@ class Performer:
             return self._jobs.collect(work, context)
         context.bring_to(self._jobs.directory(work) / FILES)
         given = arguments(signature, work, context) if signature is not None else {}
-        return self._jobs.submit(work, signature, given)
+        return self._jobs.prepare(work, signature, given)
 
     def _answered(self, answer: object, context: Context) -> Outcome:
         match answer:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heliostat.batch import JobState
+from heliostat.batch import SEEN, JobState
 from heliostat.checks import lasting
 from heliostat.printed import job_directory
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from heliostat.context import Surroundings
     from heliostat.task import Task
 
-SEEN = "job.seen"
 MOST_BYTES = 1 << 16
 
 

@@ -11,11 +11,11 @@ import pytest
 
 import heliostat
 from heliostat import Workflow
-from heliostat.batch import JobState
+from heliostat.batch import SEEN, JobState
 from heliostat.engine import Engine, RunHandle
 from heliostat.printed import job_directory
 from heliostat.reasons import reasons
-from heliostat.seen import SEEN, Seen, seen
+from heliostat.seen import Seen, seen
 from heliostat.store import Ask
 
 LINE: dict[str, Any] = {

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from heliostat import perform
+from heliostat.batch import Systems, begin
 from heliostat.batches.local import LocalBatch
 from heliostat.context import Context
 from heliostat.errors import BadInput, TaskError
@@ -57,9 +58,11 @@ def _job(
     around = surroundings(Desk(graph, graph[name], (), artifacts, None, None))
     context, signature = Context(made, around, signatures), signatures.get(name)
     batch = LocalBatch()
-    jobs = Jobs(batch, around)
+    jobs = Jobs(Systems(batch), around)
     given = perform.arguments(signature, made, context) if signature is not None else {}
-    made.job = directory = jobs.submit(made, signature, given).directory
+    prepared = jobs.prepare(made, signature, given)
+    begin(batch, prepared.request)
+    made.job = directory = prepared.directory
     try:
         while not batch.observe([directory])[0].state.final:
             time.sleep(LOOK_SECONDS)

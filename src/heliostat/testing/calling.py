@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from heliostat import codec, perform
+from heliostat.batch import Systems
+from heliostat.batches.local import LocalBatch
 from heliostat.context import Context
 from heliostat.errors import BadInput, TaskError
 from heliostat.graph import Kind
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
 
     from heliostat.artifact import Artifact
-    from heliostat.batch import Batch, JobRequest
     from heliostat.context import Surroundings
     from heliostat.executor import Work
     from heliostat.outcome import Failure
@@ -106,25 +107,13 @@ def _call(made: Work, signatures: Mapping[str, Signature], around: Surroundings)
     return told(answer, effects, list(Log(made.attempt.run, around.log_file(made.attempt.run)).read()))
 
 
-class _Scribe:
-    """A batch system that only writes down what it is asked to run."""
-
-    request: JobRequest | None = None
-
-    def submit(self, request: JobRequest) -> str:
-        self.request = request
-        return request.key
-
-
 def _command(made: Work, signature: Signature | None, context: Context, around: Surroundings) -> str | tuple[str, ...]:
     """What a job would run."""
-    scribe = _Scribe()
-    jobs = Jobs(cast("Batch", scribe), around)
+    jobs = Jobs(Systems(LocalBatch()), around)  # which is asked for nothing
     directory = jobs.directory(made)
     context.bring_to(directory / FILES)
-    jobs.submit(made, signature, perform.arguments(signature, made, context) if signature is not None else {})
-    assert scribe.request is not None
-    command, here = scribe.request.command, f"{directory}/"
+    given = perform.arguments(signature, made, context) if signature is not None else {}
+    command, here = jobs.prepare(made, signature, given).request.command, f"{directory}/"
     return command.replace(here, "") if isinstance(command, str) else tuple(word.replace(here, "") for word in command)
 
 
