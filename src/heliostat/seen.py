@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heliostat.context import Surroundings
+    from heliostat.store import Busy, Store
     from heliostat.task import Task
 
 MOST_BYTES = 1 << 16
+LOOKED_AT = 2000  #: running tasks whose jobs are looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,12 @@ class Seen:
             self.state, str(self.state)
         )
         return f"{word} {where}" + (f": {self.reason}" if self.reason else "")
+
+
+def standings(store: Store, around: Surroundings, limit: int = LOOKED_AT) -> list[tuple[Busy, str]]:
+    """How the jobs of running tasks stand, in words that are the same for many; of those whose files are here."""
+    jobs = ((task, seen(job_directory(around, task.run, task.number, task.tried))) for task in store.busy(limit))
+    return [(task, job.words()) for task, job in jobs if job is not None]
 
 
 def jobs_words(around: Surroundings, task: Task, now: float) -> str | None:
