@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 SCRIPT, WRAPPER, COMMAND, ENVIRONMENT = "job.script", "job.sh", "job.command", "job.env"
 NAME, LOCK, SUBMITTING, SAID, ID, VOID = "job.name", "job.lock", "job.submitting", "job.said", "job.id", "job.void"
 CLAIM, STOP, EXIT_CODE, OUT, LOG = "job.claim", "job.stop", "job.exit_code", "job.out", "job.log"
+TERM = "job.term"  #: the scheduler has asked the job to end
 ARRAY, MEMBERS = "job.array", "job.members"  #: of a job in an array: which, and where; of an array: its jobs
 #: What tells how a job stands; each is small, and written once.
-TELLING = (EXIT_CODE, CLAIM, STOP, ID, VOID, ARRAY)
+TELLING = (EXIT_CODE, CLAIM, STOP, TERM, ID, VOID, ARRAY)
 MOST_BYTES = 1 << 12
 
 T = TypeVar("T")
@@ -71,6 +72,12 @@ class Shared:
 def fields(text: str) -> dict[str, str]:
     """What a telling file says: a word and its value a line."""
     return {key: value for key, _, value in (line.partition(" ") for line in text.splitlines())}
+
+
+def membership(note: Notes) -> tuple[int, Path]:
+    """Which job of an array it is, and the array's directory."""
+    index, directory = note[ARRAY].splitlines()[:2]
+    return int(index), Path(directory)
 
 
 def chunks(items: list[T], size: int) -> Iterator[list[T]]:
