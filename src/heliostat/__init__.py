@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from heliostat.compose import open
     from heliostat.context import Context
     from heliostat.errors import HeliostatError, RunFailed, TaskError
-    from heliostat.graph import Resources, Retry
+    from heliostat.graph import Retry
     from heliostat.outcome import Decision, Ended, Fail, Failure, Skip, Snooze
+    from heliostat.resources import Resources
     from heliostat.secret import Secret
     from heliostat.trigger import Cron, Every, Tick
     from heliostat.workflow import Workflow
@@ -51,7 +52,7 @@ _HOMES = {
     "Fail": "outcome",
     "Failure": "outcome",
     "HeliostatError": "errors",
-    "Resources": "graph",
+    "Resources": "resources",
     "Retry": "graph",
     "RunFailed": "errors",
     "Secret": "secret",

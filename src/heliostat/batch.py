@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heliostat.job import JobSpec
+    from heliostat.resources import Resources
 
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
 SEEN = "job.seen"  #: in a job's directory: what was seen of it last, for whoever asks
@@ -80,7 +81,7 @@ class JobRequest:
     """What a batch system is asked to run.
 
     ``key`` is the attempt's id, for people; ``directory`` is where the job runs and what it is known by;
-    ``command`` is text for ``/bin/sh`` or arguments; ``resources`` is what the node asked for; ``timeout`` is
+    ``command`` is text for ``/bin/sh`` or arguments; ``resources`` is what it is given; ``timeout`` is
     in seconds from its begin; ``queue`` is the node's, whose ``BatchQueue`` says the rest.
     """
 
@@ -88,7 +89,7 @@ class JobRequest:
     directory: str
     command: str | tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)  # with the values of secrets
-    resources: object | None = None
+    resources: Resources | None = None
     timeout: float | None = None
     queue: str = "default"
 

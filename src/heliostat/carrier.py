@@ -21,10 +21,10 @@ from heliostat import codec, environments, form, parcel
 from heliostat.artifact import MARK, mentioned
 from heliostat.context import Context
 from heliostat.effects import End, Keep, Map, Put, Send, Start
-from heliostat.errors import ArtifactError, BadInput, DefinitionError, Refused
+from heliostat.errors import ArtifactError, BadInput, DefinitionError, OperatorError, Refused
 from heliostat.graph import Arity
 from heliostat.job import JobSpec
-from heliostat.outcome import Failed, Outcome, Skipped, Snoozed, Succeeded
+from heliostat.outcome import Failed, Outcome, Released, Skipped, Snoozed, Succeeded
 from heliostat.repository import check_files
 from heliostat.telling import Notes, Truth
 
@@ -120,7 +120,10 @@ class Carrier:
     def collect(self, work: Work) -> Outcome:
         """The outcome that an ended job left, with its files in the repository; or how the job ended without one."""
         assert work.job is not None
-        left = self._jobs.left(work, LEFT)
+        try:
+            left = self._jobs.left(work, LEFT)
+        except OperatorError as error:  # nothing is lost: whoever takes the attempt finds the job where it is
+            return Released(str(error))
         there = isinstance(left.outputs, dict) and "outcome" in left.outputs
         outcome: Outcome
         try:

@@ -5,36 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliostat import codec, retry
-from heliostat.fleet import offers, serves
+from heliostat.fleet import offers, serves, takers
 from heliostat.graph import Arity, On
+from heliostat.queue import node_hold
 from heliostat.run import RunState, public_id
 from heliostat.task import TaskState
 from heliostat.trigger import is_tick, stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from heliostat.graph import Graph
-    from heliostat.queue import Why
+    from heliostat.queue import Hold, Queue, Why, WorkerInfo
     from heliostat.review import Review
 
 
-def explain(why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None]] | None = None) -> str:
+def explain(
+    why: Why, now: float, came: Mapping[str, tuple[TaskState, str | None]] | None = None, job: str | None = None
+) -> str:
     """One sentence: what the task is waiting for, or how it ended.
 
     ``came`` says how the nodes before a skipped one came out (state and result), so that it can be said which was not
-    as wanted.
+    as wanted. ``job`` says how the job of a running one stands in its batch system.
     """
     task = why.task
     match task.state:
         case TaskState.pending:
-            return _pending(why)
+            return _pending(why, now)
         case TaskState.waiting:
-            return _paused(why) or _waiting(why, now)
+            return _paused(why, now) or _waiting(why, now)
         case TaskState.ready:
             return _ready(why, now)
         case TaskState.running:
-            return _running(why, now)
+            return _running(why, now, job)
         case _:
             return _ended(why, came or {})
 
@@ -72,9 +75,10 @@ def _short(text: str | None) -> str:
     return str(text) if len(str(text)) <= 40 else f"{str(text)[:39]}…"
 
 
-def _running(why: Why, now: float) -> str:
+def _running(why: Why, now: float, job: str | None) -> str:
     task = why.task
-    held = f"running since {lasting(now - (task.started_at or now))} on worker {task.worker} (attempt {task.count})"
+    since, worker = lasting(now - (task.started_at or now)), f"worker {task.worker} (attempt {task.count})"
+    held = f"running since {since} on {worker}" if job is None else f"{job}; watched for {since} by {worker}"
     if not any(worker.id == task.worker and worker.state != "lost" for worker in why.workers):
         return f"{held}, which shows no life; it will be rescued"
     if why.run.state.final and not why.graph[task.node].epilogue:
@@ -88,7 +92,7 @@ def _lost(times: int) -> str:
     return f"lost with its worker {times} time{'s' if times > 1 else ''}"
 
 
-def _pending(why: Why) -> str:
+def _pending(why: Why, now: float) -> str:
     task = why.task
     if why.child is not None:
         part = why.graph[task.node].workflow
@@ -100,14 +104,36 @@ def _pending(why: Why) -> str:
     if task.key is not None:
         which = task.key.partition("\n")[2]
         value = f" for {which}" if which else ""
-        return _paused(why) or f"{task.node} is serial{value}: {why.ahead} before it"
+        return _paused(why, now) or f"{task.node} is serial{value}: {why.ahead} before it"
     return "waits for its inputs"
 
 
-def _paused(why: Why) -> str | None:
+def _paused(why: Why, now: float) -> str | None:
     if why.run.paused:
-        return f"run {public_id(why.run.id)} is paused"
+        return f"run {public_id(why.run.id)} is paused{_by(why, 'run', '', now)}"
     return None
+
+
+def _by(why: Why, kind: str, name: str, now: float) -> str:
+    """Who has paused something, where that is known."""
+    found = next((hold for hold in why.holds if (hold.kind, hold.name) == (kind, name)), None)
+    return "" if found is None else f", {paused_by(found, now)}"
+
+
+def paused_by(hold: Hold, now: float) -> str:
+    """Who has paused something, when and why."""
+    return f"by {hold.actor} {lasting(now - hold.at)} ago" + (f": {hold.reason}" if hold.reason else "")
+
+
+def held(queue: Queue, ready: int, running: int, workers: Sequence[WorkerInfo], now: float) -> str:
+    """Why what is ready in a queue has not begun; empty where nothing is. That it is paused is told beside."""
+    if not ready or queue.paused:
+        return ""
+    if queue.limit is not None and running >= queue.limit:
+        return "it is full"
+    if not any(serves(worker, queue.name) for worker in takers(workers, now)):
+        return "no worker takes from it"
+    return f"{queue.rate} begin, or workers are busy" if queue.rate else "workers are busy"
 
 
 def _waiting(why: Why, now: float) -> str:
@@ -139,12 +165,12 @@ def _ready(why: Why, now: float) -> str:
     task, queue = why.task, why.queue
     if why.run.state is not RunState.active and why.graph[task.node].epilogue is None:
         return f"run {public_id(why.run.id)} {why.run.state.over}; it will be cancelled"
-    if paused := _paused(why):
+    if paused := _paused(why, now):
         return paused
     if queue is not None and queue.paused:
-        return f"queue {queue.name} is paused"
+        return f"queue {queue.name} is paused{_by(why, 'queue', queue.name, now)}"
     if why.lane_paused:
-        return f"node {task.node} is paused"
+        return f"node {task.node} is paused{_by(why, 'node', node_hold(why.graph.id, task.node), now)}"
     if why.lane_limit is not None and why.running >= why.lane_limit:
         return f"node {task.node} is full: {why.running} of {why.lane_limit} running"
     if queue is not None and queue.limit is not None and why.in_queue >= queue.limit:

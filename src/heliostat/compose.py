@@ -128,7 +128,9 @@ def engine_on(
         systems = _systems(settings)
         jobs = Jobs(systems, around)
         alone = _alone(executor, settings)
-        parent = ChildrensParent(registry, around, module, Environments(settings.environments))
+        parent = ChildrensParent(
+            registry, around, module, Environments(settings.environments), lambda work: perform.prepare(work)
+        )
         perform = Performer(registry, around, jobs, carrier=Carrier(jobs, parent, around, settings.batched))
         worker.batched = frozenset(settings.batched)
         worker.executor = _executor(worker, perform, slots, parent, alone)

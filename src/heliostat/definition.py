@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from heliostat import codec
 from heliostat import job as jobs
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
-from heliostat.graph import Arity, Kind, On, Resources, Retry
+from heliostat.graph import Arity, Kind, On, Retry
 from heliostat.graph import Node as GraphNode
+from heliostat.resources import Resources
 from heliostat.secret import Secret
 from heliostat.workflow import Branch, JobOptions, NodeHandle, ReviewOptions, Workflow
 
@@ -155,7 +156,7 @@ def _read_retry(data: object, where: str) -> int | Retry:
 
 
 def _read_resources(data: object, where: str) -> Resources:
-    return Resources(**_object(data, where, [field.name for field in fields(Resources)]))
+    return Resources.from_json(data, where)
 
 
 #: What is more than an atom, or what the options' own checks take for granted.
@@ -211,6 +212,11 @@ def written(graph: Graph) -> dict[str, Any]:
             raise BadInput(
                 f"workflow {graph.name}: {node.name} is {what}, and only jobs and reviews can be written as data; "
                 "keep the rest in its file"
+            )
+        if node.adapts:
+            raise BadInput(
+                f"workflow {graph.name}: the resources= of {node.name} is a function, which the JSON form cannot say; "
+                "say memory_factor= and walltime_factor= of a Resources, or keep it in its file"
             )
         if node.job is not None and any(isinstance(value, Secret) for value in node.job.env.values()):
             raise BadInput(
@@ -293,13 +299,13 @@ def _policies(node: Node) -> dict[str, Any]:
     if "on" in retry:
         retry["on"] = list(retry["on"])
     found["retry"] = retry["limit"] if retry.keys() == {"limit"} else retry or None
-    found["resources"] = None if node.resources is None else dict(_unlike(node.resources, Resources())) or {"cores": 1}
+    found["resources"] = None if node.resources is None else node.resources.to_json() or {"cores": 1}
     return found
 
 
 _PLAIN = GraphNode("plain", Arity.once)
 
 
-def _unlike(value: Retry | Resources, default: Retry | Resources) -> Iterator[tuple[str, Any]]:
+def _unlike(value: Retry, default: Retry) -> Iterator[tuple[str, Any]]:
     usual = asdict(default)
     return ((name, each) for name, each in asdict(value).items() if each != usual[name])

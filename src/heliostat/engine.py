@@ -22,11 +22,13 @@ from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
 from heliostat.outcome import Decision
 from heliostat.planner import handler
+from heliostat.printed import ends
 from heliostat.prune import Pruned, prune
 from heliostat.queue import pace
 from heliostat.repository import check_files
 from heliostat.review import Review
 from heliostat.run import Run, RunState, parse_id, public_id, task_id
+from heliostat.seen import jobs_words
 from heliostat.signature import check_sent, check_start, check_ticks, revive
 from heliostat.store import (
     KEEP,
@@ -44,7 +46,7 @@ from heliostat.store import (
     SetTask,
     TryAgain,
 )
-from heliostat.story import Line, Log, story
+from heliostat.story import Line, Log, ordered, story
 from heliostat.task import Task, TaskState
 from heliostat.trigger import NEVER, Schedule, stamp, tick_key, tick_message, within
 from heliostat.workflow import Duration, NodeHandle, Workflow
@@ -750,9 +752,13 @@ class RunHandle(Drawn):
         return [k.artifact for k in kept if set(tags) <= set(k.artifact.tags)]
 
     def log(self) -> list[Line]:
-        """What happened in it, in order of time: its journal, its tasks and attempts, and what its functions logged."""
-        engine = self._engine
-        return story(engine.store, self.key, self.tasks(), Log(self.key, engine.around.log_files))
+        """What happened in it, in order of time: its journal, its tasks and attempts, and what its functions logged.
+
+        Of what its jobs printed, the last lines.
+        """
+        engine, tasks = self._engine, self.tasks()
+        told = story(engine.store, self.key, tasks, Log(self.key, engine.around.log_files))
+        return ordered([*told, *ends(engine.around, self.graph, tasks)])
 
     def compare(self, other: RunHandle) -> Comparison:
         """This run beside a later one: which nodes differ in state, result, attempts, code or structure."""
@@ -782,7 +788,9 @@ class RunHandle(Drawn):
         came = {}
         if why.task.state is TaskState.skipped and not why.task.count:
             came = upstream(self._engine.store, self.graph, self.key, why.task.node)
-        words = checks.explain(why, self._engine.around.clock.now(), came)
+        now = self._engine.around.clock.now()
+        job = jobs_words(self._engine.around, why.task, now) if why.task.state is TaskState.running else None
+        words = checks.explain(why, now, came, job)
         if why.child is None or why.task.state is not TaskState.pending:
             return words
         return f"{words}; {self._engine.find(why.child).explain(limit=1).partition(chr(10))[0]}"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from heliostat.batch import JobRequest
     from heliostat.graph import Graph, Node
     from heliostat.outcome import Outcome
+    from heliostat.resources import Resources
     from heliostat.store import Settled
     from heliostat.task import Attempt
 
@@ -27,10 +28,11 @@ class Work:
     list; ``message`` is the JSON text of what the run was started with or the handler was sent. ``task`` is the key of
     the attempt's task. ``begun_at`` is set when a thread takes it (clock time), ``stop`` when it should end,
     ``overdue`` with why its time is over; ``job`` is the directory of its job when that is to be collected.
-    ``batched``: its function is to run as a job.
+    ``batched``: its function is to run as a job. ``given`` are its resources where they are others than its node's.
     """
 
     begun_at: float | None = None
+    given: Resources | None = None
     stop: str | None = None
     overdue: str | None = None
     job: Path | None = None
@@ -41,6 +43,11 @@ class Work:
         self.attempt, self.graph, self.node, self.task = attempt, graph, node, attempt[:2]
         self.message, self.inputs = attempt.message, graph.inputs(node.name)
         self.settled: dict[str, Settled] = {}
+
+    @property
+    def resources(self) -> Resources | None:
+        """What this attempt needs from where it runs."""
+        return self.given or self.node.resources
 
     @property
     def timeout(self) -> float | None:
@@ -106,6 +113,9 @@ class Parent(Protocol):
 
     def definition(self, graph: int) -> object:
         """A graph and where its functions are, as JSON; raises DefinitionError if a child could not find them."""
+
+    def prepare(self, work: Work) -> Outcome | None:
+        """See to what is to be known of a work before its child begins; an outcome where that cannot be said."""
 
     def interpreter(self, work: Work) -> str:
         """The Python that a work's child is to be; empty for this one. It may have to be made first.

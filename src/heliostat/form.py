@@ -15,6 +15,7 @@ from heliostat.errors import BadInput
 from heliostat.executor import Work
 from heliostat.graph import Graph
 from heliostat.outcome import Failed, Released, Skipped, Snoozed, Succeeded
+from heliostat.resources import Resources
 from heliostat.run import Run, RunState
 from heliostat.store import Kept, Record, Settled
 from heliostat.task import Attempt, AttemptState, Task, TaskState
@@ -35,6 +36,7 @@ def work_to_json(work: Work) -> dict[str, Any]:
         "message": work.message,
         "settled": {name: list(settled) for name, settled in work.settled.items()},
         "lists": {name: [list(settled) for settled in items] for name, items in work.lists.items()},
+        "given": work.given and work.given.to_json(),
     }
 
 
@@ -45,6 +47,8 @@ def work_from_json(data: dict[str, Any], graph: Graph) -> Work:
     work.message = data["message"]
     work.settled = {name: _settled(each) for name, each in data["settled"].items()}
     work.lists = {name: [_settled(each) for each in items] for name, items in data["lists"].items()}
+    if (given := data.get("given")) is not None:
+        work.given = Resources.from_json(given)
     return work
 
 

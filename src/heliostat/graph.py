@@ -21,9 +21,10 @@ from pydantic import TypeAdapter, ValidationError
 from heliostat.codec import seconds
 from heliostat.errors import BadInput, DefinitionError, NotFound, nearest
 from heliostat.job import JobSpec, check_environment
+from heliostat.resources import Resources
 from heliostat.review import ReviewSpec
 from heliostat.secret import Secret
-from heliostat.task import TaskState
+from heliostat.task import ENDINGS, AttemptState, TaskState
 from heliostat.trigger import Trigger
 
 if TYPE_CHECKING:
@@ -89,8 +90,10 @@ class Retry:
     """How often a failed attempt is tried again, and after how long.
 
     ``limit`` more tries; the first after ``delay``, each next one ``factor`` times later, at most ``max_delay``,
-    spread by ``jitter`` (0.1 is ±10 %, 1 the most). ``on`` are the exception classes worth another try. Durations
-    become seconds and classes their names, so that the value is data.
+    spread by ``jitter`` (0.1 is ±10 %, 1 the most). ``on`` says what is worth another try: exception classes, and how
+    an attempt may end otherwise (``"timed_out"``, ``"out_of_memory"``, ``"killed"``, ``"lost"``, and ``"failed"`` for a
+    job that failed by itself); where it names no such ending, each of them is. Durations become seconds and classes
+    their names, so that the value is data.
     """
 
     limit: int = 0
@@ -112,9 +115,14 @@ class Retry:
             if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
                 raise DefinitionError(f"retry: {name} is a number from 0 to {most:,}, not {shortened(value)}")
 
-    def covers(self, error: BaseException) -> bool:
-        """Whether an error is worth another try."""
-        return any(kind_name(kind) in self.on for kind in type(error).__mro__)  # type: ignore[operator]
+    def covers(self, ended: BaseException | AttemptState) -> bool:
+        """Whether an error, or an attempt that ended so without one, is worth another try."""
+        on: tuple[str, ...] = self.on  # type: ignore[assignment]
+        if isinstance(ended, AttemptState):
+            return ended in on or ENDINGS.isdisjoint(on)
+        if isinstance(ended, MemoryError) and AttemptState.out_of_memory in on:
+            return True
+        return any(kind_name(kind) in on for kind in type(ended).__mro__)
 
 
 def kind_name(kind: type) -> str:
@@ -124,17 +132,18 @@ def kind_name(kind: type) -> str:
 
 
 def _kind(kind: object) -> str:
-    """The name of an exception class; a bare name is a builtin one's."""
+    """The name of an exception class, or of an ending; another bare name is a builtin class's."""
     if isinstance(kind, type) and issubclass(kind, BaseException):
         return kind_name(kind)
     if not isinstance(kind, str):
         raise DefinitionError(f"retry: on= takes exception classes, not {kind!r}")
-    if "." in kind:
-        return kind
+    if "." in kind or kind in ENDINGS:
+        return str(kind)
     builtin = getattr(builtins, kind, None)
     if isinstance(builtin, type) and issubclass(builtin, BaseException):
         return kind_name(builtin)
     known = [name for name, value in vars(builtins).items() if isinstance(value, type) and name.endswith("Error")]
+    known += map(str, sorted(ENDINGS))
     raise DefinitionError(
         f"retry: on= names {kind!r}, which is no exception of Python's own{nearest(kind, known)}; "
         'give the class, or its module too: "package.Name"'
@@ -143,38 +152,6 @@ def _kind(kind: object) -> str:
 
 def _is_count(value: object, least: int = 0) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGTP]?)(i?)B?")
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What a node needs from the machine it runs on: cores, memory (``"2GiB"``), wall time (``"30m"``)."""
-
-    cores: int = 1
-    memory: str | None = None
-    walltime: str | None = None
-    gpus: int = 0
-
-    def __post_init__(self) -> None:
-        if not _is_count(self.cores, 1):
-            raise DefinitionError(f"resources: cores is a whole number from 1, not {self.cores!r}")
-        if not _is_count(self.gpus):
-            raise DefinitionError(f"resources: gpus is a whole number from 0, not {self.gpus!r}")
-        if self.memory is not None and not _MEMORY.fullmatch(str(self.memory)):
-            raise DefinitionError(f'resources: memory={self.memory!r} is no amount; write "512MiB" or "2GiB"')
-        if self.walltime is not None:
-            seconds(self.walltime, "resources: walltime")
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """The memory in bytes."""
-        if self.memory is None or (match := _MEMORY.fullmatch(self.memory)) is None:
-            return None
-        amount, unit, binary = match.groups()
-        factor: int = (1024 if binary else 1000) ** " KMGTP".index(unit.upper() or " ")
-        return round(float(amount) * factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +196,7 @@ class Node:
     may_fail: bool = False
     rescues: int = 3
     resources: Resources | None = None
+    adapts: bool = False  # a function says its resources for each attempt; those above are the first one's
     env: dict[str, str | Secret] = field(default_factory=dict)  # of its function; a job's is with its command
     requires: tuple[str, ...] = ()  # packages that its function is to find, in an environment of its own
     trigger: Trigger | None = None  # what sends to this handler in each active run

@@ -13,23 +13,29 @@ from heliostat.task import TaskState
 from heliostat.telling import READS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from heliostat.context import Surroundings
     from heliostat.environments import Environments
     from heliostat.executor import Work
+    from heliostat.outcome import Outcome
     from heliostat.registry import Registry
     from heliostat.whereabouts import Importing
 
 
 class ChildrensParent:
-    """Implements ``executor.Parent``. ``importing`` finds a module by name and file."""
+    """Implements ``executor.Parent``. ``importing`` finds a module by name and file; ``prepare`` is a performer's."""
 
     def __init__(
-        self, registry: Registry, around: Surroundings, importing: Importing, environments: Environments
+        self,
+        registry: Registry,
+        around: Surroundings,
+        importing: Importing,
+        environments: Environments,
+        prepare: Callable[[Work], Outcome | None],
     ) -> None:
         self._registry, self._around, self._importing = registry, around, importing
-        self._environments = environments
+        self._environments, self.prepare = environments, prepare
 
     @property
     def hello(self) -> dict[str, object]:

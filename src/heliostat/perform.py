@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from heliostat import codec, form, subworkflow
+from heliostat.allotment import allot
 from heliostat.checks import lasting
 from heliostat.context import Context
 from heliostat.errors import BadInput, HeliostatError, Stopped, StoreUnavailable, said
@@ -24,7 +25,7 @@ from heliostat.job import FILES
 from heliostat.outcome import Asked, Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
 from heliostat.review import decision
 from heliostat.signature import revive, unfit
-from heliostat.task import TaskState, lean
+from heliostat.task import AttemptState, TaskState, lean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -91,6 +92,8 @@ class Performer:
         signature, node = signatures.get(work.node.name), work.node
         context = Context(work, self._around, signatures)
         try:
+            if self._within is None and work.job is None and (outcome := self.prepare(work)) is not None:
+                return outcome
             if node.kind is JOB:
                 return self._job(work, signature, context)
             if node.kind is Kind.review:
@@ -106,12 +109,30 @@ class Performer:
         except StoreUnavailable as error:  # nothing that the function did: it will be called again
             return Released(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
-            final = not node.retry.covers(error) or isinstance(error, BadInput)
-            return Failed(_words(error, self._around.vault), final=final)
+            return self._failed(work, error)
         except SystemExit as error:
             return Failed(self._around.vault.masked(f"the function called exit({error.code!r})"), final=True)
         finally:
             context.clear()
+
+    def prepare(self, work: Work) -> Failed | Released | None:
+        """Say what the attempt is given, where that depends on those before; an outcome where that cannot be said."""
+        try:
+            allot(work, self._registry, self._around)
+        except StoreUnavailable as error:
+            return Released(str(error))
+        except Exception as error:  # noqa: BLE001 - what it is given may be said by a function of its author's
+            failed = self._failed(work, error)
+            return replace(failed, error=f"resources: {failed.error}")
+        except SystemExit as error:
+            return Failed(f"resources: its function called exit({error.code!r})", final=True)
+        return None
+
+    def _failed(self, work: Work, error: Exception) -> Failed:
+        """What was raised, and whether another try is worth it."""
+        how = AttemptState.out_of_memory if isinstance(error, MemoryError) else AttemptState.failed
+        final = not work.node.retry.covers(error) or isinstance(error, BadInput)
+        return Failed(_words(error, self._around.vault), how=how, final=final)
 
     def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
         if signature is None:

@@ -85,6 +85,27 @@ class Pace(NamedTuple):
         return max(free_at, now - (self.burst - 1) * self.gap)
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Who has paused something, when and why.
+
+    ``kind`` says what it is: a ``queue`` or ``workflow`` of that name, a ``node`` (its graph's id, a slash, its name),
+    or the ``run`` itself, which has no name.
+    """
+
+    kind: str
+    name: str
+    at: float
+    actor: str
+    reason: str = ""
+    run: int = 0
+
+
+def node_hold(graph: int, node: str) -> str:
+    """The name under which a hold is about a node."""
+    return f"{graph}/{node}"
+
+
 MOST = (1 << 31) - 1  #: the highest limit
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([smhd])")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -152,6 +173,7 @@ class Why:
     workers: tuple[WorkerInfo, ...] = ()
     child: str | None = None  # the run whose end it waits for
     review: Review | None = None  # what a person is asked
+    holds: tuple[Hold, ...] = ()  # who has paused queues, nodes and its run
 
 
 def lane_of(graph: Graph, node: Node) -> Lane:

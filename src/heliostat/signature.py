@@ -97,7 +97,7 @@ def unfit(error: ValidationError, name: str) -> str:
 class Signature:
     """The parameters of a function, or of the ``run`` method of a class, by what they are for."""
 
-    def __init__(self, function: Callable[..., Any], where: str, context: type) -> None:
+    def __init__(self, function: Callable[..., Any], where: str, context: type | None) -> None:
         self.function, self.where = function, where
         self.is_class = isinstance(function, type)
         self._called: Callable[..., Any] = function
@@ -110,6 +110,8 @@ class Signature:
         self.message: Parameter | None = None
         self.inputs: dict[str, Parameter] = {}
         self.rest: str | None = None
+        if context is None:  # it is no node's, and called by place
+            return
         parameters = list(inspect.signature(self._called).parameters.values())
         for parameter in parameters[1:] if self.is_class else parameters:
             self._sort(parameter, context)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from heliostat.context import Context
     from heliostat.executor import Perform, Work
-    from heliostat.graph import Resources
     from heliostat.outcome import Outcome
     from heliostat.registry import Registry
+    from heliostat.resources import Resources
     from heliostat.vault import Vault
     from heliostat.whereabouts import Importing
 
@@ -88,7 +88,7 @@ class Solo:
         os.chdir(context.dir)
         signal.signal(signal.SIGTERM, self.terminated)  # whatever the one before has made of it
         try:
-            with limited(work.node.resources):
+            with limited(work.resources):
                 yield
         finally:
             os.chdir(self._home if self._home.is_dir() else "/")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
     from heliostat.outcome import Outcome, Verdict
-    from heliostat.queue import Lane, Queue, Terms
+    from heliostat.queue import Hold, Lane, Queue, Terms
     from heliostat.review import Review
     from heliostat.run import Run, RunState
     from heliostat.task import Attempt, Task, TaskState
@@ -244,6 +244,17 @@ class Settled(NamedTuple):
     reason: str | None = None
 
 
+class Busy(NamedTuple):
+    """A task that is running: where it belongs, and which try it is at."""
+
+    run: int
+    number: int
+    graph: int
+    node: str
+    queue: str
+    tried: int
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """JSON that a node keeps inside a run between messages; ``seq`` is their order over the run."""
@@ -446,8 +457,17 @@ class Store(Protocol):
     def queues(self) -> list[tuple[Queue, int, int]]:
         """Queues, with how many tasks are ready and running in each."""
 
-    def lanes(self) -> list[Lane]:
-        """The lanes that nodes have for themselves: those with a limit, and those that somebody has paused or set."""
+    def holds(self, run: int = 0) -> list[Hold]:
+        """Who has paused queues, nodes and workflows, when and why; and a run, where one is given."""
+
+    def lanes(self) -> list[tuple[Lane, int, int]]:
+        """The lanes that nodes have for themselves, with how many tasks are ready and running in each.
+
+        Those with a limit have one, and those that somebody has paused or set.
+        """
+
+    def busy(self, limit: int = 1000) -> list[Busy]:
+        """Tasks that are running, in all runs, at most so many of them."""
 
     def lively(self) -> list[str]:
         """The names of queues in which something is ready; its cost does not grow with how much."""

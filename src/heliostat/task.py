@@ -46,14 +46,19 @@ TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
 class AttemptState(StrEnum):
     """How an attempt ended, where it ended otherwise than well."""
 
-    failed = "failed"  # it raised, or answered Fail
+    failed = "failed"  # it raised, or answered Fail; its job ended with an exit code, or without its outputs
     timed_out = "timed_out"  # it did not answer in time
-    out_of_memory = "out_of_memory"  # its batch system ended it, for it took more memory than it had asked for
-    killed = "killed"  # somebody ended its job behind our back
+    out_of_memory = "out_of_memory"  # it took more memory than it had asked for
+    killed = "killed"  # somebody ended its job or its process behind our back
     lost = "lost"  # its job is gone and left no exit code, or the machine that ran it is
     snoozed = "snoozed"  # it asked to be asked again
     rescued = "rescued"  # its worker was lost
     stopped = "stopped"  # the run ended while it was running
+
+
+_A = AttemptState
+#: How an attempt may end after which a policy decides whether there is another; a failure each.
+ENDINGS = frozenset({_A.failed, _A.timed_out, _A.out_of_memory, _A.killed, _A.lost})
 
 
 class Attempt(NamedTuple):

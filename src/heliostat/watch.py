@@ -229,8 +229,8 @@ class Jobs:
 
     def request(self, work: Work, directory: Path, command: str | tuple[str, ...], env: dict[str, str]) -> Submitted:
         """A command as the job of an attempt, to be submitted; it may be there already."""
-        key, node, queue = task_id(*work.task), work.node, work.attempt.queue
-        return Submitted(directory, JobRequest(key, str(directory), command, env, node.resources, node.timeout, queue))
+        key, timeout, queue = task_id(*work.task), work.node.timeout, work.attempt.queue
+        return Submitted(directory, JobRequest(key, str(directory), command, env, work.resources, timeout, queue))
 
     def left(self, work: Work, spec: JobSpec) -> Collected:
         """What its batch system finds that a job has left; raises OperatorError where that cannot be had now."""
@@ -298,7 +298,7 @@ class Jobs:
             self._around.vault.veil(work.job / OUTPUT)
             return Failed(f"{OUTPUT} holds the secret {secret!r}, which nothing may keep", final=True)
         if not left.succeeded:
-            return Failed(_reason(left), how=left.how)
+            return Failed(_reason(left), how=left.how, final=not work.node.retry.covers(left.how))
         result = context.encode(left.outputs, "outputs")
         if left.output is not None:
             result = check_files(codec.accept(left.output, OUTPUT), OUTPUT, self._around.repository)

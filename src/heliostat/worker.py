@@ -381,7 +381,8 @@ class Worker:
             if work.overdue is not None:
                 work.stop = "timed out"
                 if self.executor.write_off(work):
-                    failed = Failed(work.overdue, how=AttemptState.timed_out)
+                    how = AttemptState.timed_out
+                    failed = Failed(work.overdue, how=how, final=not work.node.retry.covers(how))
                     overdue.append((work.attempt, self._judge(work, failed, now)))
         return overdue
 

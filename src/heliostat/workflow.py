@@ -23,17 +23,19 @@ from typing import (
     overload,
 )
 
-from heliostat import codec, parts
+from heliostat import allotment, codec, parts
 from heliostat import graph as graphs
 from heliostat import job as jobs
 from heliostat.context import Context
 from heliostat.display import Drawn
 from heliostat.errors import BadInput, DefinitionError, nearest
-from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Resources, Retry
+from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Retry
 from heliostat.outcome import Decision
+from heliostat.resources import Resources
 from heliostat.review import ReviewSpec
 from heliostat.secret import Secret
 from heliostat.signature import Signature, check_start
+from heliostat.task import AttemptState
 from heliostat.trigger import Trigger
 
 P = ParamSpec("P")
@@ -101,7 +103,7 @@ class JobPolicies(TypedDict, total=False):
     """Options that may also be given to a whole workflow, as defaults of its jobs and other nodes."""
 
     queue: str
-    resources: Resources | None
+    resources: Resources | Callable[[int, AttemptState | None], Resources] | None
     limit: int | None
     priority: int
     retry: int | Retry
@@ -301,7 +303,8 @@ class Workflow(Drawn):
         takes_message = everything or jobs.uses(spec, "message") or bool(signature and signature.message)
         rest = everything or bool(signature and signature.rest)
         node = self._node(where, {**options, "name": name}, wanted, known=_JOB, rest=rest)
-        return self._add(replace(node, kind=Kind.job, job=spec, takes_message=takes_message), signature, None)
+        node = replace(node, kind=Kind.job, job=spec, takes_message=takes_message)
+        return self._add(node, signature, None, options.get("resources"))
 
     def review(
         self,
@@ -379,14 +382,22 @@ class Workflow(Drawn):
         wanted = {p.name: p.optional for p in signature.inputs.values()}
         known, rest = _HANDLER if handler else _NODE, signature.rest is not None
         node = self._node(where, {**options, "name": name}, wanted, known=known, rest=rest)
-        return self._add(replace(node, takes_message=signature.message is not None), signature, function)
+        node = replace(node, takes_message=signature.message is not None)
+        return self._add(node, signature, function, options.get("resources"))
 
-    def _add(self, node: Node, signature: Signature | None, function: Any) -> NodeHandle[..., Any]:
+    def _add(
+        self, node: Node, signature: Signature | None, function: Any, resources: object = None
+    ) -> NodeHandle[..., Any]:
+        allots: Any = resources or self._defaults.get("resources")
+        functions = {} if signature is None else {node.name: signature}
+        if callable(allots) and node.kind in (Kind.function, Kind.job):
+            where = f"{'job' if node.kind is Kind.job else 'node'} {node.name}"
+            first, functions[allotment.behind(node.name)] = allotment.adapting(allots, where)
+            node = replace(node, resources=first, adapts=True)
         graphs.check_node(node, self._nodes)
         graphs.check_trigger(node, stays_open=self.stays_open)
         self._nodes[node.name], self._graph = node, None
-        if signature is not None:
-            self.signatures[node.name] = signature
+        self.signatures |= functions
         return NodeHandle(self, node.name, function)
 
     def _node(
@@ -543,8 +554,13 @@ def _policies(options: Mapping[str, Any], where: str) -> dict[str, Any]:
         found["requires"] = _requirements(found["requires"], where)
     if not isinstance(found.get("may_fail", False), bool):
         raise DefinitionError(f"{where}: may_fail= is True or False, not {found['may_fail']!r}")
+    if callable(found.get("resources")):
+        del found["resources"]  # what it says is asked for when the node is added
     if not isinstance(found.get("resources"), Resources | None):
-        raise DefinitionError(f"{where}: resources= is a Resources(cores=…, memory=…), not {found['resources']!r}")
+        raise DefinitionError(
+            f"{where}: resources= is a Resources(cores=…, memory=…), or a function that gives one, "
+            f"not {found['resources']!r}"
+        )
     for name in ("limit", "priority", "rescues"):
         if not isinstance(found.get(name, 0), int | type(None)) or isinstance(found.get(name), bool):
             raise DefinitionError(f"{where}: {name}= is a whole number, not {found[name]!r}")

@@ -16,8 +16,8 @@ from heliostat.stores.sqlite import SqliteStore
 from tests.postgres_server import drop_database, fresh_database
 
 TABLES = (
-    "runs, tasks, graphs, lanes, queues, gates, reviews, schedules, records, artifacts, discarded, attempts, journal, "
-    "workers"
+    "runs, tasks, graphs, lanes, queues, gates, reviews, schedules, holds, records, artifacts, discarded, attempts, "
+    "journal, workers"
 )
 
 Open = Callable[[], Store]

@@ -166,6 +166,10 @@ CASES: dict[str, list[Case]] = {
              'Retry(3, on=("OSEror",))',
              "retry: on= names 'OSEror', which is no exception of Python's own; did you mean 'OSError'?; give the "
              'class, or its module too: "package.Name"'),
+        Case("on= with an ending that is no failure",
+             'Retry(3, on=("rescued",))',
+             "retry: on= names 'rescued', which is no exception of Python's own; give the class, or its module too: "
+             '"package.Name"'),
         Case("a time-out of nothing",
              "@flow.node(timeout=0)\ndef spread() -> None: ...",
              "node spread: timeout=0 would never let it end; leave it out for no time-out"),
@@ -190,6 +194,35 @@ CASES: dict[str, list[Case]] = {
         Case("a wall time that is no duration",
              'Resources(walltime="tomorrow")',
              'resources: walltime: \'tomorrow\' is no duration; write "90s", "10m", "1h30m" or a timedelta'),
+        Case("memory as a number",
+             "Resources(memory=2048)",
+             'resources: memory=2048 is no amount; write "512MiB" or "2GiB"'),
+        Case("a partition that would be another line of the job's script",
+             'Resources(partition="long\\n#SBATCH --exclusive")',
+             "resources: partition='long\\n#SBATCH --exclusive' is no name; use letters, digits and _ . , : @ + / -"),
+        Case("a directive with its mark",
+             'Resources(directives=("#SBATCH --exclusive",))',
+             'resources: directives= takes a list of options, one line each and without "#SBATCH" or "#PBS", such as '
+             "(\"--constraint=avx512\",), not ('#SBATCH --exclusive',)"),
+        Case("memory that grows from nothing",
+             "Resources(memory_factor=2)",
+             "resources: memory_factor=2 has nothing to begin with; say memory= too"),
+        Case("resources that are neither said nor given by a function",
+             '@flow.node(resources="2GiB")\ndef spread() -> None: ...',
+             "node spread: resources= is a Resources(cores=…, memory=…), or a function that gives one, not '2GiB'"),
+        Case("a function for resources that is told nothing",
+             "@flow.node(resources=lambda: Resources())\ndef spread() -> None: ...",
+             "node spread: resources= is a function such as `def more(attempt: int, ended: AttemptState | None) -> "
+             "Resources`: too many positional arguments"),
+        Case("a function for resources that gives something else",
+             '@flow.node(resources=lambda attempt, ended: f"{attempt}GiB")\ndef spread() -> None: ...',
+             "node spread: resources= of the first attempt: its function gives a Resources(cores=…, memory=…), not "
+             "'1GiB'"),
+        Case("a workflow as data whose resources a function says",
+             'data = Workflow("data")\n'
+             'data.job("fit", "true", resources=lambda attempt, ended: Resources())\ndata.to_json()',
+             "workflow data: the resources= of fit is a function, which the JSON form cannot say; say memory_factor= "
+             "and walltime_factor= of a Resources, or keep it in its file"),
     ],
     "Messages and results": [
         Case("a value of another type",

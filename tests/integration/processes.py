@@ -364,3 +364,32 @@ def closure() -> Workflow:
         return 1
 
     return made
+
+
+# resources that grow
+
+
+def roomier(attempt: int, ended: str | None) -> Resources:
+    """Give more memory after an attempt that ran out of it; say so by the cores."""
+    return Resources(cores=attempt, memory="512MiB" if ended == "out_of_memory" else "64MiB")
+
+
+growing = Workflow("growing", retry=Retry(2, delay=0))
+
+
+@growing.node(resources=Resources(memory="64MiB", memory_factor=8))
+def by_factor() -> int:
+    """Take more than the first attempt has."""
+    return len(bytearray(200 << 20))
+
+
+@growing.node(resources=roomier)
+def by_function() -> int:
+    """Take more than the first attempt has."""
+    return len(bytearray(200 << 20))
+
+
+@growing.node(resources=lambda attempt, ended: roomier(attempt, str(ended)))
+def by_lambda() -> int:
+    """Take more than the first attempt has."""
+    return len(bytearray(200 << 20))

@@ -29,13 +29,14 @@ _RUNNING = {"tasks_running"}  # no more than the workers have slots
 WALKED = {
     "lane_adopt_running": _RUNNING,
     "prune_workers": _RUNNING,
-    "queue_busy": _RUNNING,
+    "lane_busy": _RUNNING,
+    "busy": _RUNNING,
     "task_hold_running": _RUNNING,
     "task_of_worker": _RUNNING,
     "task_open": _RUNNING,
     "worker_stops": _RUNNING,
     "workers": _RUNNING,
-    "queue_ready": {"tasks_ready"},  # counted
+    "lane_ready": {"tasks_ready"},  # counted
     "run_leftover": {"runs_leftover"},  # ended runs that a sweep has not seen
     "run_overdue": {"runs_deadline"},  # no others than those that are wanted
     "run_next_deadline": {"runs_deadline"},  # the first is wanted
@@ -48,6 +49,7 @@ WALKED = {
     "lane_adopt": {"tasks_ready"},  # an operator sets a node's limit
 }
 SMALL = {
+    "holds",
     "graphs",
     "lanes",
     "queues",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import assert_type
 
 import heliostat
-from heliostat import Context, Fail, Retry, Skip, Snooze, Workflow
+from heliostat import Context, Fail, Resources, Retry, Skip, Snooze, Workflow
+from heliostat.task import AttemptState
 
 
 @dataclass
@@ -17,6 +18,20 @@ class Sweep:
 
 
 sweep = Workflow("sweep", version="1.0", retry=Retry(2, delay="1s"))
+
+
+def more(attempt: int, ended: AttemptState | None) -> Resources:
+    return Resources(cores=2, memory=f"{2 * attempt}GiB" if ended is AttemptState.out_of_memory else "2GiB")
+
+
+def by_word(attempt: int, ended: str | None) -> Resources:
+    return Resources(walltime="2h" if ended == "timed_out" else "1h")
+
+
+sweep.job("by_function", "true", resources=more, retry=Retry(2, on=("timed_out", "out_of_memory", OSError)))
+sweep.job("by_word", "true", resources=by_word)
+sweep.job("by_factor", "true", resources=Resources(memory="2GiB", memory_factor=2, directives=("--exclusive",)))
+inherited = Workflow("inherited", resources=more)
 
 
 @sweep.node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import heliostat
-from heliostat import Context, Retry, Workflow
+from heliostat import Context, Resources, Retry, Workflow
 
 flow = Workflow("flow")
 unknown = Workflow("unknown", colour="red")  # type: ignore[call-arg]
@@ -44,6 +44,8 @@ one(1)  # type: ignore[call-arg, arg-type]
 flow.job("six", 6)  # type: ignore[arg-type]
 flow.job("seven", "true", queues="cluster")  # type: ignore[call-arg]
 Retry(3, on=("OSError", 3))  # type: ignore[arg-type]
+flow.job("eight", "true", resources=lambda attempt: Resources())  # type: ignore[arg-type, misc]
+flow.job("nine", "true", resources=lambda attempt, ended: "2GiB")  # type: ignore[arg-type, return-value]
 
 with heliostat.open("memory://") as engine:
     run = engine.start(flow, 1)

@@ -12,8 +12,9 @@ from heliostat.artifact import Artifact
 from heliostat.effects import End, Keep, Map, Put, Send, Start
 from heliostat.errors import BadInput
 from heliostat.executor import Work
-from heliostat.graph import Arity, Edge, Graph, Node, Resources, Retry
+from heliostat.graph import Arity, Edge, Graph, Node, Retry
 from heliostat.outcome import Failed, Outcome, Released, Skipped, Snoozed, Succeeded
+from heliostat.resources import Resources
 from heliostat.run import Run, RunState
 from heliostat.store import Kept, Record, Settled
 from heliostat.task import Attempt, AttemptState, Task, TaskState

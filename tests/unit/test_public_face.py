@@ -57,6 +57,7 @@ LARGER: dict[str, str] = {
     "stores/postgres.py": "connections, transactions, schema and sentences, all of one database",
     "stores/postgres.py:PostgresStore": "connections, transactions, schema and sentences, all of one database",
     "store.py": "the contract of a store: its verbs, what each takes and answers, and the shapes that travel",
+    "stores/reading.py:Reading": "one method for each reading verb of the contract",
     "stores/rows.py:Rows": "the contract of a database's rows: what each verb takes, does and answers",
     "stores/rows.py": "the contract of a database's rows, on four pages: what each verb takes, does and answers",
     "stores/sqlite.py:SqliteStore": "connections, transactions, schema and sentences, all of one database",

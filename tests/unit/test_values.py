@@ -32,7 +32,7 @@ def node(**options: Any) -> Any:
 DEFINED: list[tuple[Callable[[], object], str]] = [
     (lambda: node(may_fail="yes"), "node nothing: may_fail= is True or False, not 'yes'"),
     (lambda: node(rescues=-1), "node nothing: rescues=-1; its worker may be lost 0 or more times"),
-    (lambda: node(resources={"cores": 1}), "node nothing: resources= is a Resources(cores=…, memory=…), not {'cores'"),
+    (lambda: node(resources={"cores": 1}), "node nothing: resources= is a Resources(cores=…, memory=…), or a function"),
     (lambda: node(queue=5), "node nothing: 5 is no name for a queue"),
     (lambda: node(name=5), "5 is no name for a node"),
     (lambda: Workflow("w", stays_open="x"), "workflow w: stays_open is True or False, not 'x'"),  # type: ignore[arg-type]

@@ -11,8 +11,9 @@ Submitting may be repeated after a crash at any instruction because a wrapper is
 wrappers that are ever started in a directory, only the one that links its claim runs the command. To cancel a
 job that has not begun is to link a claim without a process before any wrapper does.
 
-Jobs inherit the worker's environment without its secrets, and ``resources`` bind nothing here. Directories have to be
-on a file system with hard links, and each job is watched from the machine (and process namespace) where it runs.
+Jobs inherit the worker's environment without its secrets, and of ``resources`` only the walltime binds, as a time-out.
+Directories have to be on a file system with hard links, and each job is watched from the machine (and process
+namespace) where it runs.
 """
 
 from __future__ import annotations
@@ -115,9 +116,10 @@ class LocalBatch:
 
     def _start(self, directory: Path, request: JobRequest) -> str:
         """Start a wrapper; answers, when it has the claim or is gone, with what it complained of."""
-        timeout = "" if request.timeout is None else str(float(request.timeout))
+        walltime = None if request.resources is None else request.resources.walltime_seconds
+        timeout = min((float(each) for each in (request.timeout, walltime) if each is not None), default="")
         wrapper = subprocess.Popen(
-            ["/bin/sh", f"./{JOB}", _boot(), _host(), timeout],
+            ["/bin/sh", f"./{JOB}", _boot(), _host(), str(timeout)],
             cwd=directory,
             env={**public(os.environ), **request.env, MARK: str(directory.resolve())},
             stdin=subprocess.DEVNULL,

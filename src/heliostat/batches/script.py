@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from heliostat import codec
 from heliostat.batches import shared
 from heliostat.batches.dialect import Wanted
 from heliostat.errors import BadInput
+from heliostat.resources import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -125,20 +125,20 @@ def text(name: str) -> str:
 
 
 def _wanted(queue: BatchQueue, request: JobRequest, grace: float) -> Wanted:
-    needs: Any = request.resources
-    walltime = None if needs is None or needs.walltime is None else codec.seconds(needs.walltime, "walltime")
+    needs = request.resources or Resources()
+    walltime = needs.walltime_seconds
     if walltime is None and request.timeout is not None:
         walltime = request.timeout + grace + SPARE_SECONDS
     return Wanted(
         name="",
-        cores=getattr(needs, "cores", 1),
-        nodes=getattr(needs, "nodes", 1),
-        memory_bytes=getattr(needs, "memory_bytes", None),
-        gpus=getattr(needs, "gpus", 0),
+        cores=needs.cores,
+        nodes=needs.nodes,
+        memory_bytes=needs.memory_bytes,
+        gpus=needs.gpus,
         walltime=walltime,
-        partition=getattr(needs, "partition", None) or queue.partition,
-        account=getattr(needs, "account", None) or queue.account,
-        directives=(*queue.directives, *getattr(needs, "directives", ())),
+        partition=needs.partition or queue.partition,
+        account=needs.account or queue.account,
+        directives=(*queue.directives, *needs.directives),
     )
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from heliostat.allotment import noted
 from heliostat.cli import shapes
 from heliostat.cli.output import stamp
 from heliostat.code import told
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heliostat.engine import Engine, RunHandle
+    from heliostat.graph import Graph
     from heliostat.queue import WorkerInfo
     from heliostat.store import Entry, Record, Store
     from heliostat.task import Task
@@ -29,7 +31,6 @@ PAGE = 200  #: tasks and lines of the journal that are read at once
 class ExportedTask(shapes.TaskShape):
     """A task, with what it was given, what it gave, and its attempts that ended otherwise than well."""
 
-    priority: int
     cause: str | None  # the task that gave birth to it
     message: Any
     result: Any
@@ -82,7 +83,7 @@ def exported(engine: Engine, run: RunHandle, on_task: Callable[[int], None]) -> 
     yield f'{{"form": {FORM},\n"exported_at": {_line(stamp(engine.around.clock.now()))},\n'
     yield f'"run": {_line({**shapes.run_shape(info, run.graph), **shapes.message_and_result(store, run)})},\n'
     yield f'"graph": {_line(run.graph.to_json())},\n'
-    yield from _list("tasks", _tasks(store, run.key, on_task))
+    yield from _list("tasks", _tasks(store, run.key, run.graph, engine.around.log_file(run.key), on_task))
     yield from _list("journal", _journal(store, run.key))
     records = (record for node in run.graph for record in store.records(run.key, node.name))
     yield from _list("records", (_record(run.key, record) for record in records))
@@ -120,7 +121,7 @@ def _line(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _tasks(store: Store, run: int, on_page: Callable[[int], None]) -> Iterator[ExportedTask]:
+def _tasks(store: Store, run: int, graph: Graph, log: Path, on_page: Callable[[int], None]) -> Iterator[ExportedTask]:
     workers: dict[str | None, WorkerInfo | None] = {None: None}
     after = 0
 
@@ -132,16 +133,19 @@ def _tasks(store: Store, run: int, on_page: Callable[[int], None]) -> Iterator[E
     while page := store.tasks(run, after=after, limit=PAGE):
         for task in page:
             past = [] if _routine(task) else store.attempts(run, task.number)
+            given = noted(task, graph[task.node], log) if past else {}
             yield {
                 **shapes.task_shape(task),
-                "priority": task.priority,
                 "cause": None if task.cause is None else task_id(run, task.cause),
                 "message": shapes.decoded(task.message),
                 "result": shapes.decoded(task.result),
                 "failures": task.failures,
                 "rescues": task.rescues,
                 "code": code(task, task.worker, task.started_at),
-                "history": [shapes.attempt_shape(one, code(task, one.worker, one.started_at)) for one in past],
+                "history": [
+                    shapes.attempt_shape(one, code(task, one.worker, one.started_at), given.get(one.count))
+                    for one in past
+                ],
             }
         on_page(len(page))
         after = page[-1].number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from heliostat.cli import output, shapes
 from heliostat.cli.completion import nodes
 from heliostat.cli.output import AsJson
+from heliostat.cli.queue import counted, paused
 from heliostat.cli.run import Reason
 from heliostat.cli.session import session
 from heliostat.errors import BadInput
@@ -26,18 +28,31 @@ Id = Annotated[str, typer.Argument(metavar="NODE", help=HELP, autocompletion=nod
 @app.command("list")
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List the nodes that have a limit of their own, or have been paused or set."""
+    from heliostat.queue import node_hold
+    from heliostat.seen import standings
+
     with session(context).engine() as engine:
-        lanes = engine.store.lanes()
-        found = [shapes.node_limit_shape(lane, engine.registry.graph(lane.graph)) for lane in lanes]
+        lanes, holds, now = engine.store.lanes(), engine.store.holds(), engine.around.clock.now()
+        standing = standings(engine.store, engine.around) if lanes else []
+        graphs = {lane.graph: engine.registry.graph(lane.graph) for lane, *_ in lanes}
+    shown: list[shapes.NodeLimitShape] = []
+    right = ["running", "limit", "ready"]
+    columns = ("workflow", "version", "node", "queue", *right, "why")
+    found = output.table(*columns, right=right, whole=["version", *right])
+    for lane, ready, running in lanes:
+        name = lane.node or ""
+        hold = shapes.hold_of(holds, "node", node_hold(lane.graph, name)) if lane.paused else None
+        jobs = Counter(words for task, words in standing if (task.graph, task.node) == (lane.graph, name))
+        node = shapes.node_limit_shape(lane, graphs[lane.graph], ready, running, hold=hold, jobs=jobs)
+        shown.append(node)
+        limit = "none" if lane.limit is None else f"{lane.limit:,}"
+        told = output.stacked(paused(hold, now) if lane.paused else "", *counted(jobs))
+        told_of = (node["workflow"], node["version"], name, lane.queue, f"{running:,}", limit, f"{ready:,}")
+        output.row(found, *told_of, told)
     if as_json:
-        output.document(found)
-        return
-    table = output.table("workflow", "version", "node", "queue", "limit", "", right=["limit"])
-    for node in found:
-        limit = "none" if node["limit"] is None else f"{node['limit']:,}"
-        mark = output.text("paused", "yellow") if node["paused"] else ""
-        output.row(table, node["workflow"], node["version"], node["node"], node["queue"], limit, mark)
-    output.show(table if found else "no node has a limit of its own, and none was paused or set")
+        output.document(shown)
+    else:
+        output.show(found if lanes else "no node has a limit of its own, and none was paused or set")
 
 
 @app.command("set")

@@ -143,6 +143,11 @@ def row(made: Table, *cells: object) -> None:
     made.add_row(*(cell if isinstance(cell, Text) else text(cell) for cell in cells))
 
 
+def stacked(*words: str) -> str:
+    """What is told one below the other, without what is empty."""
+    return "\n".join(filter(None, words))
+
+
 def facts(pairs: Mapping[str, object]) -> Table:
     """Names and values, one pair a line; what is None is left out."""
     from rich.table import Table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,9 @@ from heliostat.cli.session import session
 from heliostat.errors import BadInput
 
 if TYPE_CHECKING:
-    from heliostat.queue import Queue
+    from collections.abc import Mapping
+
+    from heliostat.queue import Hold, Queue
 
 NAME = "queue"
 app = typer.Typer(no_args_is_help=True)
@@ -24,21 +27,45 @@ Name = Annotated[str, typer.Argument(metavar="QUEUE", help="A queue's name.", au
 
 @app.command("list")
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
-    """List queues, and how full they are."""
+    """List queues, how full they are, and what holds their tasks: as far as is known here, also their jobs."""
+    from heliostat.checks import held
+    from heliostat.seen import standings
+
     with session(context).engine() as engine:
-        queues = engine.store.queues()
-        if as_json:
-            output.document([shapes.queue_shape(*entry) for entry in queues])
-            return
-        found = output.table(
-            "queue", "running", "limit", "rate", "ready", "", "", right=["running", "limit", "rate", "ready"]
-        )
-        for queue, ready, running in queues:
-            limit = "none" if queue.limit is None else f"{queue.limit:,}"
-            rate = queue.rate or "none"
-            mark = output.text("paused", "yellow") if queue.paused else ""
-            output.row(found, queue.name, f"{running:,}", limit, rate, f"{ready:,}", mark, _by_hand(queue))
-        output.show(found if queues else "no queues; they come with the workflows that use them")
+        store, now = engine.store, engine.around.clock.now()
+        queues, holds, workers = store.queues(), store.holds(), store.workers()
+        standing = standings(store, engine.around)
+    if not (queues or as_json):
+        output.show("no queues; they come with the workflows that use them")
+        return
+    shown: list[shapes.QueueShape] = []
+    right = ["running", "limit", "rate", "ready"]
+    found = output.table("queue", *right, "why", right=right, whole=["queue", *right])
+    for queue, ready, running in queues:
+        hold = shapes.hold_of(holds, "queue", queue.name) if queue.paused else None
+        jobs = Counter(words for task, words in standing if task.queue == queue.name)
+        why = held(queue, ready, running, workers, now)
+        shown.append(shapes.queue_shape(queue, ready, running, hold=hold, why=why, jobs=jobs))
+        limit = "none" if queue.limit is None else f"{queue.limit:,}"
+        told = [paused(hold, now) if queue.paused else "", _by_hand(queue), why, *counted(jobs)]
+        figures = (f"{running:,}", limit, queue.rate or "none", f"{ready:,}")
+        output.row(found, queue.name, *figures, output.stacked(*told))
+    if as_json:
+        output.document(shown)
+    else:
+        output.show(found)
+
+
+def paused(hold: Hold | None, now: float) -> str:
+    """The mark of what is paused, with who has done that, when and why."""
+    from heliostat.checks import paused_by
+
+    return "paused" + (f" {paused_by(hold, now)}" if hold else "")
+
+
+def counted(jobs: Mapping[str, int]) -> list[str]:
+    """How jobs stand, the most first: a line for each reason, with how many there are."""
+    return [f"{count:,} {words}" for words, count in sorted(jobs.items(), key=lambda pair: -pair[1])]
 
 
 @app.command("set")

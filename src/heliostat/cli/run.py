@@ -214,6 +214,7 @@ def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
                     "workflow": handle.graph.label,
                     "name": info.name or None,
                     "state": output.state(str(info.state), ", paused" if info.paused else ""),
+                    "paused": paused_words(engine, details) if info.paused else None,
                     "reason": info.reason,
                     "priority": info.priority or None,
                     "part of": inside.whole(details),
@@ -237,6 +238,15 @@ def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
             output.show("", output.text("result", "bright_black"), *_json(details["result"]))
         if details["artifacts"]:
             output.show("", artifact_table(details["artifacts"]))
+
+
+def paused_words(engine: Engine, details: shapes.RunDetails) -> str | None:
+    """Who has paused a run, when and why."""
+    from heliostat.checks import paused_by
+    from heliostat.run import parse_id
+
+    hold = shapes.hold_of(engine.store.holds(parse_id(details["id"])), "run", "")
+    return None if hold is None else paused_by(hold, engine.around.clock.now())
 
 
 def node_table(run: RunHandle, nodes: list[shapes.NodeState]) -> object:

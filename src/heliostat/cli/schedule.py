@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -14,6 +14,10 @@ from heliostat.cli.session import session, time
 from heliostat.errors import HeliostatError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heliostat.engine import Engine
+    from heliostat.queue import Hold
     from heliostat.trigger import Schedule
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The workflow's name.")]
@@ -53,13 +57,29 @@ def backfill(
         output.show(made if runs else "no tick is in that period")
 
 
-def schedules(context: typer.Context) -> tuple[dict[str, Schedule], float]:
-    """The schedules of the database by workflow, and its time; none where there is no database yet."""
+class Schedules(NamedTuple):
+    """The schedules of a database by workflow, who has paused them, and its time."""
+
+    by_name: Mapping[str, Schedule] = {}
+    holds: Mapping[str, Hold] = {}
+    now: float = 0.0
+
+
+def schedules(context: typer.Context) -> Schedules:
+    """The schedules of the database; none where there is no database yet."""
     try:
         with session(context).engine() as engine:
-            return {schedule.workflow: schedule for schedule in engine.schedules()}, engine.around.clock.now()
+            return scheduled(engine)
     except HeliostatError:
-        return {}, 0.0
+        return Schedules()
+
+
+def scheduled(engine: Engine) -> Schedules:
+    """The schedules of an engine's database."""
+    by_name = {schedule.workflow: schedule for schedule in engine.schedules()}
+    of_paused = [name for name, schedule in by_name.items() if schedule.paused]
+    holds = {hold.name: hold for hold in engine.store.holds() if hold.kind == "workflow" and hold.name in of_paused}
+    return Schedules(by_name, holds, engine.around.clock.now())
 
 
 def _of(found: list[Schedule], name: str) -> Schedule:

@@ -13,10 +13,13 @@ from heliostat.run import RunState, public_id, task_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from heliostat.comparison import Comparison, Side
     from heliostat.engine import RunHandle
     from heliostat.graph import Graph, Node
-    from heliostat.queue import Lane, Queue, WorkerInfo
+    from heliostat.queue import Hold, Lane, Queue, WorkerInfo
+    from heliostat.resources import Resources
     from heliostat.review import Review
     from heliostat.run import Run
     from heliostat.store import Answer, AttemptRecord, Kept, Store
@@ -114,6 +117,7 @@ class Payloads(TypedDict):
 class RunDetails(RunShape, Payloads):
     """``run show``, and ``run start`` and ``run wait``, which wait for its end."""
 
+    hold: HoldShape | None  # who has paused it
     parent_task: str | None  # what it is in its parent: a node, and which item
     parts: list[PartShape]  # the first runs that are part of it or tell it their end
     nodes: list[NodeState]
@@ -131,6 +135,7 @@ class AttemptShape(TypedDict):
     started_at: str | None
     ended_at: str | None
     reason: str | None
+    resources: dict[str, Any] | None  # what it was given, but for what goes without saying
 
 
 class TaskShape(TypedDict):
@@ -141,6 +146,7 @@ class TaskShape(TypedDict):
     item: int | None  # which item of a mapped list it is for
     state: str  # pending, ready, running, waiting, succeeded, failed, cancelled, skipped
     queue: str
+    priority: int
     attempts: int
     worker: str | None
     reason: str | None
@@ -160,6 +166,7 @@ class TaskDetails(TaskShape):
     rescues: int
     explanation: str
     code: str | None  # the digest of the code that ran last
+    resources: dict[str, Any] | None  # what its newest attempt was given; before, what its node asks for
     history: list[AttemptShape]
 
 
@@ -272,6 +279,14 @@ class FindingShape(TypedDict):
     advice: str | None  # what to do
 
 
+class HoldShape(TypedDict):
+    """Who has paused something, and when."""
+
+    by: str
+    at: str | None
+    reason: str | None
+
+
 class QueueShape(TypedDict):
     """``queue list`` writes a list of these."""
 
@@ -281,8 +296,11 @@ class QueueShape(TypedDict):
     configured: QueueSaidShape
     by_hand: list[str]  # limit, rate: what an operator has set
     paused: bool
+    hold: HoldShape | None  # who has paused it
     ready: int
     running: int
+    why: str | None  # why what is ready has not begun
+    jobs: dict[str, int]  # how the jobs of what is running stand, as far as that is known here
 
 
 class NodeLimitShape(TypedDict):
@@ -294,6 +312,10 @@ class NodeLimitShape(TypedDict):
     queue: str
     limit: int | None
     paused: bool
+    hold: HoldShape | None  # who has paused it
+    ready: int
+    running: int
+    jobs: dict[str, int]  # how the jobs of what is running stand, as far as that is known here
 
 
 class QueueSaidShape(TypedDict):
@@ -321,6 +343,9 @@ class NodeShape(TypedDict):
     arity: str  # once, each, handler
     trigger: str | None  # what sends to it in each active run: every 5m
     queue: str
+    priority: int
+    resources: dict[str, Any] | None  # what its first attempt is given, but for what goes without saying
+    adapts: bool  # a function says what each attempt is given
     epilogue: str | None  # runs after the run's end: failed, ended
     edges: list[EdgeShape]
 
@@ -333,6 +358,7 @@ class ScheduleShape(TypedDict):
     next_at: str | None  # the next tick of which a run is started; null: of this definition none is
     last_at: str | None  # the newest tick of which one was
     paused: bool
+    hold: HoldShape | None  # who has paused it
 
 
 class WorkflowShape(TypedDict):
@@ -532,6 +558,7 @@ def run_details(store: Store, handle: RunHandle) -> RunDetails:
     failed = store.tasks(run.id, state=TaskState.failed, limit=FAILURES)
     return {
         **run_shape(run, graph),
+        "hold": hold_shape(hold_of(store.holds(run.id), "run", "")) if run.paused else None,
         "parent_task": _place(store, run),
         "parts": [part_shape(store, part) for part in store.parts(run.id, PARTS)],
         **message_and_result(store, handle),
@@ -605,6 +632,7 @@ def task_shape(task: Task) -> TaskShape:
         "item": task.item,
         "state": str(task.state),
         "queue": task.queue,
+        "priority": task.priority,
         "attempts": task.count,
         "worker": task.worker,
         "reason": task.reason,
@@ -615,9 +643,10 @@ def task_shape(task: Task) -> TaskShape:
     }
 
 
-def task_details(store: Store, task: Task, explanation: str) -> TaskDetails:
-    """A task with its past attempts."""
+def task_details(store: Store, task: Task, explanation: str, given: Mapping[int, Resources]) -> TaskDetails:
+    """A task with its past attempts; ``given`` is what each was given."""
     history = store.attempts(task.run, task.number)
+    node = store.graph(task.graph)[task.node]
     return {
         **task_shape(task),
         "cause": None if task.cause is None else task_id(task.run, task.cause),
@@ -627,11 +656,20 @@ def task_details(store: Store, task: Task, explanation: str) -> TaskDetails:
         "rescues": task.rescues,
         "explanation": explanation,
         "code": ran(store, task.graph, task.worker, task.started_at),
-        "history": [attempt_shape(past, ran(store, task.graph, past.worker, past.started_at)) for past in history],
+        "resources": resources_shape(given.get(task.count, node.resources)),
+        "history": [
+            attempt_shape(past, ran(store, task.graph, past.worker, past.started_at), given.get(past.count))
+            for past in history
+        ],
     }
 
 
-def attempt_shape(past: AttemptRecord, code: str | None) -> AttemptShape:
+def resources_shape(resources: Resources | None) -> dict[str, Any] | None:
+    """What a node asks for, or an attempt was given."""
+    return None if resources is None else resources.to_json()
+
+
+def attempt_shape(past: AttemptRecord, code: str | None, given: Resources | None) -> AttemptShape:
     """An attempt that ended otherwise than well."""
     return {
         "attempt": past.count,
@@ -641,6 +679,7 @@ def attempt_shape(past: AttemptRecord, code: str | None) -> AttemptShape:
         "started_at": stamp(past.started_at),
         "ended_at": stamp(past.ended_at),
         "reason": past.reason,
+        "resources": resources_shape(given),
     }
 
 
@@ -679,7 +718,19 @@ def worker_shape(worker: WorkerInfo) -> WorkerShape:
     }
 
 
-def queue_shape(queue: Queue, ready: int, running: int) -> QueueShape:
+def hold_of(holds: Iterable[Hold], kind: str, name: str) -> Hold | None:
+    """Who has paused something, where that is known."""
+    return next((hold for hold in holds if (hold.kind, hold.name) == (kind, name)), None)
+
+
+def hold_shape(hold: Hold | None) -> HoldShape | None:
+    """Who has paused something, and when."""
+    return None if hold is None else {"by": hold.actor, "at": stamp(hold.at), "reason": hold.reason or None}
+
+
+def queue_shape(
+    queue: Queue, ready: int, running: int, *, hold: Hold | None, why: str, jobs: Mapping[str, int]
+) -> QueueShape:
     """A queue and how full it is."""
     return {
         "name": queue.name,
@@ -688,12 +739,17 @@ def queue_shape(queue: Queue, ready: int, running: int) -> QueueShape:
         "configured": {"limit": queue.configured.limit, "rate": queue.configured.rate},
         "by_hand": [term for term in queue.configured._fields if queue.overruled(term)],
         "paused": queue.paused,
+        "hold": hold_shape(hold),
         "ready": ready,
         "running": running,
+        "why": why or None,
+        "jobs": dict(jobs),
     }
 
 
-def node_limit_shape(lane: Lane, graph: Graph) -> NodeLimitShape:
+def node_limit_shape(
+    lane: Lane, graph: Graph, ready: int, running: int, *, hold: Hold | None, jobs: Mapping[str, int]
+) -> NodeLimitShape:
     """What holds for a node over all its runs."""
     return {
         "workflow": graph.name,
@@ -702,10 +758,14 @@ def node_limit_shape(lane: Lane, graph: Graph) -> NodeLimitShape:
         "queue": lane.queue,
         "limit": lane.limit,
         "paused": lane.paused,
+        "hold": hold_shape(hold),
+        "ready": ready,
+        "running": running,
+        "jobs": dict(jobs),
     }
 
 
-def schedule_shape(graph: Graph, schedule: Schedule | None) -> ScheduleShape | None:
+def schedule_shape(graph: Graph, schedule: Schedule | None, hold: Hold | None = None) -> ScheduleShape | None:
     """A workflow's trigger; the schedule may be one of another definition."""
     if graph.trigger is None:
         return None
@@ -716,29 +776,30 @@ def schedule_shape(graph: Graph, schedule: Schedule | None) -> ScheduleShape | N
         "next_at": None if mine is None else stamp(mine.next_at),
         "last_at": None if mine is None else stamp(mine.last_at),
         "paused": schedule is not None and schedule.paused,
+        "hold": hold_shape(hold),
     }
 
 
-def workflow_shape(graph: Graph, schedule: Schedule | None = None) -> WorkflowShape:
+def workflow_shape(graph: Graph, schedule: Schedule | None = None, hold: Hold | None = None) -> WorkflowShape:
     """A workflow in short."""
     return {
         "name": graph.name,
         "version": version(graph),
         "fingerprint": graph.fingerprint,
         "stays_open": graph.stays_open,
-        "schedule": schedule_shape(graph, schedule),
+        "schedule": schedule_shape(graph, schedule, hold),
         "nodes": [node.name for node in graph],
     }
 
 
-def workflow_details(graph: Graph, schedule: Schedule | None = None) -> WorkflowDetails:
+def workflow_details(graph: Graph, schedule: Schedule | None = None, hold: Hold | None = None) -> WorkflowDetails:
     """A workflow with its nodes."""
     return {
         "name": graph.name,
         "version": version(graph),
         "fingerprint": graph.fingerprint,
         "stays_open": graph.stays_open,
-        "schedule": schedule_shape(graph, schedule),
+        "schedule": schedule_shape(graph, schedule, hold),
         "nodes": [node_shape(node) for node in graph],
     }
 
@@ -751,6 +812,9 @@ def node_shape(node: Node) -> NodeShape:
         "arity": str(node.arity),
         "trigger": None if node.trigger is None else str(node.trigger),
         "queue": node.queue,
+        "priority": node.priority,
+        "resources": resources_shape(node.resources),
+        "adapts": node.adapts,
         "epilogue": None if node.epilogue is None else str(node.epilogue),
         "edges": [
             {

@@ -19,7 +19,11 @@ from heliostat.run import task_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from heliostat.engine import Engine, RunHandle
+    from heliostat.resources import Resources
+    from heliostat.store import AttemptRecord
 
 NAME = "task"
 FOLLOW_SECONDS = 0.2  #: the pause between looks whether there is more to tell
@@ -49,13 +53,15 @@ def list_(
         if as_json:
             output.document([shapes.task_shape(task) for task in shown])
             return
-        right = ["task", "tries", "ran"]
-        found = output.table("task", "node", "state", "tries", "ran", "why", right=right, whole=["state", *right])
+        also = ["priority"] if any(task.priority for task in shown) else []
+        right = ["task", *also, "tries", "ran"]
+        found = output.table(
+            "task", "node", "state", *also, "tries", "ran", "why", right=right, whole=["state", *right]
+        )
         for task in shown:
-            ran = output.span(task.started_at, task.ended_at)
-            output.row(
-                found, task.number, task.title, output.state(str(task.state)), task.count or "", ran, task.reason
-            )
+            ran, priority = output.span(task.started_at, task.ended_at), [task.priority] if also else []
+            state_ = output.state(str(task.state))
+            output.row(found, task.number, task.title, state_, *priority, task.count or "", ran, task.reason)
         output.show(found if shown else "no tasks")
         if len(tasks) > limit:
             output.say(f"there are more than {limit}; see --limit, --state and --node")
@@ -64,11 +70,14 @@ def list_(
 @app.command()
 def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
     """Show a task: its state, its message and result, and the attempts that did not succeed."""
+    from heliostat.allotment import noted
+
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
         found = engine.store.task(run.key, number)
         assert found is not None
-        details = shapes.task_details(engine.store, found, run.explain(number))
+        given = noted(found, run.graph[found.node], engine.around.log_file(run.key))
+        details = shapes.task_details(engine.store, found, run.explain(number), given)
         if as_json:
             output.document(details)
             return
@@ -80,6 +89,8 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
                     "state": output.state(str(found.state)),
                     "why": details["explanation"],
                     "queue": found.queue,
+                    "priority": found.priority or None,
+                    "resources": given.get(found.count, run.graph[found.node].resources),
                     "worker": found.worker,
                     "code": details["code"] and details["code"][: len("sha256:") + 12],
                     "attempts": found.count or None,
@@ -94,12 +105,19 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
                 }
             )
         )
-        if details["history"]:
-            past = output.table("attempt", "ended", "at", "worker", "why", right=["attempt"])
-            for attempt in engine.store.attempts(run.key, number):
-                ended = attempt.state.replace("_", " ")
-                output.row(past, attempt.count, ended, output.when(attempt.ended_at), attempt.worker, attempt.reason)
-            output.show("", past)
+        if history := engine.store.attempts(run.key, number):
+            output.show("", _history(history, given))
+
+
+def _history(history: list[AttemptRecord], given: Mapping[int, Resources]) -> object:
+    """Attempts that did not succeed, and what each was given, where anything is known of that."""
+    also = ["given"] if given else []
+    found = output.table("attempt", "ended", "at", "worker", *also, "why", right=["attempt"])
+    for attempt in history:
+        ended, at = attempt.state.replace("_", " "), output.when(attempt.ended_at)
+        was = [given.get(attempt.count)] if given else []
+        output.row(found, attempt.count, ended, at, attempt.worker, *was, attempt.reason)
+    return found
 
 
 @app.command()
@@ -153,21 +171,25 @@ def log(
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the task has ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what a task's attempts logged and, in processes of their own, printed; and how they ended.
+    """Tell what a task's attempts logged and, as jobs or in processes of their own, printed; and how they ended.
 
     With --follow, --json writes an object a line, as they come.
     """
     from heliostat.cli.log import shape, told
-    from heliostat.story import Log, task_story
+    from heliostat.printed import Printed
+    from heliostat.story import Log, ordered, task_story
 
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
         lines = Log(run.key, engine.around.log_files)
+        printed: Printed | None = None
         shown = over = False
         while not over:
             found = engine.store.task(run.key, number)  # before its log is read: what ends has said what it says
             assert found is not None
-            new = [line for line in task_story(engine.store, found, lines) if attempt in (None, line.attempt)]
+            printed = printed or Printed(engine.around, run.graph[found.node])
+            come = ordered([*printed.read(found), *task_story(engine.store, found, lines)])
+            new = [line for line in come if attempt in (None, line.attempt)]
             over = found.state.final or not follow
             if as_json and not follow:
                 output.document([shape(line) for line in new])

@@ -48,15 +48,15 @@ _ENDINGS = {
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List the definitions that the database knows."""
     with session(context).engine() as engine:
-        graphs, now = engine.store.graphs(), engine.around.clock.now()
-        schedules = {each.workflow: each for each in engine.schedules()}
+        graphs, known = engine.store.graphs(), schedule.scheduled(engine)
     if as_json:
-        output.document([shapes.workflow_shape(graph, schedules.get(graph.name)) for graph in graphs])
+        told = [(graph, known.by_name.get(graph.name), known.holds.get(graph.name)) for graph in graphs]
+        output.document([shapes.workflow_shape(*each) for each in told])
         return
     found = output.table("workflow", "version", "nodes", "next tick", right=["nodes"], whole=["next tick"])
     for graph in graphs:
-        stands = schedules.get(graph.name)
-        tick = "" if stands is None or stands.graph != graph.id else _next(stands, now)
+        stands = known.by_name.get(graph.name)
+        tick = "" if stands is None or stands.graph != graph.id else _next(stands, known)
         output.row(found, graph.name, shapes.version(graph), len(graph.nodes), tick)
     output.show(found if graphs else "no workflows")
 
@@ -65,10 +65,10 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
 def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
     """Show a workflow's nodes and what each waits for."""
     graph = sessions.graph(context, where)
-    schedules, now = ({}, 0.0) if graph.trigger is None else schedule.schedules(context)
-    stands = schedules.get(graph.name)
+    known = schedule.Schedules() if graph.trigger is None else schedule.schedules(context)
+    stands = known.by_name.get(graph.name)
     if as_json:
-        output.document(shapes.workflow_details(graph, stands))
+        output.document(shapes.workflow_details(graph, stands, known.holds.get(graph.name)))
         return
     kind = "stays open until it is completed" if graph.stays_open else None
     facts: dict[str, object] = {"workflow": graph.name, "version": shapes.version(graph), "runs": kind}
@@ -76,7 +76,7 @@ def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
         mine = stands is not None and stands.graph == graph.id
         facts["started"] = graph.trigger
         facts["next tick"] = (
-            _next(stands, now) if stands and mine else "none yet: its runs start when a worker offers it"
+            _next(stands, known) if stands and mine else "none yet: its runs start when a worker offers it"
         )
         facts["last tick"] = output.when(stands.last_at) if stands and mine else None
     found = output.table("node", "is", "waits for", "policy")
@@ -85,13 +85,15 @@ def show(context: typer.Context, where: Where, as_json: AsJson = False) -> None:
     output.show(output.facts(facts), "", found)
 
 
-def _next(stands: Schedule, now: float) -> str:
+def _next(stands: Schedule, known: schedule.Schedules) -> str:
+    from heliostat.checks import paused_by
     from heliostat.trigger import LATE_SECONDS
 
     if stands.paused:
-        return "paused"
-    said = output.lately(stands.next_at, now)
-    return said if now - stands.next_at <= LATE_SECONDS else f"{said}: missed, for no worker offers it"
+        hold = known.holds.get(stands.workflow)
+        return "paused" + (f" {paused_by(hold, known.now)}" if hold else "")
+    said = output.lately(stands.next_at, known.now)
+    return said if known.now - stands.next_at <= LATE_SECONDS else f"{said}: missed, for no worker offers it"
 
 
 def _is(node: Node) -> str:
@@ -116,10 +118,12 @@ def _waits_for(node: Node) -> str:
 
 def _policy(node: Node) -> str:
     words = [f"queue {node.queue}"] if node.queue != "default" else []
+    words += [f"priority {node.priority}"] if node.priority else []
     words += [f"limit {node.limit}"] if node.limit is not None else []
     words += [f"retry {node.retry.limit}×"] if node.retry.limit else []
     words += [f"timeout {node.timeout:g} s"] if node.timeout is not None else []
     words += ["may fail"] if node.may_fail else []
+    words += [f"{node.resources}{', then as its function says' if node.adapts else ''}"] if node.resources else []
     return ", ".join(words)
 
 

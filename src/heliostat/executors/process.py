@@ -75,6 +75,8 @@ class ProcessExecutor(ThreadExecutor):
         me = threading.get_ident()
         child = self._children.get(me)
         try:
+            if (outcome := self._parent.prepare(work)) is not None:
+                return outcome
             python = self._parent.interpreter(work)
             if child is None or child.gone or child.python != python:
                 if child is not None:

@@ -23,6 +23,7 @@ from heliostat.form import outcome_from_json, work_to_json
 from heliostat.outcome import Failed, Outcome
 from heliostat.run import task_id
 from heliostat.secret import public
+from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,13 +121,14 @@ class Spawned:
         """What the end of a child says of the work that it had."""
         self.close()
         self._parent.clear(work)
-        code, memory = self._process.returncode, work.node.resources and work.node.resources.memory
-        words = f"its process ended with exit code {code}"
+        code, memory = self._process.returncode, work.resources and work.resources.memory
+        words, how = f"its process ended with exit code {code}", AttemptState.failed
         if code < 0:
             words = f"its process was killed by {_signal(-code)}"
             if code == -signal.SIGKILL:
-                words += ", as when a machine has no memory left"
-        return Failed(words + (f"; its memory is limited to {memory}" if memory else ""))
+                words, how = f"{words}, as when a machine has no memory left", AttemptState.killed
+        words += f"; its memory is limited to {memory}" if memory else ""
+        return Failed(words, how=how, final=not work.node.retry.covers(how))
 
     # the pipe and what is printed
 

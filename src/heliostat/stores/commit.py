@@ -6,6 +6,7 @@ that this transaction has locked or has just changed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from heliostat.effects import Effect
     from heliostat.outcome import Outcome
+    from heliostat.queue import Hold
     from heliostat.store import Reference
     from heliostat.stores.known import Known
     from heliostat.stores.rows import Rows
@@ -161,15 +163,19 @@ class Commit:
         if MARK in message:
             self.artifacts += [(run.id, number, found, self.now) for found in mentioned(codec.decode(message))]
 
-    def hold(self, run: OpenRun, *, on: bool) -> None:
-        """Pause a run or let it go on, with its parts and all its open tasks: those born earlier in this commit too."""
+    def hold(self, run: OpenRun, word: Hold, *, on: bool) -> None:
+        """Pause a run or let it go on, with its parts and all its open tasks: those born earlier in this commit too.
+
+        ``word`` says who wants it and why.
+        """
         self._flush_tasks()
         run.paused = on
         self.rows.task_hold(run.id, held=on)
+        self.rows.hold_set(replace(word, run=run.id), on=on)
         for part in self.parts(run, MANY):
             if part.paused is not on:
                 part.facts["paused"] = on
-                self.hold(part, on=on)
+                self.hold(part, word, on=on)
 
     def apply(self, run: OpenRun, changes: Sequence[Change], cause: int | None = None) -> None:
         """Add changes of one event to the commit."""

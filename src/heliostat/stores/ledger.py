@@ -30,7 +30,7 @@ from heliostat.outcome import (
     Succeeded,
     Verdict,
 )
-from heliostat.queue import Lane, Queue, own_lane, pace
+from heliostat.queue import Hold, Lane, Queue, node_hold, own_lane, pace
 from heliostat.run import RunState, public_id
 from heliostat.store import (
     KEEP,
@@ -426,7 +426,7 @@ class Ledger(ABC):
         if run.paused == on:
             return Answer(run.id, done=False, note=f"the run was {'paused' if on else 'not paused'} already")
         run.facts |= {"paused": on, "reason": command.reason}
-        commit.hold(run, on=on)
+        commit.hold(run, Hold("run", "", commit.now, command.actor, command.reason), on=on)
         return Answer(run.id)
 
     def _set_node(self, commit: Commit, change: SetNode, command: Command) -> Answer:
@@ -440,6 +440,9 @@ class Ledger(ABC):
         limit = lane.limit if change.limit == KEEP else limited(change.limit, "node", node.name)
         lane = replace(lane, limit=limit, paused=lane.paused if change.paused is None else change.paused)
         rows.lane_set(lane)
+        if change.paused is not None:
+            hold = Hold("node", node_hold(graph.id, node.name), commit.now, command.actor, command.reason)
+            rows.hold_set(hold, on=change.paused)
         told: dict[str, object] = {"node": node.name, "workflow": graph.label, "limit": limit, "paused": lane.paused}
         commit.told(told | {"reason": command.reason})
         self.known.changed(graph.id)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from heliostat.errors import NotFound
 from heliostat.graph import Arity
-from heliostat.queue import Lane, Queue, Why, WorkerInfo
+from heliostat.queue import Hold, Lane, Queue, Why, WorkerInfo
 from heliostat.rerun import Count
 from heliostat.review import Review
 from heliostat.run import Run, RunState
-from heliostat.store import SEVERAL, About, AttemptRecord, Discarded, Entry, Kept, Record, Settled
+from heliostat.store import SEVERAL, About, AttemptRecord, Busy, Discarded, Entry, Kept, Record, Settled
 from heliostat.stores.ledger import Ledger
 from heliostat.stores.pruning import unneeded
 from heliostat.stores.rows import Arrived, Due, FenceState, RunRow, Stale
@@ -108,6 +108,7 @@ class Tables:
     artifacts: dict[int, list[Kept]] = field(default_factory=lambda: defaultdict(list))
     attempts: dict[int, list[AttemptRecord]] = field(default_factory=lambda: defaultdict(list))
     journal: list[Entry] = field(default_factory=list)
+    holds: dict[int, dict[tuple[str, str], Hold]] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
     run_keys: dict[tuple[str, str], int] = field(default_factory=dict)
     task_keys: dict[tuple[int, str, str], int] = field(default_factory=dict)
@@ -684,6 +685,11 @@ class MemoryRows:
         self.take(self.t.schedules, now and now.workflow)
         return now is not None
 
+    def hold_set(self, hold: Hold, *, on: bool) -> None:
+        holds = dict(self.t.holds.get(hold.run, {}))
+        holds.pop((hold.kind, hold.name), None)
+        self.put(self.t.holds, hold.run, holds | ({(hold.kind, hold.name): hold} if on else {}))
+
     def schedule_pause(self, workflow: str, next_at: float, *, paused: bool) -> None:
         changed = replace(self.t.schedules[workflow], next_at=next_at, paused=paused)
         self.put(self.t.schedules, workflow, changed)
@@ -921,6 +927,7 @@ class MemoryStore(Ledger):
             workers=tuple(self.workers()),
             child=None if child is None else child.public,
             review=self.tables.reviews.get((run, number)),
+            holds=tuple(self.holds(run)),
         )
 
     def _queue(self, lane: int) -> str:
@@ -949,9 +956,26 @@ class MemoryStore(Ledger):
         return [(queue, ready[name], running[name]) for name, queue in sorted(self.tables.queues.items())]
 
     @_alone
-    def lanes(self) -> list[Lane]:
+    def holds(self, run: int = 0) -> list[Hold]:
+        found = [hold for of in {0, run} for hold in self.tables.holds.get(of, {}).values()]
+        return sorted(found, key=lambda hold: (hold.kind, hold.name))
+
+    @_alone
+    def lanes(self) -> list[tuple[Lane, int, int]]:
         own = [lane for lane in self.tables.lanes.values() if lane.node is not None]
-        return sorted(own, key=lambda lane: (lane.graph, lane.node or ""))
+        ready, running = self.tables.ready, self.tables.running
+        ordered = sorted(own, key=lambda lane: (lane.graph, lane.node or ""))
+        return [(lane, len(ready.get(lane.id, ())), len(running.get(lane.id, ()))) for lane in ordered]
+
+    @_alone
+    def busy(self, limit: int = 1000) -> list[Busy]:
+        found = [
+            Busy(task.run, task.number, lane.graph, task.node, lane.queue, task.failures + 1)
+            for key, tasks in self.tables.running.items()
+            for task in tasks
+            for lane in (self.tables.lanes[key],)
+        ]
+        return sorted(found)[:limit]
 
     @_alone
     def schedules(self, workflows: Iterable[str] | None = None) -> list[Schedule]:
@@ -1029,7 +1053,7 @@ class MemoryStore(Ledger):
         for task in t.tasks.get(run, {}).values():
             t.task_keys.pop((run, task.node, task.idempotency_key or ""), None)
         t.run_keys.pop((t.graphs[t.runs[run].graph].name, t.runs[run].idempotency_key or ""), None)
-        for table in (t.runs, t.tasks, t.records, t.artifacts, t.attempts, t.leftover, t.dated):
+        for table in (t.runs, t.tasks, t.records, t.artifacts, t.attempts, t.holds, t.leftover, t.dated):
             table.pop(run, None)
 
     @_alone

@@ -16,7 +16,7 @@ TASKS_AT_ONCE = 5000  #: about as many tasks as one transaction forgets
 LINES_AT_ONCE = 1000  #: numbers of the journal among which lines that tell of several runs are looked for
 LITTLE_SECONDS = 86_400.0  #: more than from a heartbeat to the next, or from the drawing of a run's key to its begin
 NOTED = ("discarded_runs", "discarded_artifacts")
-TABLES = ("tasks", "gates", "records", "artifacts", "attempts", "newest", "journal", "runs")
+TABLES = ("tasks", "gates", "records", "artifacts", "attempts", "holds", "newest", "journal", "runs")
 
 
 def prune(

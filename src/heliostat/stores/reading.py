@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from heliostat.artifact import Artifact
 from heliostat.errors import NotFound
 from heliostat.graph import Arity, Graph
-from heliostat.queue import Lane, Why, WorkerInfo
+from heliostat.queue import Hold, Lane, Why, WorkerInfo
 from heliostat.review import Review
 from heliostat.run import Run, RunState
-from heliostat.store import AttemptRecord, Discarded, Entry, Kept, Record, Settled
+from heliostat.store import AttemptRecord, Busy, Discarded, Entry, Kept, Record, Settled
 from heliostat.stores import sqlrows
 from heliostat.stores.sqlrows import (
     RUN_STATES,
@@ -181,16 +182,28 @@ class Reading(ABC):
 
     def queues(self) -> list[tuple[Queue, int, int]]:
         def work(fetch: Fetch) -> list[tuple[Queue, int, int]]:
-            ready = {row[0]: row[1] for row in fetch("queue_ready")}
-            busy = {row[0]: row[1] for row in fetch("queue_busy")}
+            ready, busy = Counter[str](), Counter[str]()
+            for counts, name in ((ready, "lane_ready"), (busy, "lane_busy")):
+                for _, queue, count in fetch(name):
+                    counts[queue] += count
             queues = [queue_of(row) for row in fetch("queues")]
-            return [(queue, ready.get(queue.name, 0), busy.get(queue.name, 0)) for queue in queues]
+            return [(queue, ready[queue.name], busy[queue.name]) for queue in queues]
 
         return sorted(self.look(work, together=True), key=lambda row: row[0].name)
 
-    def lanes(self) -> list[Lane]:
-        rows = [(*row[:5], bool(row[5])) for row in self.fetch("lanes_of_nodes")]
-        return [Lane(*row) for row in rows]
+    def holds(self, run: int = 0) -> list[Hold]:
+        return [Hold(*row) for row in self.fetch("holds", run=run)]
+
+    def lanes(self) -> list[tuple[Lane, int, int]]:
+        def work(fetch: Fetch) -> list[tuple[Lane, int, int]]:
+            ready, busy = ({row[0]: row[2] for row in fetch(name)} for name in ("lane_ready", "lane_busy"))
+            lanes = [Lane(*(*row[:5], bool(row[5]))) for row in fetch("lanes_of_nodes")]
+            return [(lane, ready.get(lane.id, 0), busy.get(lane.id, 0)) for lane in lanes]
+
+        return self.look(work, together=True)
+
+    def busy(self, limit: int = 1000) -> list[Busy]:
+        return sorted(Busy(*row) for row in self.fetch("busy", most=limit))
 
     def lively(self) -> list[str]:
         return [row[0] for row in self.fetch("queue_lively")]
@@ -235,6 +248,7 @@ class Reading(ABC):
             workers=tuple(WorkerInfo(*row) for row in fetch("workers")),
             child=_run(child[0]).public if child else None,
             review=next((Review(*row) for row in fetch("review", run=run, number=number)), None),
+            holds=tuple(Hold(*row) for row in fetch("holds", run=run)),
         )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from heliostat.artifact import Artifact
     from heliostat.graph import Graph
-    from heliostat.queue import Lane, Queue, WorkerInfo
+    from heliostat.queue import Hold, Lane, Queue, WorkerInfo
     from heliostat.rerun import Count
     from heliostat.review import Review
     from heliostat.run import RunState
@@ -493,6 +493,9 @@ class Rows(Protocol):
 
     def schedule_drop(self, schedule: Schedule) -> bool:
         """Forget a schedule that has the definition and tick with which it was read; answers whether it had."""
+
+    def hold_set(self, hold: Hold, *, on: bool) -> None:
+        """Remember who has paused what was locked for it, or that it goes on."""
 
     def schedule_pause(self, workflow: str, next_at: float, *, paused: bool) -> None:
         """Pause a locked schedule, or let it go on with a tick."""

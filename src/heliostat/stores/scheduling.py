@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from heliostat import planner
 from heliostat.errors import Conflict, NotFound, nearest
+from heliostat.queue import Hold
 from heliostat.store import Answer, FireTicks, Follow, SetSchedule
 from heliostat.trigger import moved
 
@@ -70,6 +71,8 @@ def _set(commit: Commit, change: SetSchedule, command: Command) -> Answer:
         assert trigger is not None
         next_at = trigger.after(commit.now)
     commit.rows.schedule_pause(change.workflow, next_at, paused=change.paused)
+    hold = Hold("workflow", change.workflow, commit.now, command.actor, command.reason)
+    commit.rows.hold_set(hold, on=change.paused)
     commit.told({"workflow": change.workflow, "paused": change.paused, "reason": command.reason})
     return Answer()
 

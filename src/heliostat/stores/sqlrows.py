@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from heliostat.artifact import Artifact
-    from heliostat.queue import WorkerInfo
+    from heliostat.queue import Hold, WorkerInfo
     from heliostat.store import Reference
 
 Row = tuple[Any, ...]
@@ -379,6 +379,13 @@ class SqlRows(ABC):
 
     def schedule_drop(self, schedule: Schedule) -> bool:
         return self._schedule("schedule_drop", schedule)
+
+    def hold_set(self, hold: Hold, *, on: bool) -> None:
+        what = {"run": hold.run, "kind": hold.kind, "name": hold.name}
+        if on:
+            self.later("hold_set", **what, at=hold.at, actor=hold.actor, reason=hold.reason)
+        else:
+            self.later("hold_drop", **what)
 
     def schedule_pause(self, workflow: str, next_at: float, *, paused: bool) -> None:
         self.later("schedule_pause", workflow=workflow, next_at=next_at, paused=paused)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from heliostat import codec
 from heliostat.errors import BadInput, NotFound, nearest
 from heliostat.graph import NAME
-from heliostat.queue import MOST, Queue, pace
+from heliostat.queue import MOST, Hold, Queue, pace
 from heliostat.store import KEEP, KEEP_RATE, Answer, SetQueue
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ def set_queue(commit: Commit, change: SetQueue, command: Command) -> Answer:
         if change.rate is not None:
             pace(change.rate, f"queue {queue.name}: rate")
     queue = (queue.as_configured() if change.as_configured else queue).set_by_hand(**terms)
-    _write(commit, queue if change.paused is None else replace(queue, paused=change.paused), command.reason)
+    if change.paused is not None:
+        queue = replace(queue, paused=change.paused)
+        hold = Hold("queue", queue.name, commit.now, command.actor, command.reason)
+        commit.rows.hold_set(hold, on=change.paused)
+    _write(commit, queue, command.reason)
     return Answer()
 
 

@@ -16,6 +16,7 @@ from heliostat.testing.conformance.deadlines import *
 from heliostat.testing.conformance.definitions import *
 from heliostat.testing.conformance.fixtures import *
 from heliostat.testing.conformance.hand import *
+from heliostat.testing.conformance.holds import *
 from heliostat.testing.conformance.operating import *
 from heliostat.testing.conformance.p01_one_transaction import *
 from heliostat.testing.conformance.p02_once_in_effect import *

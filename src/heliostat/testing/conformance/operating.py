@@ -55,10 +55,10 @@ def test_the_lanes_that_nodes_have_for_themselves_are_told(hand: Hand) -> None:
     """Those with a limit, and those that were set or paused; the others share one and are left out."""
     flow = Graph("flow", (Node("a", limit=2), Node("b"), Node("c", queue="far")))
     hand.add(flow)
-    assert [(lane.node, lane.limit, lane.paused) for lane in hand.store.lanes()] == [("a", 2, False)]
+    assert [(lane.node, lane.limit, lane.paused) for lane, *_ in hand.store.lanes()] == [("a", 2, False)]
     hand.do(SetNode(flow.id, "c", paused=True))
     hand.do(SetNode(flow.id, "a", limit=None))
-    told = [(lane.node, lane.queue, lane.limit, lane.paused) for lane in hand.store.lanes()]
+    told = [(lane.node, lane.queue, lane.limit, lane.paused) for lane, *_ in hand.store.lanes()]
     assert told == [("a", "default", None, False), ("c", "far", None, True)]
 
 

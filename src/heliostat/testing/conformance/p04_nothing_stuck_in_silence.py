@@ -97,7 +97,7 @@ def test_p04_a_full_or_paused_queue_is_named(hand: Hand) -> None:
     hand.lease(2)
     assert hand.explain(run, 2) == "queue default is full: 1 of 1 running"
     hand.do(SetQueue("default", limit=None, paused=True))
-    assert hand.explain(run, 2) == "queue default is paused"
+    assert hand.explain(run, 2) == "queue default is paused, by caller 0.0 s ago"
 
 
 def test_p04_a_full_or_paused_node_is_named(hand: Hand) -> None:
@@ -109,7 +109,7 @@ def test_p04_a_full_or_paused_node_is_named(hand: Hand) -> None:
     run = hand.start(JOIN)
     assert hand.explain(run, 1) == "node a is full: 1 of 1 running"
     hand.do(SetNode(JOIN.id, "a", paused=True))
-    assert hand.explain(run, 1) == "node a is paused"
+    assert hand.explain(run, 1) == "node a is paused, by caller 0.0 s ago"
 
 
 def test_p04_a_limited_node_in_a_full_queue_names_the_queue(hand: Hand) -> None:
@@ -140,7 +140,7 @@ def test_p04_a_paused_run_is_named(hand: Hand) -> None:
     """Whatever else there is to say."""
     run = hand.start(JOIN)
     hand.pause(run)
-    assert hand.explain(run, 1) == f"run {hand.run(run).public} is paused"
+    assert hand.explain(run, 1) == f"run {hand.run(run).public} is paused, by caller 0.0 s ago"
 
 
 def test_p04_a_running_task_says_where_and_whether_that_worker_is_alive(hand: Hand) -> None:

@@ -308,7 +308,7 @@ def test_p05_what_is_set_of_a_node_holds_for_the_messages_of_others(hand: Hand, 
     hand.do(SetNode(TALK.id, "hear", paused=True))
     hand.settle_all([(attempt, gives()) for attempt in leased])
     number = other.send(run, "hear").number
-    assert hand.explain(run, number or 0) == "node hear is paused"
+    assert hand.explain(run, number or 0) == "node hear is paused, by caller 0.0 s ago"
     assert hand.lease(20) == []
     hand.do(SetNode(TALK.id, "hear", limit=None, paused=False))
     assert len(hand.lease(20)) == 6

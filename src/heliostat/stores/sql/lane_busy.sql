@@ -1,0 +1,3 @@
+-- How many tasks run in each lane, with its queue.
+SELECT l.id, l.queue, count(*) FROM lanes l CROSS JOIN tasks t
+WHERE t.lane_id = l.id AND t.state = 'running' GROUP BY l.id, l.queue

@@ -1,0 +1,89 @@
+"""How the jobs of running tasks stand in their batch system, as other processes are told it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import heliostat
+from heliostat import Workflow
+from heliostat.batch import SEEN, JobState
+from heliostat.engine import Engine, RunHandle
+from heliostat.printed import job_directory
+from heliostat.reasons import reasons
+from heliostat.seen import Seen, seen
+from heliostat.store import Ask
+
+LINE: dict[str, Any] = {
+    "system": "slurm",
+    "place": "login1",
+    "handle": "1234",
+    "state": "submitted",
+    "reason": "Resources",
+    "at": 100.0,
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[RunHandle]:
+    """Give a run whose four jobs somebody has leased, and has a directory for."""
+    with heliostat.open("memory://", files=tmp_path) as engine:
+        flow = Workflow("flow")
+        for name in "abcd":
+            flow.job(name, "true")
+        run = engine.start(flow)
+        engine.store.lease(Ask("w", frozenset({run.graph.id}), 4), engine.around.clock.now())
+        for number in (1, 2, 3, 4):
+            job_directory(engine.around, run.key, number, 1).mkdir(parents=True)
+        yield run
+
+
+def write(run: RunHandle, number: int, **told: object) -> None:
+    """Write what was seen of a job, as its watch does."""
+    engine: Engine = run._engine
+    line = LINE | {"at": engine.around.clock.now() - 90.0} | told
+    (job_directory(engine.around, run.key, number, 1) / SEEN).write_text(json.dumps(line))
+
+
+def test_a_job_that_waits_says_for_what(run: RunHandle) -> None:
+    """With its id in the batch system; and since when it has been so."""
+    write(run, 1)
+    write(run, 2, state="running", reason="")
+    write(run, 3, state="unknown", handle="", reason="not submitted: login1 cannot be reached")
+    first, second, third, fourth = (run.explain(number) for number in (1, 2, 3, 4))
+    assert first.startswith("pending in slurm on login1 (job 1234) for 90.")
+    assert ": Resources; watched for 0." in first
+    assert "by worker w (attempt 1)" in first
+    assert second.startswith("running in slurm on login1 (job 1234) for 90.")
+    assert third.startswith("unknown in slurm on login1 for 90.")
+    assert ": not submitted: login1 cannot be reached; watched for" in third
+    assert fourth.startswith("its job is submitted and not seen yet; watched for")
+
+
+def test_jobs_that_wait_for_the_same_are_one_reason_of_their_run(run: RunHandle) -> None:
+    """Whatever their numbers are."""
+    for number in (1, 2, 3, 4):
+        write(run, number, handle=str(1000 + number))
+    (reason,) = reasons(run._engine.store, run)
+    assert reason.tasks == 4
+    assert ": Resources; " in reason.why
+
+
+def test_what_is_damaged_is_nothing(tmp_path: Path) -> None:
+    """Half a line, another shape, a state that there is not."""
+    assert seen(tmp_path) is None
+    for text in ("", "{", "[]", "3", '"x"', json.dumps(LINE | {"state": "dozing"}), json.dumps({"state": "running"})):
+        (tmp_path / SEEN).write_text(text)
+        assert seen(tmp_path) is None
+    (tmp_path / SEEN).write_text(json.dumps(LINE | {"reason": None}))
+    assert seen(tmp_path) == Seen("slurm", "login1", "1234", JobState.submitted, "", 100.0)
+
+
+def test_without_the_files_it_is_told_who_watches_it(run: RunHandle) -> None:
+    """As where they are on another machine."""
+    job_directory(run._engine.around, run.key, 1, 1).rmdir()
+    assert run.explain(1).startswith("running since 0.")
