@@ -128,9 +128,8 @@ def engine_on(
         systems = _systems(settings)
         jobs = Jobs(systems, around)
         alone = _alone(executor, settings)
-        parent = ChildrensParent(
-            registry, around, module, Environments(settings.environments), lambda work: perform.prepare(work)
-        )
+        prepare = lambda work: perform.prepare(work)  # noqa: E731, PLW0108 - the two know each other
+        parent = ChildrensParent(registry, around, module, Environments(settings.environments), prepare)
         perform = Performer(registry, around, jobs, carrier=Carrier(jobs, parent, around, settings.batched))
         worker.batched = frozenset(settings.batched)
         worker.executor = _executor(worker, perform, slots, parent, alone)
