@@ -17,10 +17,10 @@ from pydantic import ValidationError
 from heliostat import codec, form, subworkflow
 from heliostat.checks import lasting
 from heliostat.context import Context
-from heliostat.errors import BadInput, HeliostatError, StoreUnavailable, said
+from heliostat.errors import BadInput, HeliostatError, StoreUnavailable, TaskError, said
 from heliostat.executor import Submitted
 from heliostat.graph import Arity, Kind
-from heliostat.job import FILES
+from heliostat.job import FILES, FINISH, GIVEN, PREPARE, finishing
 from heliostat.outcome import Asked, Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
 from heliostat.review import decision
 from heliostat.signature import revive, unfit
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 #: What becomes of a node's env= or requires= where there are no processes for it, as in a simulation.
 NO_ENVIRONMENT = "its env= or requires= needs a process of its own, and here its function is called in this one"
+AFTERWARDS = "after the job: "  #: how a reason begins where the job succeeded, and what came after it did not
 _ANSWERS = frozenset({Fail, Skip, Snooze})
 # Looked up once: members of an enumeration are slow to reach.
 JOB, WORKFLOW, EACH, SUCCEEDED = Kind.job, Kind.workflow, Arity.each, TaskState.succeeded
@@ -134,11 +135,45 @@ class Performer:
     def _job(self, work: Work, signature: Signature | None, context: Context) -> Answered:
         if self._jobs is None:
             return Failed("this worker has no batch system for jobs", final=True)
+        if (missing := self._missing(work, signature)) is not None:
+            return Failed(missing, final=True)
         if work.job is not None:
-            return self._jobs.collect(work, context)
+            left = self._jobs.collect(work, context)
+            return left if isinstance(left, Failed) else self._finished(work, left, context)
         context.bring_to(self._jobs.directory(work) / FILES)
-        given = arguments(signature, work, context) if signature is not None else {}
-        return self._jobs.submit(work, signature, given)
+        if signature is None:
+            return self._jobs.submit(work)
+        answer = called(signature, arguments(signature, work, context), work.attempt.count)
+        if type(answer) in _ANSWERS:
+            return self._answered(answer, context)
+        if context.finish():
+            raise TaskError("what it asks for before its job would be lost; ask for it in finish=, when that is over")
+        return self._jobs.submit(work, answer)
+
+    def _missing(self, work: Work, signature: Signature | None) -> str | None:
+        """Which of a job's functions are not here, in a sentence."""
+        assert work.node.job is not None
+        here = {PREPARE: signature, FINISH: self._finish(work)}
+        words = [call for call in work.node.job.calls if here[call] is None]
+        return f"this worker has no function to {' and '.join(words)} job {work.node.name}" if words else None
+
+    def _finish(self, work: Work) -> Signature | None:
+        return self._registry.signatures(work.attempt.graph).get(finishing(work.node.name))
+
+    def _finished(self, work: Work, result: str, context: Context) -> Outcome:
+        """What a job that succeeded comes to, when the function after it has seen what it gave."""
+        if (signature := self._finish(work)) is None:
+            return succeeded(work, result, codec.decode(result), context)
+        try:
+            answer = called(signature, _afterwards(signature, work, result, context), work.attempt.count)
+            if type(answer) in _ANSWERS:
+                return self._answered(answer, context)
+            return succeeded(work, context.encode(answer, "result"), answer, context)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
+            final = not work.node.retry.covers(error)
+            return Failed(f"{AFTERWARDS}{_words(error, self._around.vault)}", final=final)
 
     def _answered(self, answer: object, context: Context) -> Outcome:
         match answer:
@@ -186,6 +221,14 @@ def arguments(signature: Signature, work: Work, context: Context) -> dict[str, A
         elif value is not None or settled is None or settled.state is SUCCEEDED:
             value = parameter.fit(value)
         given[name] = value
+    return given
+
+
+def _afterwards(signature: Signature, work: Work, result: str, context: Context) -> dict[str, Any]:
+    """The same for the function after a job, which gets as ``output`` what that gave."""
+    given = arguments(signature, work, context)
+    if (parameter := signature.inputs.get(GIVEN)) is not None:
+        given[GIVEN] = parameter.fit(revive(result, context.bring if parameter.wants_path else None))
     return given
 
 
