@@ -21,10 +21,11 @@ demo:  ## install Heliostat with its examples into .venv and run the demonstrati
 	$(runtime)
 	@.venv/bin/heliostat demo
 
-test:  ## check style, types and the direction of imports, then run every test (starts a private PostgreSQL and RabbitMQ)
+test:  ## check style, types and the direction of imports, then run every test (starts a private PostgreSQL, RabbitMQ and Slurm)
 	$(development)
 	@.venv-dev/bin/python -m tools.ensure_postgres
 	@.venv-dev/bin/python -m tools.ensure_rabbitmq
+	@.venv-dev/bin/python -m tools.ensure_slurm
 	@.venv-dev/bin/python -m tools.ensure_faketime
 	@.venv-dev/bin/python -m tools.check $(ARGS)
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.postgres_server import drop_database, fresh_database, postgres_server
 from tests.rabbitmq_server import Rabbit, rabbitmq_server
+from tests.slurm_server import Slurm, slurm_server
 
 TESTS = Path(__file__).parent
 
@@ -55,6 +56,21 @@ def vhost(rabbit: Rabbit) -> Iterator[str]:
     address = rabbit.fresh_vhost()
     yield address
     rabbit.drop_vhost(address)
+
+
+@pytest.fixture(scope="session")
+def slurm_running() -> Iterator[Slurm]:
+    """Start one Slurm for the session, when the first test asks for it."""
+    with slurm_server() as server:
+        yield server
+
+
+@pytest.fixture
+def slurm(slurm_running: Slurm, monkeypatch: pytest.MonkeyPatch) -> Slurm:
+    """Have the commands of this test, and of processes that it starts, find the session's Slurm."""
+    for name, value in slurm_running.environment.items():
+        monkeypatch.setenv(name, value)
+    return slurm_running
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,4 +1,4 @@
-"""Install a package of Debian's where we may.
+"""Install packages of Debian's where we may.
 
 It asks for no password: a test run that stops and waits for one is worse than a sentence.
 """
@@ -10,8 +10,8 @@ import shutil
 import subprocess
 
 
-def install(package: str) -> None:
-    """Install a package, as root or with a `sudo` that asks nothing; else leave things as they are."""
+def install(*packages: str) -> None:
+    """Install packages, as root or with a `sudo` that asks nothing; else leave things as they are."""
     if shutil.which("apt-get") is None:
         return
     if os.getuid() == 0:
@@ -23,7 +23,7 @@ def install(package: str) -> None:
     apt = [*become_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
     apt += ["-o", "DPkg::Lock::Timeout=500"]  # another installation may be under way
     if succeeds([*apt, "update"], say=True):
-        succeeds([*apt, "install", "-y", "--no-install-recommends", package], say=True)
+        succeeds([*apt, "install", "-y", "--no-install-recommends", *packages], say=True)
 
 
 def succeeds(command: list[str], *, say: bool = False) -> bool:

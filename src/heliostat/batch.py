@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from heliostat.codec import LIMIT_BYTES
+from heliostat.errors import OperatorError
 from heliostat.job import FILES, INPUT, OUTPUT, many, patterns
 from heliostat.task import AttemptState
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from heliostat.job import JobSpec
 
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
+SEEN = "job.seen"  #: in a job's directory: what was seen of it last, for whoever asks
 TAIL_LINES, TAIL_BYTES = 20, 16 << 10
 
 Output: TypeAlias = "Path | tuple[Path, ...]"
@@ -79,7 +81,7 @@ class JobRequest:
 
     ``key`` is the attempt's id, for people; ``directory`` is where the job runs and what it is known by;
     ``command`` is text for ``/bin/sh`` or arguments; ``resources`` is what the node asked for; ``timeout`` is
-    in seconds from its begin.
+    in seconds from its begin; ``queue`` is the node's, whose ``BatchQueue`` says the rest.
     """
 
     key: str
@@ -88,6 +90,52 @@ class JobRequest:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)  # with the values of secrets
     resources: object | None = None
     timeout: float | None = None
+    queue: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchQueue:
+    """What is configured of a queue whose tasks run in a batch system.
+
+    ``system`` is its word: local, slurm. ``setup`` are lines of shell before the command, ``directives`` lines for the
+    scheduler, ``template`` is the text of a site's own script, and ``array`` how many jobs may be one submission.
+    ``host`` is where its commands are, if not here; ``directory`` is for jobs there, and ``python`` for functions.
+    """
+
+    system: str = "local"
+    partition: str = ""
+    account: str = ""
+    setup: tuple[str, ...] = ()
+    directives: tuple[str, ...] = ()
+    template: str = ""
+    array: int = 0
+    host: str = ""
+    directory: str = ""
+    python: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The batch system has the job, under this handle."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """It does not have the job now; whoever asks again may fare better. The reason is the operator's affair."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """It will not have this job, however often it is asked, for the reason in its own words."""
+
+    reason: str
+
+
+Reply: TypeAlias = "Accepted | Deferred | Rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +165,37 @@ class Batch(Protocol):
     """A batch system. A job is known by its directory, which is its own and lasts longer than any process.
 
     All methods may be called by any process at any time, repeated after any crash, and keep their state in
-    the directory or in the batch system. They raise OperatorError when the system cannot be reached or used.
+    the directory or in the batch system. But for ``submit``, they raise OperatorError when the system cannot be
+    reached or used.
     """
 
-    def submit(self, request: JobRequest) -> str:
-        """Have the job run, and answer with the handle by which the batch system knows it.
+    @property
+    def system(self) -> str:
+        """Its word in the configuration: local, slurm."""
+        ...
 
-        When it has returned, the job is there, whatever happens to the caller. Idempotent per directory:
+    @property
+    def place(self) -> str:
+        """The machine where its commands run, for people."""
+        ...
+
+    @property
+    def pauses(self) -> tuple[float, float]:
+        """Seconds between looks at jobs: soon after one was submitted, and growing up to the second."""
+        ...
+
+    @property
+    def gathering(self) -> float:
+        """For how many seconds more requests are waited for, since many are cheaper together; 0 where they are not."""
+        ...
+
+    def submit(self, requests: Sequence[JobRequest]) -> list[Reply]:
+        """Have jobs run, each in a directory of its own; one reply each, in the order given. It does not raise.
+
+        When it has accepted a job, the job is there, whatever happens to the caller. Idempotent per directory:
         called again, by this or another process, after a crash at whatever point, it never starts a second
         job but answers with the handle of the one that is there, be it running or ended. That is how jobs are
-        adopted. When it has raised, it may be called again.
+        adopted. What was deferred may be submitted again; it may also be there by then.
         """
         ...
 
@@ -152,6 +221,26 @@ class Batch(Protocol):
         Outputs are ordinary files within the directory; others are reported as missing, with the cause.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Systems:
+    """The batch systems of a worker, by the queues whose tasks they run; ``local`` is for jobs of all others."""
+
+    local: Batch
+    by_queue: Mapping[str, Batch] = field(default_factory=dict)
+
+    def of(self, queue: str) -> Batch:
+        """Where a job of this queue runs."""
+        return self.by_queue.get(queue, self.local)
+
+
+def begin(batch: Batch, request: JobRequest) -> str:
+    """Submit one job and answer with its handle; raises OperatorError where it was not accepted."""
+    (reply,) = batch.submit([request])
+    if isinstance(reply, Accepted):
+        return reply.handle
+    raise OperatorError(reply.reason)
 
 
 def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str] = frozenset()) -> Collected:
@@ -187,7 +276,7 @@ def tail(path: Path) -> str:
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
-_NO_OUTPUTS = frozenset({INPUT, OUTPUT, FILES, STDOUT, STDERR})  # taken only when named in full
+_NO_OUTPUTS = frozenset({INPUT, OUTPUT, FILES, STDOUT, STDERR, SEEN})  # taken only when named in full
 
 
 def _ending(seen: Observation) -> str | None:

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import random
 import sys
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 from heliostat import codec, config
 from heliostat.alive import gone
+from heliostat.batch import Systems
 from heliostat.clock import Clock, Ids, SystemClock
 from heliostat.context import Surroundings
 from heliostat.engine import Engine
@@ -33,11 +35,13 @@ from heliostat.worker import Worker
 from heliostat.workflow import Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
     from celery import Celery
 
+    from heliostat.batch import Batch, BatchQueue
+    from heliostat.batches.cluster import ClusterBatch
     from heliostat.broker import Broker
     from heliostat.config import Config
     from heliostat.doctor import Patient
@@ -98,7 +102,6 @@ def engine_on(
 
     ``settings`` say of its workers where they are, what runs functions, and which queues there are.
     """
-    from heliostat.batches.local import LocalBatch
     from heliostat.loops.fire import Fire
     from heliostat.loops.learn import Learn
     from heliostat.loops.promote import Promote
@@ -124,13 +127,13 @@ def engine_on(
         worker = Worker(
             store, registry, clock, chance, name=name, queues=queues, site=site, lease_seconds=lease_seconds
         )
-        batch = LocalBatch()
-        jobs = Jobs(batch, around)
+        systems = _systems(settings)
+        jobs = Jobs(systems, around)
         perform = Performer(registry, around, jobs)
         alone = _alone(executor, settings)
         parent = ChildrensParent(registry, around, module, Environments(settings.environments))
         worker.executor = _executor(worker, perform, slots, parent, alone)
-        worker.watch = Watch(batch, jobs.veil)
+        worker.watch = Watch(systems, jobs.veil, partial(_beside, worker))
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)
         learn = Learn(store, lambda: registry.offers, lambda graph: registry.keep(graph, {}))
         fire = Fire(store, lambda: worker.lasting, around.ids.run)
@@ -171,6 +174,45 @@ def _executor(
     from heliostat.executors.process import ProcessExecutor
 
     return ProcessExecutor(perform, worker.clock, worker.bell, slots, worker.turn, parent=parent, alone=alone)
+
+
+def _systems(settings: Config) -> Systems:
+    """The batch systems of the queues: one for all queues that share a scheduler."""
+    from heliostat.batches.local import LocalBatch
+
+    local = LocalBatch()
+    shared: dict[tuple[str, str, str], dict[str, BatchQueue]] = {}
+    for name, queue in settings.queues.items():
+        if (batch := queue.batch) is not None and batch.system != "local":
+            shared.setdefault((batch.system, batch.host, batch.directory), {})[name] = batch
+    found: dict[str, Batch] = {}
+    for queues in shared.values():
+        found |= dict.fromkeys(queues, cluster(queues))
+    return Systems(local, found)
+
+
+def cluster(queues: Mapping[str, BatchQueue]) -> ClusterBatch:
+    """The batch system of queues that share a scheduler."""
+    from heliostat.batches.cluster import ClusterBatch
+    from heliostat.batches.shared import Shared
+    from heliostat.batches.slurm import Slurm
+    from heliostat.transports.local import LocalTransport
+
+    host = next(iter(queues.values())).host
+    if host:
+        raise BadInput(f"queues.{next(iter(queues))}.host: a cluster behind ssh is not there yet")
+    transport = LocalTransport()
+    return ClusterBatch(Slurm(), transport, Shared(transport), queues)
+
+
+def _beside(worker: Worker, look: Callable[[], None]) -> None:
+    """Make a look in a thread of its own, so that a batch system that takes its time holds up nothing."""
+
+    def make() -> None:
+        look()
+        worker.bell.set()
+
+    threading.Thread(target=make, name="look", daemon=True).start()
 
 
 def _alone(executor: str, settings: Config) -> Callable[[Work], bool]:

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from heliostat.batch import BatchQueue
 from heliostat.codec import whole
 from heliostat.errors import BadInput, nearest
 from heliostat.graph import NAME
@@ -38,19 +39,24 @@ ADDRESSES = {
     "environments": ("environments", "HELIOSTAT_ENVIRONMENTS", ""),
 }
 EXECUTORS = ("thread", "process")
-BATCH_SYSTEMS = ("slurm", "pbs")  #: words that are kept free
+BATCH_SYSTEMS = ("local", "slurm")  #: what runs the jobs of a queue, and its functions as jobs
+RUNNERS = (*EXECUTORS, *BATCH_SYSTEMS)
 OF_A_QUEUE = ("limit", "rate", "executor")
+OF_A_CLUSTER = ("partition", "account", "setup", "directives", "template", "array", "host", "directory", "python")
+HELD = ("run", "header")  #: placeholders without which a template is none
+MOST_ARRAY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class QueueConfig:
     """What is configured of a queue: on what terms its tasks run, and what runs their functions.
 
-    ``executor`` is empty where the worker decides.
+    ``executor`` is empty where the worker decides; ``batch`` is there where the queue's tasks are jobs.
     """
 
     terms: Terms = NO_TERMS
     executor: str = ""
+    batch: BatchQueue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +227,7 @@ def _queue(given: _Given, name: str, table: dict[str, object]) -> QueueConfig:
     where = f"queues.{name}"
     if not NAME.fullmatch(name):
         given.wrong(f"{name!r} is no name for a queue; use letters, digits, _ . -")
-    given.only(where, table, OF_A_QUEUE)
+    given.only(where, table, (*OF_A_QUEUE, *OF_A_CLUSTER))
     limit, rate, executor = (table.get(setting) for setting in OF_A_QUEUE)
     mistakes: list[str] = []
     with _noting(mistakes):
@@ -229,17 +235,64 @@ def _queue(given: _Given, name: str, table: dict[str, object]) -> QueueConfig:
     with _noting(mistakes):
         _ = None if rate is None else pace(rate, f"{where}.rate")
     with _noting(mistakes):
-        _ = None if executor is None else _executor(executor, f"{where}.executor")
+        _ = None if executor is None else _executor(executor, f"{where}.executor", RUNNERS)
+    batch = _batch(given.file.parent, where, table, mistakes)
     for mistake in mistakes:
         given.wrong(mistake)
-    return QueueConfig() if mistakes else QueueConfig(Terms(limit, rate), executor or "")  # type: ignore[arg-type]
+    if mistakes:
+        return QueueConfig()
+    runs = "" if executor in BATCH_SYSTEMS else executor
+    return QueueConfig(Terms(limit, rate), runs or "", batch)  # type: ignore[arg-type]
 
 
-def _executor(word: object, where: str) -> str:
-    if word in BATCH_SYSTEMS:
-        raise BadInput(f"{where}: {word!r} is not there yet; write {' or '.join(EXECUTORS)}")
-    if not isinstance(word, str) or word not in EXECUTORS:
-        raise BadInput(f"{where}: {shortened(word)} is none; write {' or '.join(EXECUTORS)}")
+def _batch(folder: Path, where: str, table: dict[str, object], mistakes: list[str]) -> BatchQueue | None:
+    """What is said of a queue's batch system."""
+    system = table.get("executor")
+    given = {setting: table[setting] for setting in OF_A_CLUSTER if setting in table}
+    clusters = [word for word in BATCH_SYSTEMS if word != "local"]
+    if system not in clusters and given:
+        words = f"{where}.{next(iter(given))} is for a cluster: write executor = {' or '.join(map(repr, clusters))} too"
+        mistakes.append(words)
+    if system not in BATCH_SYSTEMS:
+        return None
+    read: dict[str, Any] = {"system": system}
+    for setting, value in given.items():
+        with _noting(mistakes):
+            read[setting] = _of_cluster(folder, f"{where}.{setting}", setting, value)
+    return BatchQueue(**read)
+
+
+def _of_cluster(folder: Path, where: str, setting: str, value: object) -> object:
+    """One setting of a batch system; raises BadInput."""
+    if setting in ("setup", "directives"):
+        if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
+            raise BadInput(f"{where} is a list of strings, one a line, not {shortened(value)}")
+        return tuple(value)
+    if setting == "array":
+        return whole(value, where, 0, MOST_ARRAY)
+    if not isinstance(value, str) or "\n" in value:
+        raise BadInput(f"{where} is a string of one line, not {shortened(value)}")
+    return _template(folder / value, where) if setting == "template" else value
+
+
+def _template(file: Path, where: str) -> str:
+    """The text of a site's own script."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{where}: {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    for placeholder in HELD:
+        if f"{{{{{placeholder}}}}}" not in text:
+            raise BadInput(f"{where}: {file} has no {{{{{placeholder}}}}}, without which it is no script of a job")
+    return text
+
+
+def _executor(word: object, where: str, known: tuple[str, ...] = EXECUTORS) -> str:
+    if not isinstance(word, str) or word not in known:
+        likely = nearest(word, known) if isinstance(word, str) and word not in BATCH_SYSTEMS else ""
+        raise BadInput(
+            f"{where}: {shortened(word)} is none; write {' or '.join(known)}{likely if 'mean' in likely else ''}"
+        )
     return word
 
 

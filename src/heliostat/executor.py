@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from heliostat.batch import JobRequest
     from heliostat.graph import Graph, Node
     from heliostat.outcome import Outcome
     from heliostat.store import Settled
@@ -47,9 +48,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Not an outcome yet: the attempt lives on as a job in this directory, and needs no slot."""
+    """Not an outcome yet: the attempt goes on as the job of this directory, yet to be submitted, without a slot."""
 
     directory: Path
+    request: JobRequest
 
 
 Answered: TypeAlias = "Outcome | Submitted"

@@ -142,13 +142,13 @@ class Performer:
             return left if isinstance(left, Failed) else self._finished(work, left, context)
         context.bring_to(self._jobs.directory(work) / FILES)
         if signature is None:
-            return self._jobs.submit(work)
+            return self._jobs.prepare(work)
         answer = called(signature, arguments(signature, work, context), work.attempt.count)
         if type(answer) in _ANSWERS:
             return self._answered(answer, context)
         if context.finish():
             raise TaskError("what it asks for before its job would be lost; ask for it in finish=, when that is over")
-        return self._jobs.submit(work, answer)
+        return self._jobs.prepare(work, answer)
 
     def _missing(self, work: Work, signature: Signature | None) -> str | None:
         """Which of a job's functions are not here, in a sentence."""

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from heliostat import codec
 from heliostat import job as jobs
 from heliostat.artifact import Artifact
-from heliostat.batch import STDERR, STDOUT, JobRequest, JobState, Observation, later
+from heliostat.batch import STDERR, STDOUT, Accepted, Deferred, JobRequest, JobState, Rejected, later
 from heliostat.errors import BadInput, OperatorError, TaskError
-from heliostat.executor import Submitted, Work
+from heliostat.executor import Submitted
 from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, OUTPUT
+from heliostat.look import GRACE_SECONDS, Errand, Found, Watched, look
 from heliostat.outcome import Failed
 from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
@@ -30,86 +32,181 @@ from heliostat.signature import revive
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from heliostat.batch import Batch, Collected
+    from heliostat.batch import Batch, Collected, Observation, Systems
     from heliostat.context import Context, Surroundings
+    from heliostat.executor import Work
 
-POLL_SECONDS = (0.02, 0.5)  #: between looks at jobs: soon after a submission, then rarer
-GRACE_SECONDS = 5.0  #: between asking a job to end and killing it
+MOST_GATHERING = 10  #: times its gathering a batch system waits for more requests, while they keep coming
+AGAIN_SECONDS = (1.0, 60.0)  #: between tries to submit what the batch system would not have, growing
+FOREVER = float("inf")
+
+
+class Came(NamedTuple):
+    """A job that needs no more watching: it has ended, nobody wants it, or its batch system rejected it."""
+
+    work: Work
+    over: bool = False  # nobody wants it any more
+    rejected: str | None = None
 
 
 @dataclass(slots=True)
-class Watched:
-    """A job that a worker watches."""
+class _Lookout:
+    """The jobs of one batch system, at which one look at a time is made."""
 
-    work: Work
-    directory: Path
-    seen: Observation
-    stopping_at: float | None = None  # since when nobody wants it any more
+    batch: Batch
+    jobs: dict[tuple[int, int], Watched] = field(default_factory=dict)
+    due: float = 0.0
+    pause: float = 0.0
+    looking: bool = False
+    found: Found | None = None  # what the last look came to, until the cycle takes it
+
+    def hurry(self, now: float) -> None:
+        self.pause = self.batch.pauses[0]
+        self.due = min(self.due, now)
 
 
 class Watch:
-    """All jobs of a worker, looked at with one question per poll.
+    """All jobs of a worker, each in the batch system of its queue, and looked at with one question per system.
 
-    ``veil`` is called for a job that has ended and that nobody will collect.
+    ``aside`` has a look made: in line, or by a thread, which rings the worker when it is done. ``veil`` is called for a
+    job that has ended and that nobody will collect.
     """
 
-    def __init__(self, batch: Batch, veil: Callable[[Work], None] = lambda _: None) -> None:
-        self._batch, self._veil = batch, veil
+    def __init__(
+        self,
+        systems: Systems,
+        veil: Callable[[Work], None] = lambda _: None,
+        aside: Callable[[Callable[[], None]], None] = lambda look: look(),
+    ) -> None:
+        self._systems, self._veil, self._aside = systems, veil, aside
+        self._lookouts: dict[int, _Lookout] = {}
         self.jobs: dict[tuple[int, int], Watched] = {}
-        self.due = 0.0
-        self._pause = POLL_SECONDS[0]
-        self._reached = True  # the batch system has answered
 
-    def begin(self, work: Work, directory: Path, now: float) -> None:
-        """Watch a job that was just submitted, or found."""
-        self.jobs[work.task] = Watched(work, directory, Observation(JobState.submitted))
-        self._pause, self.due = POLL_SECONDS[0], now
+    @property
+    def due(self) -> float:
+        """When the next tick has something to do, unless a look that is under way rings before."""
+        dues = [_due(lookout) for lookout in self._lookouts.values() if lookout.jobs or lookout.found]
+        return min(dues, default=FOREVER)
 
-    def tick(self, now: float) -> list[tuple[Work, bool]]:
-        """Look at all jobs; answers the works whose job has ended, and whether nobody wants it any more."""
-        stopping = [job for job in self.jobs.values() if job.work.stop is not None]
-        if stopping:
-            with suppress(OperatorError):  # it is asked again at the next look
-                self._batch.cancel([job.directory for job in stopping], GRACE_SECONDS)
-        for job in stopping:
+    def begin(self, work: Work, submitted: Submitted, now: float) -> None:
+        """Have a job that was just prepared submitted, which may find it there, and watch it."""
+        lookout = self._lookout(work)
+        job = Watched(work, submitted.directory, submitted.request, now)
+        self.jobs[work.task] = lookout.jobs[work.task] = job
+        lookout.hurry(now)
+
+    def clear(self) -> None:
+        """Watch none of them any more: they are others'."""
+        self.jobs.clear()
+        for lookout in self._lookouts.values():
+            lookout.jobs.clear()
+
+    def tick(self, now: float) -> list[Came]:
+        """Take what was found, and have the next look made where it is time."""
+        came: list[Came] = []
+        for lookout in list(self._lookouts.values()):
+            if lookout.found is not None:
+                came += self._take(lookout, now)
+            if lookout.looking or not lookout.jobs or now < lookout.due:
+                continue
+            if errand := _errand(lookout, now):
+                lookout.looking = True
+                self._aside(partial(_go, lookout, errand))
+            if lookout.found is not None:
+                came += self._take(lookout, now)
+        return came
+
+    def _lookout(self, work: Work) -> _Lookout:
+        batch = self._systems.of(work.attempt.queue)
+        return self._lookouts.setdefault(id(batch), _Lookout(batch))
+
+    def _take(self, lookout: _Lookout, now: float) -> list[Came]:
+        found, lookout.found, lookout.looking = lookout.found, None, False
+        assert found is not None
+        came: list[Came] = []
+        for task, job in list(lookout.jobs.items()):
+            reply = found.replies.get(task)
+            if isinstance(reply, Accepted):
+                job.handle = reply.handle
+            elif isinstance(reply, Deferred):
+                job.pause = min(max(AGAIN_SECONDS[0], job.pause * 2), AGAIN_SECONDS[1])
+                job.retry_at = now + job.pause
+            seen = found.seen.get(task)
+            if seen is not None:
+                job.seen = later(job.seen, seen)
+            if isinstance(reply, Rejected):
+                came.append(self._drop(lookout, job, reply.reason))
+            elif seen is not None and (job.seen.state.final or _given_up(job, seen, found.reached, now)):
+                came.append(self._drop(lookout, job))
+        first, last = lookout.batch.pauses
+        stopping = any(job.work.stop is not None for job in lookout.jobs.values())
+        lookout.pause = first if came or stopping else min(max(first, lookout.pause) * 1.5, last)
+        lookout.due = now + lookout.pause
+        return came
+
+    def _drop(self, lookout: _Lookout, job: Watched, rejected: str | None = None) -> Came:
+        work = job.work
+        del lookout.jobs[work.task]
+        if self.jobs.get(work.task) is job:
+            del self.jobs[work.task]
+        work.job = job.directory
+        if work.stop is not None:
+            self._veil(work)
+        return Came(work, work.stop is not None, rejected)
+
+
+def _due(lookout: _Lookout) -> float:
+    if lookout.found is not None:
+        return 0.0
+    return FOREVER if lookout.looking else lookout.due
+
+
+def _go(lookout: _Lookout, errand: Errand) -> None:
+    lookout.found = look(lookout.batch, errand)
+
+
+def _errand(lookout: _Lookout, now: float) -> Errand:
+    """What the next look is to do; where there is nothing yet, it is due when there will be."""
+    submit, cancel, observe = {}, {}, {}
+    fresh: list[Watched] = []
+    dues: list[float] = []
+    for task, job in lookout.jobs.items():
+        if job.work.stop is not None:
             job.stopping_at = now if job.stopping_at is None else job.stopping_at
-        watched = list(self.jobs.items())
-        ended: list[tuple[Work, bool]] = []
-        for (task, job), seen in zip(watched, self._observe([job.directory for _, job in watched]), strict=True):
-            job.seen = later(job.seen, seen)
-            if job.seen.state.final or self._given_up(job, seen, now):
-                del self.jobs[task]
-                job.work.job = job.directory
-                ended.append((job.work, job.work.stop is not None))
-                if job.work.stop is not None:
-                    self._veil(job.work)
-        self._pause = POLL_SECONDS[0] if ended or stopping else min(self._pause * 1.5, POLL_SECONDS[1])
-        self.due = now + self._pause
-        return ended
+            cancel[task] = observe[task] = job
+        elif job.handle is not None:
+            observe[task] = job
+        elif job.retry_at <= now:
+            submit[task] = job
+            fresh += [] if job.pause else [job]
+        else:
+            dues.append(job.retry_at)
+    if fresh and (gathering := lookout.batch.gathering):
+        quiet_at = max(job.begun_at for job in fresh) + gathering
+        at = min(quiet_at, min(job.begun_at for job in fresh) + gathering * MOST_GATHERING)
+        if now < at:
+            submit = {}
+            dues.append(at)
+    errand = Errand(now, submit, cancel, observe)
+    if not errand:
+        lookout.due = min(dues, default=now + lookout.pause)
+    return errand
 
-    def _given_up(self, job: Watched, seen: Observation, now: float) -> bool:
-        """Whether a job was told to stop, and the system that was told knows nothing of it when the grace is over."""
-        late = job.stopping_at is not None and now >= job.stopping_at + GRACE_SECONDS
-        return late and self._reached and seen.state is JobState.unknown
 
-    def _observe(self, directories: list[Path]) -> list[Observation]:
-        try:
-            seen = self._batch.observe(directories)
-            self._reached = True
-            return seen
-        except OperatorError as error:  # a system that cannot be asked is unknown, never failed
-            self._reached = False
-            return [Observation(JobState.unknown, reason=str(error))] * len(directories)
+def _given_up(job: Watched, seen: Observation, reached: bool, now: float) -> bool:  # noqa: FBT001 - a fact, no option
+    """Whether a job was told to stop, and the system that was told knows nothing of it when the grace is over."""
+    late = job.stopping_at is not None and now >= job.stopping_at + GRACE_SECONDS
+    return late and reached and seen.state is JobState.unknown
 
 
 class Jobs:
-    """The two steps of a job that need a thread: submitting it and collecting what it left."""
+    """The two steps of a job that need a thread: preparing it and collecting what it left."""
 
-    def __init__(self, batch: Batch, around: Surroundings) -> None:
-        self._batch, self._around = batch, around
+    def __init__(self, systems: Systems, around: Surroundings) -> None:
+        self._systems, self._around = systems, around
 
-    def submit(self, work: Work, answer: object = None) -> Submitted:
-        """Write the inputs, put the command together, and have the job run (or find it running).
+    def prepare(self, work: Work, answer: object = None) -> Submitted:
+        """Write the inputs and put the command together. Nothing is changed that a running job could be reading.
 
         ``answer`` is what its function gave, if it has one: what it is to find in its input, or its command.
         """
@@ -124,9 +221,8 @@ class Jobs:
         env = self._around.vault.filled(node.job.env)
         if secret := self._around.vault.held(*([command] if isinstance(command, str) else command)):
             raise TaskError(f"its command holds the secret {secret!r}, which all could see; give it with env=")
-        request = JobRequest(task_id(*work.task), str(directory), command, env, node.resources, node.timeout)
-        self._batch.submit(request)
-        return Submitted(directory)
+        key, queue = task_id(*work.task), work.attempt.queue
+        return Submitted(directory, JobRequest(key, str(directory), command, env, node.resources, node.timeout, queue))
 
     def directory(self, work: Work) -> Path:
         """Where this try at a task runs as a job."""
@@ -185,7 +281,7 @@ class Jobs:
         assert work.node.job is not None
         assert work.job is not None
         self.veil(work)
-        left = self._batch.collect(work.job, work.node.job)
+        left = self._systems.of(work.attempt.queue).collect(work.job, work.node.job)
         if secret := self._around.vault.held(left.output):
             self._around.vault.veil(work.job / OUTPUT)
             return Failed(f"{OUTPUT} holds the secret {secret!r}, which nothing may keep", final=True)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from heliostat.registry import Registry
     from heliostat.store import Store
     from heliostat.task import Attempt
-    from heliostat.watch import Watch
+    from heliostat.watch import Came, Watch
 
 LOG = logging.getLogger("heliostat.worker")
 
@@ -137,7 +137,7 @@ class Worker:
             closed_until = self._suspects.closed_until(now, self.executor.begun())
         waiting = self.executor.waiting() > 0  # looked at first: what leaves the line now has a time-out
         dues = [now if self._over else self._beat_at, self._duty_at, *self._time_outs()]
-        if self.watch is not None and self.watch.jobs:
+        if self.watch is not None:
             dues.append(self.watch.due)
         if not (self.stopping or self.draining) and self._open and self._free() > 0:
             dues.append(max(self._poll_at, closed_until, self._settle_at if waiting else 0.0))
@@ -315,7 +315,7 @@ class Worker:
             self._outcomes.clear()
             self._suspects = Suspects()
             if self.watch is not None:
-                self.watch.jobs.clear()
+                self.watch.clear()
             self.id = self._new_id()
             self.store.beat(self._info(), now)  # nothing is leased under a name that nobody watches
             return
@@ -338,19 +338,26 @@ class Worker:
                 continue  # not ours any more
             if isinstance(answer, Submitted):
                 assert self.watch is not None
-                self.watch.begin(work, answer.directory, now)
+                self.watch.begin(work, answer, now)
             else:
                 outcomes.append((work.attempt, self._judge(work, answer, now) if type(answer) is Failed else answer))
         outcomes += self._overdue(now)
-        if self.watch is not None and self.watch.jobs and now >= self.watch.due:
-            ended = self.watch.tick(now)
-            if ended:
-                self._progress_at = now  # what a long job left to collect has not waited in line
-            self.executor.submit([work for work, over in ended if not over])
-            outcomes += [(work.attempt, Released()) for work, over in ended if over]
+        if self.watch is not None and now >= self.watch.due:
+            outcomes += self._looked(self.watch.tick(now), now)
         if now - self._progress_at > STUCK_SECONDS and self.executor.waiting():
             self._lately = (0.0, 0.0)  # not as it was: else this commit would take again what it hands back
             outcomes += [(work.attempt, Released("waited behind long work")) for work in self.executor.take_back()]
+        return outcomes
+
+    def _looked(self, came: list[Came], now: float) -> list[tuple[Attempt, Outcome]]:
+        """Have what ended jobs left collected; those that nobody wants, or that no batch system takes, are over."""
+        if came:
+            self._progress_at = now  # what a long job left to collect has not waited in line
+        self.executor.submit([work for work, over, rejected in came if not over and rejected is None])
+        outcomes: list[tuple[Attempt, Outcome]] = [(work.attempt, Released()) for work, over, _ in came if over]
+        for work, over, rejected in came:
+            if rejected is not None and not over:
+                outcomes.append((work.attempt, self._judge(work, Failed(rejected), now)))
         return outcomes
 
     def _judge(self, work: Work, outcome: Failed, now: float) -> Failed:

@@ -10,6 +10,8 @@ import pytest
 
 import heliostat
 from heliostat import Context, Fail, Retry, Skip, Snooze, Workflow, testing
+from heliostat.batch import Systems, begin
+from heliostat.batches.local import LocalBatch
 from heliostat.engine import Engine
 from heliostat.errors import BadInput, DefinitionError
 from heliostat.inputs import Inputs
@@ -190,10 +192,13 @@ def test_adopting_a_job_leaves_its_input_alone(engine: Engine) -> None:
     run = engine.start(flow, {"days": 4})
     [attempt] = engine.store.lease(Ask("w", frozenset({flow.graph.id}), 1), engine.around.clock.now())
     [work] = Inputs(engine.store, engine.registry).read([attempt])
-    jobs = Jobs(engine.worker().watch._batch, engine.around)  # type: ignore[union-attr]
-    given = jobs.submit(work).directory / "input.json"
+    batch = LocalBatch()
+    jobs = Jobs(Systems(batch), engine.around)
+    prepared = jobs.prepare(work)
+    begin(batch, prepared.request)
+    given = prepared.directory / "input.json"
     before = given.stat()
-    jobs.submit(work)
+    jobs.prepare(work)
     assert (given.stat().st_ino, given.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     engine.work(until=(given.parent / "job.exit_code").exists)
     assert (given.parent / "output.json").read_text() == '{"message":{"days":4}}'

@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 
 import pytest
 
-from heliostat.batch import Batch, JobRequest, JobState, Observation
+from heliostat.batch import Batch, JobRequest, JobState, Observation, begin
 from heliostat.batches import local
 from heliostat.batches.local import LocalBatch
 from heliostat.errors import OperatorError
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 20
 SUBMITTER = """
 import os, signal, sys
 from heliostat.batches import local
-from heliostat.batch import JobRequest
+from heliostat.batch import JobRequest, begin
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -44,7 +44,7 @@ elif moment == "after the spawn":
     local.subprocess.Popen = lambda *a, **k: die(popen(*a, **k))
 elif moment == "before the claim is read":
     local._claim = lambda directory: die() if os.path.exists(directory / "job.claim") else None
-handle = local.LocalBatch().submit(JobRequest("key", directory, command))
+handle = begin(local.LocalBatch(), JobRequest("key", directory, command))
 print(handle, flush=True)
 if moment == "after the return":
     die()
@@ -55,10 +55,10 @@ sys.stdin.read()
 SUBMITTERS = """
 import itertools, os, pathlib, signal, sys
 from heliostat.batches.local import LocalBatch
-from heliostat.batch import JobRequest
+from heliostat.batch import JobRequest, begin
 
 def submit(number):
-    return LocalBatch().submit(JobRequest("key", str(root / str(number)), "echo run >> runs; echo said"))
+    return begin(LocalBatch(), JobRequest("key", str(root / str(number)), "echo run >> runs; echo said"))
 
 root = pathlib.Path(sys.argv[1])
 for number in itertools.count(1):
@@ -95,7 +95,7 @@ class Jobs:
     def start(self, command: str | tuple[str, ...], timeout: float | None = None, **env: str) -> Path:
         """Submit a command and answer with its directory."""
         directory = self.new()
-        self.batch.submit(JobRequest("key", str(directory), command, env, None, timeout))
+        begin(self.batch, JobRequest("key", str(directory), command, env, None, timeout))
         return directory
 
     def see(self, directory: Path, batch: Batch | None = None) -> Observation:
@@ -149,7 +149,7 @@ def number_in(path: Path) -> int:
 
 def number_of(jobs: Jobs, directory: Path) -> int:
     """Ask for the process id of a job's wrapper."""
-    return int(jobs.batch.submit(JobRequest("key", str(directory), "")).partition("@")[0])
+    return int(begin(jobs.batch, JobRequest("key", str(directory), "")).partition("@")[0])
 
 
 def alive(pid: int) -> bool:
@@ -269,11 +269,11 @@ def test_a_job_is_submitted_once_however_often_it_is_asked_for(jobs: Jobs) -> No
     """The handle of the job that is there is the answer, while it runs and after it has ended."""
     directory = jobs.start("echo run >> runs; while [ ! -e go ]; do :; done")
     request = JobRequest("key", str(directory), "echo run >> runs")
-    handle = jobs.batch.submit(request)
-    assert LocalBatch().submit(request) == handle
+    handle = begin(jobs.batch, request)
+    assert begin(LocalBatch(), request) == handle
     (directory / "go").touch()
     jobs.end(directory)
-    assert LocalBatch().submit(request) == handle
+    assert begin(LocalBatch(), request) == handle
     assert (directory / "runs").read_text() == "run\n"
     assert "while" in (directory / "job.command").read_text()
 
@@ -283,7 +283,7 @@ def test_of_many_submitters_at_once_one_starts_the_job(jobs: Jobs) -> None:
     directory = jobs.new()
     request = JobRequest("key", str(directory), "echo run >> runs; echo said")
     with ThreadPoolExecutor(8) as pool:
-        handles = set(pool.map(lambda _: LocalBatch().submit(request), range(16)))
+        handles = set(pool.map(lambda _: begin(LocalBatch(), request), range(16)))
     assert len(handles) == 1
     assert jobs.end(directory) == Observation(JobState.ended, 0)
     assert (directory / "runs").read_text() == "run\n"
@@ -309,7 +309,7 @@ def test_a_job_survives_kill_9_of_its_submitter_and_is_adopted(jobs: Jobs, momen
     with jobs.submitter(moment, directory, command) as submitter:
         said, _ = submitter.communicate()
     assert submitter.returncode == -signal.SIGKILL
-    handle = jobs.batch.submit(JobRequest("key", str(directory), command))
+    handle = begin(jobs.batch, JobRequest("key", str(directory), command))
     assert said.strip() in ("", handle)
     assert jobs.see(directory) == Observation(JobState.running)
     (directory / "go").touch()
@@ -351,15 +351,15 @@ def test_a_job_that_cannot_be_started_says_why(jobs: Jobs, monkeypatch: pytest.M
     """The operator reads what the system said, and the same directory can be used when it is mended."""
     (jobs.root / "file").touch()
     with pytest.raises(OperatorError, match=r"job key: cannot start in .*/file: .*File exists"):
-        jobs.batch.submit(JobRequest("key", str(jobs.root / "file"), "true"))
+        begin(jobs.batch, JobRequest("key", str(jobs.root / "file"), "true"))
     directory = jobs.new()
     with monkeypatch.context() as patch:
         broken = local.wrapper().replace("command -p ln", "command -p ln /nowhere")
         patch.setattr(local, "wrapper", lambda: broken)
         with pytest.raises(OperatorError, match=r"job key: cannot start in .*: ln: .*"):
-            jobs.batch.submit(JobRequest("key", str(directory), "true"))
+            begin(jobs.batch, JobRequest("key", str(directory), "true"))
     assert jobs.see(directory).state is JobState.submitted
-    jobs.batch.submit(JobRequest("key", str(directory), "true"))
+    begin(jobs.batch, JobRequest("key", str(directory), "true"))
     assert jobs.end(directory) == Observation(JobState.ended, 0)
 
 
@@ -414,7 +414,7 @@ def test_a_job_that_was_cancelled_before_it_began_never_begins(jobs: Jobs) -> No
     directory = jobs.new()
     directory.mkdir()
     jobs.batch.cancel([directory], 0)
-    jobs.batch.submit(JobRequest("key", str(directory), "touch ran"))
+    begin(jobs.batch, JobRequest("key", str(directory), "touch ran"))
     assert jobs.see(directory) == Observation(JobState.ended, None, "cancelled before it began")
     (directory / "job.command").write_text("touch ran")
     (directory / "job.sh").write_text(local.wrapper())
@@ -515,7 +515,7 @@ def test_a_claim_that_cannot_be_read_is_a_loss(jobs: Jobs, content: str) -> None
     directory.mkdir()
     (directory / "job.claim").write_text(content)
     (directory / "job.exit_code").write_text("")
-    jobs.batch.submit(JobRequest("key", str(directory), "touch ran"))
+    begin(jobs.batch, JobRequest("key", str(directory), "touch ran"))
     jobs.batch.cancel([directory], 0)
     seen = jobs.see(directory)
     assert (seen.state, seen.exit_code) == (JobState.lost, None)
@@ -639,7 +639,7 @@ def test_a_pattern_takes_what_the_command_made_and_nothing_else(jobs: Jobs) -> N
     (directory / "files").mkdir(parents=True)
     for name in ("input.json", "files/dem.tif"):
         (directory / name).touch()
-    jobs.batch.submit(JobRequest("key", str(directory), "touch made .hidden; echo 1 > output.json"))
+    begin(jobs.batch, JobRequest("key", str(directory), "touch made .hidden; echo 1 > output.json"))
     jobs.end(directory)
 
     def collect(outputs: str) -> object:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from heliostat import config
+from heliostat.batch import BatchQueue
 from heliostat.errors import BadInput
 from heliostat.queue import Terms
 
@@ -81,11 +82,18 @@ def test_a_queue_has_terms_and_a_place_where_its_functions_run(tmp_path: Path) -
         ("queues.tape = { limit = 0 }", "queues.tape.limit: a whole number from 1 to"),
         ("queues.tape = { limit = true }", "queues.tape.limit: a whole number from 1 to"),
         ('queues.tape = { rate = "5" }', "queues.tape.rate: '5' is no rate"),
+        ("queues.tape = { executor = [] }", r"queues.tape.executor: \[\] is none; write thread or process or local"),
+        ('queues.tape = { executor = "slrum" }', r"queues.tape.executor: 'slrum' is none; .*; did you mean 'slurm'\?"),
+        ('queues.tape = { partition = "x" }', "queues.tape.partition is for a cluster: write executor = 'slurm' too"),
+        ('queues.tape = { executor = "local", array = 5 }', "queues.tape.array is for a cluster"),
+        ('queues.tape = { executor = "slurm", setup = "module load x" }', "queues.tape.setup is a list of strings"),
+        ('queues.tape = { executor = "slurm", array = -1 }', "queues.tape.array: a whole number from 0 to 10,000"),
+        ('queues.tape = { executor = "slurm", account = 5 }', "queues.tape.account is a string of one line, not 5"),
         (
-            'queues.tape = { executor = "slurm" }',
-            "queues.tape.executor: 'slurm' is not there yet; write thread",
+            'queues.tape = { executor = "slurm", template = "no" }',
+            "queues.tape.template: .*/no cannot be read",
         ),
-        ("queues.tape = { executor = [] }", r"queues.tape.executor: \[\] is none; write thread or process"),
+        ('executor = "slurm"', "executor: 'slurm' is none; write thread or process"),
         ('queues."a b" = {}', "'a b' is no name for a queue"),
         ('queues.tape = {}\nsites.JAO = { queues = ["tapes"] }', "there is no queue 'tapes'; did you mean 'tape'?"),
         ("apps = [5]", r"apps is a list of strings, not \[5\]"),
@@ -96,6 +104,41 @@ def test_a_queue_that_means_nothing_is_refused(tmp_path: Path, text: str, said: 
     """By the name of the setting, with what would be right."""
     (tmp_path / config.FILE).write_text(text, "utf-8")
     with pytest.raises(BadInput, match=said):
+        config.read(tmp_path)
+
+
+def test_a_queue_may_have_a_cluster(tmp_path: Path) -> None:
+    """With all that its scheduler wants to know; a site's own script is read with it."""
+    (tmp_path / "site.sh").write_text("#!/bin/sh\n{{header}}\n{{run}}\n")
+    (tmp_path / config.FILE).write_text(
+        'queues.q = { executor = "slurm", limit = 5, partition = "p", account = "a", setup = ["module load x"], '
+        'directives = ["--qos=high"], template = "site.sh", array = 1000, host = "h", directory = "/d", '
+        'python = "/p" }',
+        "utf-8",
+    )
+    assert config.read(tmp_path).queues["q"] == config.QueueConfig(
+        Terms(5),
+        "",
+        BatchQueue(
+            "slurm",
+            "p",
+            "a",
+            ("module load x",),
+            ("--qos=high",),
+            "#!/bin/sh\n{{header}}\n{{run}}\n",
+            1000,
+            "h",
+            "/d",
+            "/p",
+        ),
+    )
+
+
+def test_a_template_without_its_placeholders_is_refused(tmp_path: Path) -> None:
+    """It would be a job that does nothing."""
+    (tmp_path / "site.sh").write_text("#!/bin/sh\n{{header}}\n")
+    (tmp_path / config.FILE).write_text('queues.q = { executor = "slurm", template = "site.sh" }', "utf-8")
+    with pytest.raises(BadInput, match=r"queues.q.template: .*site.sh has no {{run}}"):
         config.read(tmp_path)
 
 

@@ -1,17 +1,31 @@
-"""Jobs that a worker watches: one question per look, and nobody waits for ever."""
+"""Jobs that a worker watches: one question per system and look, nobody waits for ever, and nothing is held up."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
-from heliostat.batch import Collected, JobRequest, JobState, Observation
+from heliostat.batch import (
+    SEEN,
+    Accepted,
+    Collected,
+    Deferred,
+    JobRequest,
+    JobState,
+    Observation,
+    Rejected,
+    Reply,
+    Systems,
+)
 from heliostat.errors import OperatorError
-from heliostat.executor import Work
+from heliostat.executor import Submitted, Work
 from heliostat.graph import Graph, Kind, Node
 from heliostat.job import JobSpec
+from heliostat.look import GRACE_SECONDS
 from heliostat.task import Attempt
-from heliostat.watch import GRACE_SECONDS, Watch
+from heliostat.watch import AGAIN_SECONDS, Came, Watch
 
 GRAPH = Graph("line", (Node("j", kind=Kind.job, job=JobSpec("true")),))
 
@@ -19,18 +33,25 @@ GRAPH = Graph("line", (Node("j", kind=Kind.job, job=JobSpec("true")),))
 class System:
     """A batch system that says of every job what a test wants."""
 
-    def __init__(self) -> None:
-        self.says: JobState | None = JobState.running  # None: it cannot be reached
-        self.cancelled = 0
+    system, place, pauses = "toy", "here", (0.02, 0.5)
 
-    def submit(self, request: JobRequest) -> str:
-        """Nothing to do."""
-        return request.key
+    def __init__(self, gathering: float = 0.0) -> None:
+        self.says: JobState | None = JobState.running  # None: it cannot be reached
+        self.reply: Reply = Accepted("1")
+        self.gathering = gathering
+        self.submitted: list[list[str]] = []
+        self.cancelled = self.observed = 0
+
+    def submit(self, requests: Sequence[JobRequest]) -> list[Reply]:
+        """Answer the same to all."""
+        self.submitted.append([request.key for request in requests])
+        return [self.reply] * len(requests)
 
     def observe(self, directories: Sequence[Path]) -> list[Observation]:
         """How the jobs stand."""
         if self.says is None:
             raise OperatorError("nobody answers")
+        self.observed += 1
         return [Observation(self.says)] * len(directories)
 
     def cancel(self, directories: Sequence[Path], grace: float) -> None:
@@ -44,11 +65,17 @@ class System:
         return Collected(None)
 
 
+def job(number: int = 1, queue: str = "default", directory: Path = Path("/job")) -> tuple[Work, Submitted]:
+    """A work and its prepared job."""
+    attempt = Attempt(1, number, 1, 1, "j", queue)
+    return Work(attempt, GRAPH, GRAPH["j"]), Submitted(directory, JobRequest(f"1/{number}", str(directory), "true"))
+
+
 def watched() -> tuple[System, Watch, Work]:
     """A system, a watch and the one job that it watches since time 0."""
     system = System()
-    watch, work = Watch(system), Work(Attempt(1, 1, 1, 1, "j"), GRAPH, GRAPH["j"])
-    watch.begin(work, Path("/job"), 0.0)
+    watch, (work, submitted) = Watch(Systems(system)), job()
+    watch.begin(work, submitted, 0.0)
     return system, watch, work
 
 
@@ -59,7 +86,7 @@ def test_a_job_that_nobody_knows_is_given_up_when_the_grace_of_its_stop_is_over(
     assert watch.tick(1000.0) == []
     work.stop = "its run is over"
     assert watch.tick(1001.0) == []
-    assert watch.tick(1001.0 + GRACE_SECONDS) == [(work, True)]
+    assert watch.tick(1001.0 + GRACE_SECONDS) == [Came(work, over=True)]
     assert (watch.jobs, system.cancelled) == ({}, 2)
 
 
@@ -69,7 +96,7 @@ def test_a_job_that_still_runs_is_not_given_up() -> None:
     work.stop = "its run is over"
     assert [watch.tick(at) for at in (1.0, 1000.0)] == [[], []]
     system.says = JobState.lost
-    assert watch.tick(1001.0) == [(work, True)]
+    assert watch.tick(1001.0) == [Came(work, over=True)]
 
 
 def test_while_a_batch_system_cannot_be_reached_nothing_is_given_up() -> None:
@@ -80,3 +107,109 @@ def test_while_a_batch_system_cannot_be_reached_nothing_is_given_up() -> None:
     system.says = JobState.running
     assert watch.tick(1001.0) == []
     assert system.cancelled == 1
+
+
+def test_what_is_deferred_is_submitted_again_after_growing_pauses() -> None:
+    """A scheduler that is away fails no attempt, and is not besieged."""
+    system, watch, work = watched()
+    system.reply = Deferred("the scheduler does not answer")
+    tries = []
+    for second in range(200):
+        assert watch.tick(float(second)) == []
+        tries += [second] * (len(system.submitted) - len(tries))
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == AGAIN_SECONDS
+    system.reply, system.says = Accepted("1"), JobState.ended
+    assert watch.tick(1000.0) == [Came(work)]
+
+
+def test_what_is_rejected_is_no_job() -> None:
+    """The attempt is over, with the words of the batch system."""
+    system, watch, work = watched()
+    system.reply = Rejected("invalid partition")
+    assert watch.tick(0.0) == [Came(work, rejected="invalid partition")]
+    assert watch.jobs == {}
+
+
+def test_each_system_is_asked_one_question_for_all_of_its_jobs() -> None:
+    """However many there are, and whichever queues they came by."""
+    local, cluster = System(), System()
+    watch = Watch(Systems(local, {"fast": cluster, "long": cluster}))
+    for number, queue in enumerate(["fast", "long", "default", "fast"]):
+        watch.begin(*job(number, queue), 0.0)
+    watch.tick(0.0)
+    assert (cluster.submitted, cluster.observed) == ([["1/0", "1/1", "1/3"]], 1)
+    assert (local.submitted, local.observed) == ([["1/2"]], 1)
+
+
+def test_a_look_that_takes_its_time_holds_up_nothing() -> None:
+    """The cycle goes on, the other systems are looked at, and no second look at the slow one begins."""
+    slow, quick = System(), System()
+    looks: list[Callable[[], None]] = []
+    watch = Watch(Systems(quick, {"slow": slow}), aside=looks.append)
+    slow_work, quick_work = job(1, "slow"), job(2)
+    watch.begin(*slow_work, 0.0)
+    assert watch.tick(0.0) == []
+    watch.begin(*quick_work, 1.0)
+    assert watch.tick(1.0) == []
+    quick.says = JobState.ended
+    looks[1]()
+    assert watch.due == 0.0
+    assert watch.tick(2.0) == [Came(quick_work[0])]
+    assert (len(looks), watch.due) == (2, float("inf"))
+    slow.says = JobState.ended
+    looks[0]()
+    assert watch.tick(3.0) == [Came(slow_work[0])]
+
+
+def test_jobs_are_gathered_where_many_are_cheaper_together() -> None:
+    """Until no more come for a while; a stream that does not end is cut."""
+    system = System(gathering=1.0)
+    watch = Watch(Systems(system))
+    for number in range(5):
+        watch.begin(*job(number), now := number * 0.5)
+        assert watch.tick(now) == []
+    assert (system.submitted, watch.due) == ([], 3.0)
+    watch.tick(3.0)
+    assert system.submitted == [[f"1/{number}" for number in range(5)]]
+    for number in range(5, 100):
+        watch.begin(*job(number), now := number * 0.5)
+        watch.tick(now)
+    assert len(system.submitted) > 2
+
+
+def test_a_defect_in_a_batch_system_is_unknown_and_stops_nobody() -> None:
+    """Whatever it raises, the job stays, and is asked for again."""
+    system, watch, _ = watched()
+
+    def broken(directories: Sequence[Path]) -> list[Observation]:
+        raise KeyError("oops")
+
+    right, system.observe = system.observe, broken  # type: ignore[method-assign]
+    assert watch.tick(0.0) == []
+    assert len(watch.jobs) == 1
+    system.observe, system.says = right, JobState.ended  # type: ignore[method-assign]
+    assert len(watch.tick(1000.0)) == 1
+
+
+def test_what_was_seen_last_lies_in_the_jobs_directory(tmp_path: Path) -> None:
+    """For whoever asks why a task does not run; it is written when it changes."""
+    system = System()
+    watch, (work, submitted) = Watch(Systems(system)), job(directory=tmp_path)
+    system.reply = Deferred("no answer")
+    watch.begin(work, submitted, 0.0)
+
+    def seen(at: float) -> dict[str, object]:
+        watch.tick(at)
+        told: dict[str, object] = json.loads((tmp_path / SEEN).read_text())
+        return told
+
+    place = {"system": "toy", "place": "here"}
+    reason = "not submitted: no answer"
+    assert seen(0.0) == {**place, "handle": "", "state": "unknown", "reason": reason, "at": 0.0}
+    system.reply = Accepted("1")
+    assert seen(10.0) == {**place, "handle": "1", "state": "running", "reason": "", "at": 10.0}
+    assert seen(20.0)["at"] == 10.0
+    system.says = None
+    assert seen(30.0) == {**place, "handle": "1", "state": "running", "reason": "nobody answers", "at": 30.0}

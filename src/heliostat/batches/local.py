@@ -30,19 +30,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from heliostat.batch import Collected, JobState, Observation, gather
-from heliostat.errors import OperatorError
+from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, gather
 from heliostat.secret import public
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heliostat.batch import JobRequest
+    from heliostat.batch import JobRequest, Reply
     from heliostat.job import JobSpec
 
 #: Names in a job's directory, as ``job.sh`` writes them too.
 JOB, COMMAND, CLAIM, STOP, EXIT_CODE = "job.sh", "job.command", "job.claim", "job.stop", "job.exit_code"
+POLL_SECONDS = (0.02, 0.5)  #: between looks at jobs: soon after a submission, then rarer
 MARK = "HELIOSTAT_JOB"  #: in the environment of a job's processes: its directory, by which they are known
 _OWN = frozenset({JOB, COMMAND, CLAIM, STOP, EXIT_CODE, f"{EXIT_CODE}.tmp"})
 
@@ -53,14 +53,26 @@ class LocalBatch:
     ``grace`` is the time in seconds between TERM and KILL for a job that has timed out.
     """
 
+    system = "local"
+    pauses = POLL_SECONDS
+    gathering = 0.0
+
     def __init__(self, *, grace: float = 10.0) -> None:
         self.grace = grace
         self._children: set[int] = set()  # wrappers that this process started and has to reap
         self._claims: dict[Path, _Claim] = {}  # who runs what was submitted here, should its directory go away
 
-    def submit(self, request: JobRequest) -> str:
-        """Start a wrapper, and wait the few milliseconds until it has its claim or finds another's."""
+    @property
+    def place(self) -> str:
+        """This machine."""
+        return _host()
+
+    def submit(self, requests: Sequence[JobRequest]) -> list[Reply]:
+        """Start a wrapper each, and wait the few milliseconds until it has its claim or finds another's."""
         self._reap()
+        return [self._submit(request) for request in requests]
+
+    def _submit(self, request: JobRequest) -> Reply:
         directory = Path(request.directory).absolute()
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -72,12 +84,12 @@ class LocalBatch:
             if claim := _claim(directory):
                 return self._remember(directory, claim)
         except OSError as error:
-            raise OperatorError(f"job {request.key}: cannot start in {directory}: {error}") from error
-        raise OperatorError(f"job {request.key}: cannot start in {directory}: {complaint or 'it was killed'}")
+            return Deferred(f"job {request.key}: cannot start in {directory}: {error}")
+        return Deferred(f"job {request.key}: cannot start in {directory}: {complaint or 'it was killed'}")
 
-    def _remember(self, directory: Path, claim: _Claim) -> str:
+    def _remember(self, directory: Path, claim: _Claim) -> Accepted:
         self._claims[directory] = claim
-        return claim.handle
+        return Accepted(claim.handle)
 
     def observe(self, directories: Sequence[Path]) -> list[Observation]:
         """Read the files and the process table; no process is started for it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from heliostat.batch import Systems, begin
 from heliostat.batches.local import LocalBatch
 from heliostat.errors import BadInput, TaskError
 from heliostat.executor import Submitted
@@ -59,10 +60,11 @@ def _job(
     batch = LocalBatch()
     registry = Registry(lambda _: graph, digest=lambda _: "")
     registry.keep(graph, signatures)
-    perform = Performer(registry, around, Jobs(batch, around))
+    perform = Performer(registry, around, Jobs(Systems(batch), around))
     answer = perform(made)
     if not isinstance(answer, Submitted):
         raise _failure(name, answer)
+    begin(batch, answer.request)
     made.job = directory = answer.directory
     try:
         while not batch.observe([directory])[0].state.final:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from heliostat import codec, perform
+from heliostat.batch import Systems
+from heliostat.batches.local import LocalBatch
 from heliostat.context import Context
 from heliostat.errors import BadInput, TaskError
 from heliostat.graph import Kind
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
 
     from heliostat.artifact import Artifact
-    from heliostat.batch import Batch, JobRequest
     from heliostat.context import Surroundings
     from heliostat.executor import Work
     from heliostat.outcome import Failure
@@ -106,20 +107,9 @@ def _call(made: Work, signatures: Mapping[str, Signature], around: Surroundings)
     return told(answer, effects, list(Log(made.attempt.run, around.log_file(made.attempt.run)).read()))
 
 
-class _Scribe:
-    """A batch system that only writes down what it is asked to run."""
-
-    request: JobRequest | None = None
-
-    def submit(self, request: JobRequest) -> str:
-        self.request = request
-        return request.key
-
-
 def _job(made: Work, signature: Signature | None, context: Context, around: Surroundings) -> Called[Any]:
     """What a job would run, or what the function before it answered instead."""
-    scribe = _Scribe()
-    jobs = Jobs(cast("Batch", scribe), around)
+    jobs = Jobs(Systems(LocalBatch()), around)  # which is asked for nothing
     directory = jobs.directory(made)
     context.bring_to(directory / FILES)
     answer = None
@@ -127,9 +117,7 @@ def _job(made: Work, signature: Signature | None, context: Context, around: Surr
         answer = perform.called(signature, perform.arguments(signature, made, context), made.attempt.count)
     if isinstance(answer, Skip | Snooze | Fail):
         return Called(answer)
-    jobs.submit(made, answer)
-    assert scribe.request is not None
-    command, here = scribe.request.command, f"{directory}/"
+    command, here = jobs.prepare(made, answer).request.command, f"{directory}/"
     if isinstance(command, str):
         return Called(None, command=command.replace(here, ""))
     return Called(None, command=tuple(word.replace(here, "") for word in command))

@@ -1,0 +1,39 @@
+# Notes in each directory that its job is to stop; what was never submitted never will be.
+#
+# $1: the grace in seconds; $2 and on: directories
+# For each directory: a line "== NUMBER", a line with a word, and more of it, as submit.sh does.
+
+trap '' HUP INT TERM PIPE
+grace=$1
+shift
+number=0
+for directory; do
+    echo "== $number"
+    number=$((number + 1))
+    (
+        cd -- "$directory" 2> /dev/null || { echo "gone"; exit; }
+        [ ! -e job.exit_code ] || { echo "ended"; exit; }
+        if [ ! -e job.stop ]; then
+            mine=.job.stop.$$.$number
+            printf '%s\n' "reason cancelled" "since $(date +%s)" "grace $grace" > "$mine"
+            ln "$mine" job.stop 2> /dev/null
+            rm -f "$mine"
+        fi
+        exec 9>> job.lock || { echo "failed"; exit; }
+        flock -w 10 9 || { echo "busy"; exit; }
+        if [ -s job.claim ]; then
+            echo "claim"
+            cat job.claim
+        elif [ -s job.id ]; then
+            echo "id"
+            cat job.id
+        elif [ -e job.submitting ]; then
+            echo "begun"
+            cat job.submitting
+        else
+            [ -e job.array ] || : > job.void
+            echo "void"
+        fi
+    )
+done
+exit 0

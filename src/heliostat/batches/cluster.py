@@ -1,0 +1,226 @@
+"""A cluster as a batch system: the life of its jobs, which is the same whatever its scheduler.
+
+The files in a job's directory are all that is known of it, and people may read them:
+
+- ``job.script``: what was submitted; ``job.command``: what to run; ``job.sh``: the wrapper that runs it on a node
+- ``job.id``: what the scheduler said to the submission; ``job.said``: what it complained of
+- ``job.submitting``: the name of the job, from when its submission is begun; ``job.void``: it never will be
+- ``job.claim``: linked by the wrapper, which succeeds once or not at all: handle, node, begin, time-out
+- ``job.stop``: made before the job is asked to end: why, when, and the grace until KILL
+- ``stdout``, ``stderr``, and at the end ``job.exit_code``; ``job.out`` and ``job.log``: the script's own words
+- ``job.array``: of a job that was submitted with others, which it is of which array
+
+Of all wrappers that are ever started in a directory, only the one that links its claim runs the command: so even a
+second submission would be no second run. How there is none to begin with is told in ``submission``.
+
+A job is known by its files first, and by its scheduler for what they cannot tell: why it waits, and why it is gone.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation, gather
+from heliostat.batches import script
+from heliostat.batches.shared import VOID, chunks
+from heliostat.batches.submission import COMMAND_SECONDS, Submission
+from heliostat.batches.verdict import Case, judge
+from heliostat.errors import OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from heliostat.batch import JobRequest, Reply
+    from heliostat.batches.dialect import Dialect
+    from heliostat.batches.shared import JobFiles, Notes
+    from heliostat.job import JobSpec
+    from heliostat.transport import Transport
+
+ASK_SECONDS = (1.0, 30.0)  #: between questions to the scheduler: soon after a submission, and growing
+SETTLE_SECONDS = 20.0  #: for how long the files of a job that has ended are waited for, and the scheduler's last word
+AGAIN_SECONDS = 10.0  #: between two askings to end the same job
+GATHERING_SECONDS = 0.5
+TOLD_AT_ONCE = 200  #: jobs that one command ends
+
+
+class ClusterBatch:
+    """Jobs of a scheduler; ``heliostat.batch.Batch`` is the contract.
+
+    ``queues`` say by name what is configured of each; ``grace`` is the time in seconds between TERM and KILL for a job
+    that has timed out, ``settle`` how long files are waited for that a network file system has not shown yet.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        transport: Transport,
+        files: JobFiles,
+        queues: Mapping[str, BatchQueue],
+        *,
+        grace: float = 10.0,
+        settle: float = SETTLE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._dialect, self._transport, self._files, self._queues = dialect, transport, files, queues
+        self._settle, self._clock = settle, clock
+        self._submission = Submission(dialect, transport, files, queues, grace)
+        self._cases: dict[Path, Case] = {}
+        self._ask_at, self._pause = 0.0, ASK_SECONDS[0]
+        self._unasked = ""  # why the scheduler could not be asked, if that was so the last time
+
+    @property
+    def system(self) -> str:
+        """The scheduler's word."""
+        return self._dialect.name
+
+    @property
+    def place(self) -> str:
+        """Where its commands run."""
+        return self._transport.place
+
+    @property
+    def pauses(self) -> tuple[float, float]:
+        """Files at hand are looked at often; each look at those elsewhere is a question."""
+        return (0.05, 1.0) if self._transport.here else ASK_SECONDS
+
+    @property
+    def gathering(self) -> float:
+        """Jobs are gathered where they can be an array."""
+        return GATHERING_SECONDS if any(queue.array > 1 for queue in self._queues.values()) else 0.0
+
+    # submitting
+
+    def submit(self, requests: Sequence[JobRequest]) -> list[Reply]:
+        """Look at the directories, and have those submitted together whose jobs are not there."""
+        wanted = {Path(request.directory).absolute(): request for request in requests}
+        replies = self._submission.submit(wanted)
+        for directory, reply in replies.items():
+            if isinstance(reply, Accepted):
+                self._case(directory, reply.handle)
+        self._hurry()
+        return [replies[Path(request.directory).absolute()] for request in requests]
+
+    def _case(self, directory: Path, handle: str) -> Case:
+        case = self._cases.get(directory)
+        if case is None or case.handle != handle:
+            case = self._cases[directory] = Case(directory, handle)
+        return case
+
+    def _hurry(self) -> None:
+        """Have the scheduler asked soon, for something has just been asked of it."""
+        self._pause = ASK_SECONDS[0]
+        soon = self._clock() + self._pause
+        self._ask_at = min(self._ask_at, soon) if self._ask_at else soon
+
+    # observing
+
+    def observe(self, directories: Sequence[Path]) -> list[Observation]:
+        """Look at the files, and ask the scheduler now and then for those that they do not tell of."""
+        directories = [directory.absolute() for directory in directories]
+        now = self._clock()
+        notes = self._notes(directories, now)
+        seen = [self._judge(directory, note, now) for directory, note in zip(directories, notes, strict=True)]
+        cases = [case for directory in directories if (case := self._cases.get(directory)) and case.final is None]
+        if odd := [case for case in cases if case.answered and case.odd and not case.recorded]:
+            self._ask_records(odd)
+            seen = [self._judge(directory, note, now) for directory, note in zip(directories, notes, strict=True)]
+        if any(case.ending_at is not None for case in cases):
+            self._ask_at = min(self._ask_at, now + ASK_SECONDS[0])
+        return seen
+
+    def _notes(self, directories: list[Path], now: float) -> list[Notes]:
+        """Read the files, and note what the scheduler says, if it is time to ask it."""
+        cases = [case for directory in directories if (case := self._cases.get(directory))]
+        handles = [case.handle for case in cases if case.handle and case.final is None]
+        if not handles or (self._transport.here and now < self._ask_at):
+            return self._files.look(directories)[0]
+        self._pause = min(self._pause * 1.5, ASK_SECONDS[1])
+        self._ask_at = now + self._pause
+        try:
+            notes, ran = self._files.look(directories, self._dialect.look(handles))
+            assert ran is not None
+            said = self._dialect.seen(ran)
+        except OperatorError as error:
+            self._unasked = f"{self.system} cannot be asked: {error}"
+            if not self._transport.here:
+                raise
+            return self._files.look(directories)[0]
+        self._unasked = ""
+        for case in cases:
+            case.asked_at, case.said = now, said.get(case.handle)
+        return notes
+
+    def _ask_records(self, cases: list[Case]) -> None:
+        for case in cases:
+            case.recorded = True
+        if not (line := self._dialect.past([case.handle for case in cases])):
+            return
+        with suppress(OperatorError):  # many a cluster keeps no records
+            said = self._dialect.seen(self._transport.run(line, timeout=COMMAND_SECONDS))
+            for case in cases:
+                if (told := said.get(case.handle)) is not None and told.state.final:
+                    case.said = told
+
+    def _judge(self, directory: Path, note: Notes, now: float) -> Observation:
+        case = self._cases.get(directory)
+        if case is None or (not case.handle and VOID not in note):
+            handle = self._submission.handle(note)
+            if handle is None:
+                return Observation(JobState.unknown, reason=f"there is no job in {directory}")
+            case = self._case(directory, handle)
+        return judge(case, note, now, self._settle, self._unasked)
+
+    # stopping and collecting
+
+    def cancel(self, directories: Sequence[Path], grace: float) -> None:
+        """Note it in the directories, have the scheduler end the jobs, and kill those whose grace is over."""
+        now = self._clock()
+        due = [directory for each in directories if self._to_be_told(directory := each.absolute(), grace, now)]
+        asked: dict[bool, list[str]] = {False: [], True: []}
+        for some in chunks(due, TOLD_AT_ONCE):
+            for directory, word, text in self._submission.run(script.text("cancel.sh"), (f"{grace:g}",), some):
+                if (case := self._stopped(directory, word, text)) is not None:
+                    case.term_at = now if case.term_at is None else case.term_at
+                    case.told_at = now
+                    asked[now >= case.term_at + grace].append(case.handle)
+        for kill, handles in asked.items():
+            for some_handles in chunks(sorted(handles), TOLD_AT_ONCE):
+                self._transport.run(self._dialect.cancel(some_handles, kill=kill), timeout=COMMAND_SECONDS)
+        if due:
+            self._hurry()
+
+    def _stopped(self, directory: Path, word: str, text: str) -> Case | None:
+        """The job that its scheduler is to end, if there is one."""
+        known = self._cases.get(directory)
+        reply = self._submission.reply(word, text) if word in ("id", "claim", "void") else None
+        handle = (reply.handle if isinstance(reply, Accepted) else "") or (known.handle if known else "")
+        if word == "void" and not handle:
+            self._case(directory, "")
+        return self._case(directory, handle) if handle and word in ("id", "claim", "void", "begun") else None
+
+    def _to_be_told(self, directory: Path, grace: float, now: float) -> bool:
+        """Whether it is time to ask for a job's end, once more, or with KILL: not at every look."""
+        case = self._cases.get(directory)
+        if case is None or case.term_at is None or now >= case.told_at + AGAIN_SECONDS:
+            return True
+        return case.told_at < case.term_at + grace <= now
+
+    def collect(self, directory: Path, spec: JobSpec) -> Collected:
+        """Bring what the job left, where that has to be, and find it."""
+        directory = directory.absolute()
+        case = self._cases.get(directory)
+        seen = case.final if case is not None and case.final is not None else self.observe([directory])[0]
+        self._files.bring(directory, spec)
+        left = gather(directory, spec, seen, script.OWN)
+        self._cases.pop(directory, None)
+        return left
+
+    def about(self) -> str:
+        """What the scheduler says of itself; raises OperatorError if it does not answer."""
+        ran = self._transport.run(self._dialect.about, timeout=COMMAND_SECONDS)
+        if ran.exit_code:
+            raise OperatorError(f"{self.system} on {self.place} does not answer: {ran.said}")
+        return " ".join(ran.stdout.decode(errors="replace").split())

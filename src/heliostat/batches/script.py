@@ -1,0 +1,171 @@
+"""The scripts of a job on a cluster: what is submitted, what runs on a node, and what submits and cancels it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from heliostat import codec
+from heliostat.batches import shared
+from heliostat.batches.dialect import Wanted
+from heliostat.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from heliostat.batch import BatchQueue, JobRequest
+    from heliostat.batches.dialect import Dialect
+
+#: Files that are the batch system's own, never outputs.
+_NAMES = [value for value in vars(shared).values() if isinstance(value, str) and value.startswith("job.")]
+OWN = frozenset([*_NAMES, *(f"{name}.tmp" for name in _NAMES)])
+SPARE_SECONDS = 30.0  #: of walltime beyond a time-out and its grace, so that it is the wrapper that keeps the time
+_DIGITS = 12
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it is to be written: its files by name, and what is alike in all jobs that can be one array."""
+
+    files: Mapping[str, str]
+    kind: str
+    array: int
+    parts: Mapping[str, Any]
+
+
+def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, grace: float) -> Job:
+    """All files of a job whose directory is ``there`` for the batch system; raises BadInput for what cannot be."""
+    if "\n" in there:
+        raise BadInput(f"a job's directory cannot have a line break in its path: {there!r}")
+    for name in request.env:
+        if not _VARIABLE.fullmatch(name):
+            raise BadInput(f"env: {name!r} is no name for a variable in a job on a cluster; use letters, digits, _")
+    wanted = _wanted(queue, request, grace)
+    options = (_seconds(request.timeout), _seconds(grace))
+    parts = {"queue": queue, "wanted": wanted, "options": options}
+    name = job_name(dialect, request.key, there)
+    found = {
+        shared.SCRIPT: _script(dialect, queue, _named(wanted, name), options, shlex.quote(there), array=False),
+        shared.WRAPPER: text("cluster.sh"),
+        shared.COMMAND: _command(request.command),
+        shared.NAME: f"{name}\n",
+    }
+    if request.env:
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in request.env.items())
+        found[shared.ENVIRONMENT] = "".join(lines)
+    return Job(found, repr((queue, wanted, options)), queue.array if queue.array > 1 else 0, parts)
+
+
+def array(dialect: Dialect, one: Job, there: str, members: Sequence[str]) -> Job:
+    """The files of an array of jobs that are like one of them; ``there`` is its own directory."""
+    queue, wanted, options = one.parts["queue"], one.parts["wanted"], one.parts["options"]
+    name = job_name(dialect, f"array.{Path(there).parent.name}", there)
+    listed = shlex.quote(f"{there}/{shared.MEMBERS}")
+    place = f'"$(sed -n "$(({dialect.index} + 1))p" {listed})"'
+    found = {
+        shared.SCRIPT: _script(dialect, queue, _named(wanted, name, len(members)), options, place, array=True),
+        shared.MEMBERS: "".join(f"{member}\n" for member in members),
+        shared.NAME: f"{name}\n",
+    }
+    return Job(found, one.kind, len(members), one.parts)
+
+
+def array_directory(members: Sequence[Path]) -> Path:
+    """A fresh directory for an array, beside those of its jobs."""
+    return members[0].parent / f"array.{uuid4().hex[:_DIGITS]}"
+
+
+def job_name(dialect: Dialect, key: str, there: str) -> str:
+    """By what a job can be found in its scheduler: what people know it by, and a digest of its directory."""
+    digest = sha256(there.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
+    known = re.sub(r"[^A-Za-z0-9_.]", ".", key)[: dialect.name_length - _DIGITS - 1]
+    return f"{known}-{digest}"
+
+
+def write(directory: Path, texts: Mapping[str, str]) -> None:
+    """Make or replace files, each at once, for a job may be reading the old one; what holds secrets is ours alone."""
+    for name, text in texts.items():
+        mine = directory / f".{name}.{uuid4().hex}"
+        mode = 0o600 if name == shared.ENVIRONMENT else 0o666
+        with os.fdopen(
+            os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", -1, "utf-8", "surrogateescape"
+        ) as file:
+            file.write(text)
+        mine.replace(directory / name)
+
+
+def submitting(dialect: Dialect) -> str:
+    """The script that submits."""
+    return text("submit.sh").replace("SUBMIT", dialect.submit)
+
+
+def blocks(said: str) -> Iterator[tuple[int, tuple[str, str]]]:
+    """What a script said of each directory by its number: a word, and more of it."""
+    for block in re.split(r"(?m)^== ", said)[1:]:
+        number, _, rest = block.partition("\n")
+        word, _, more = rest.partition("\n")
+        if number.isdigit() and word:
+            yield int(number), (word, more)
+
+
+@cache
+def text(name: str) -> str:
+    """A script beside this module."""
+    return files("heliostat.batches").joinpath(name).read_text("utf-8")
+
+
+def _wanted(queue: BatchQueue, request: JobRequest, grace: float) -> Wanted:
+    needs: Any = request.resources
+    walltime = None if needs is None or needs.walltime is None else codec.seconds(needs.walltime, "walltime")
+    if walltime is None and request.timeout is not None:
+        walltime = request.timeout + grace + SPARE_SECONDS
+    return Wanted(
+        name="",
+        cores=getattr(needs, "cores", 1),
+        nodes=getattr(needs, "nodes", 1),
+        memory_bytes=getattr(needs, "memory_bytes", None),
+        gpus=getattr(needs, "gpus", 0),
+        walltime=walltime,
+        partition=getattr(needs, "partition", None) or queue.partition,
+        account=getattr(needs, "account", None) or queue.account,
+        directives=(*queue.directives, *getattr(needs, "directives", ())),
+    )
+
+
+def _named(wanted: Wanted, name: str, members: int = 0) -> Wanted:
+    return replace(wanted, name=name, array=members)
+
+
+def _script(
+    dialect: Dialect, queue: BatchQueue, wanted: Wanted, options: tuple[str, str], place: str, *, array: bool
+) -> str:
+    enter = f"cd -- {place} || exit 1"
+    words = [f'"{dialect.own(array=array)}"', *map(shlex.quote, options)]
+    setup = "\n".join(("set -e", *queue.setup, "set +e")) if queue.setup else ""
+    parts = {
+        "header": dialect.header(wanted),
+        "enter": f"{enter}\nexec >> {shared.OUT} 2>&1",
+        "setup": setup,
+        "run": f"{enter}\nexec /bin/sh ./{shared.WRAPPER} {' '.join(words)}",
+        "name": wanted.name,
+    }
+    template = queue.template or text("template.sh")
+    return _PLACEHOLDER.sub(lambda match: parts.get(match[1], match[0]), template)
+
+
+def _command(command: str | tuple[str, ...]) -> str:
+    return f"{command}\n" if isinstance(command, str) else f"exec {shlex.join(command)}\n"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}".rstrip("0").rstrip(".")

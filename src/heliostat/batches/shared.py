@@ -1,0 +1,100 @@
+"""The files of jobs where both sides see the same ones: on this machine, or on a file system that the cluster shares.
+
+``JobFiles`` is the seam to where they are; ``Shared`` is the simple case, in which nothing is carried.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from heliostat.job import JobSpec
+    from heliostat.transport import Ran, Transport
+
+#: Names in a job's directory, as the scripts beside this module write them.
+SCRIPT, WRAPPER, COMMAND, ENVIRONMENT = "job.script", "job.sh", "job.command", "job.env"
+NAME, LOCK, SUBMITTING, SAID, ID, VOID = "job.name", "job.lock", "job.submitting", "job.said", "job.id", "job.void"
+CLAIM, STOP, EXIT_CODE, OUT, LOG = "job.claim", "job.stop", "job.exit_code", "job.out", "job.log"
+ARRAY, MEMBERS = "job.array", "job.members"  #: of a job in an array: which, and where; of an array: its jobs
+#: What tells how a job stands; each is small, and written once.
+TELLING = (EXIT_CODE, CLAIM, STOP, ID, VOID, ARRAY)
+MOST_BYTES = 1 << 12
+
+T = TypeVar("T")
+Notes: TypeAlias = "dict[str, str]"
+
+
+class JobFiles(Protocol):
+    """Where the directories of jobs are for the batch system, and what stands in them."""
+
+    def there(self, directory: Path) -> str:
+        """The path of a directory for the batch system."""
+
+    def put(self, directories: Sequence[Path]) -> None:
+        """Have all that is in directories here be there; raises OperatorError."""
+
+    def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:
+        """The telling files of directories by name, those that are there, and how a script ran, if one is given.
+
+        Nothing is run where files can be read without. Raises OperatorError if nothing can be told.
+        """
+
+    def bring(self, directory: Path, spec: JobSpec) -> None:
+        """Have here what an ended job left there; raises OperatorError."""
+
+
+class Shared:
+    """Files that have the same paths there as here."""
+
+    def __init__(self, transport: Transport, seconds: float = 60.0) -> None:
+        self._transport, self._seconds = transport, seconds
+
+    def there(self, directory: Path) -> str:
+        return str(directory)
+
+    def put(self, directories: Sequence[Path]) -> None:
+        del directories
+
+    def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:
+        ran = self._transport.run(script, timeout=self._seconds) if script else None
+        return [_notes(directory) for directory in directories], ran  # read after it: what it tells is older
+
+    def bring(self, directory: Path, spec: JobSpec) -> None:
+        del directory, spec
+
+
+def fields(text: str) -> dict[str, str]:
+    """What a telling file says: a word and its value a line."""
+    return {key: value for key, _, value in (line.partition(" ") for line in text.splitlines())}
+
+
+def chunks(items: list[T], size: int) -> Iterator[list[T]]:
+    """A list in pieces of a size."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _notes(directory: Path) -> Notes:
+    with suppress(OSError):
+        found = set(os.listdir(directory))  # noqa: PTH208 - asks a network file system anew, as opening may not
+        return {name: text for name in TELLING if name in found and (text := _read(directory / name)) is not None}
+    return {}
+
+
+def _read(path: Path) -> str | None:
+    """A small file's text. Never waits, whatever a job has put in its place."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, MOST_BYTES).decode(errors="replace")
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,216 @@
+"""Submitting jobs to a scheduler: what is not there yet is submitted, once, whoever is killed meanwhile.
+
+A submission is a script that runs where the scheduler is, under a lock on the directory, and goes on to its end
+whatever becomes of the process that wanted it. One that was begun and left no handle is looked for by its name before
+another is made. An array has a directory of its own, with the same files and the same lock; each of its jobs has a
+file that names it, written before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliostat.batch import Accepted, BatchQueue, Deferred, Rejected
+from heliostat.batches import script
+from heliostat.batches.shared import ARRAY, CLAIM, ID, VOID, chunks, fields
+from heliostat.errors import BadInput, OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from heliostat.batch import JobRequest, Reply
+    from heliostat.batches.dialect import Dialect
+    from heliostat.batches.shared import JobFiles, Notes
+    from heliostat.transport import Transport
+
+AT_ONCE = 20  #: submissions by one script
+ARRAY_FROM = 4  #: jobs of one kind, from which on they are an array where the queue has arrays
+COMMAND_SECONDS = 60.0  #: for a question to a scheduler
+SUBMIT_SECONDS = 5.0  #: for each submission besides
+NO_QUEUE = BatchQueue()
+
+
+class Submission:
+    """Submits to one scheduler. ``grace`` is the time in seconds between TERM and KILL for a job that has timed out."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        transport: Transport,
+        files: JobFiles,
+        queues: Mapping[str, BatchQueue],
+        grace: float,
+    ) -> None:
+        self._dialect, self._transport, self._files, self._queues = dialect, transport, files, queues
+        self._grace = grace
+
+    def submit(self, wanted: Mapping[Path, JobRequest]) -> dict[Path, Reply]:
+        """Have jobs submitted, those together that can be; a reply for each."""
+        replies: dict[Path, Reply] = {}
+        try:
+            self._submit(wanted, replies)
+        except OperatorError as error:  # whatever it is, it can be tried again
+            for directory in wanted:
+                replies.setdefault(directory, Deferred(str(error)))
+        return replies
+
+    def handle(self, note: Notes) -> str | None:
+        """By what the scheduler knows the job of a directory; empty if there never will be one, None if there is none.
+
+        The claim decides, should there be two.
+        """
+        if handle := fields(note.get(CLAIM, "")).get("handle"):
+            return handle
+        if ID in note:
+            with suppress(ValueError):
+                return self._dialect.submitted(note[ID])
+        return "" if VOID in note else None
+
+    def _submit(self, wanted: Mapping[Path, JobRequest], replies: dict[Path, Reply]) -> None:
+        notes, _ = self._files.look(list(wanted))
+        missing: dict[Path, script.Job] = {}
+        for (directory, request), note in zip(wanted.items(), notes, strict=True):
+            if (handle := self.handle(note)) is not None:
+                replies[directory] = Accepted(handle)
+            elif ARRAY in note and (reply := self._of_array(note)) is not None:
+                replies[directory] = reply
+            else:
+                try:
+                    missing[directory] = self._written(directory, request)
+                except BadInput as error:
+                    replies[directory] = Rejected(str(error))
+                except OSError as error:
+                    replies[directory] = Deferred(f"job {request.key}: cannot write in {directory}: {error.strerror}")
+        self._files.put(list(missing))
+        single: list[Path] = []
+        for array, members in self._arrays(missing):
+            together = self._submit_array(array, members) if array else None
+            if together is None:
+                single += members
+            else:
+                replies.update(zip(members, together, strict=True))
+        for some in chunks(single, AT_ONCE):
+            replies.update(self._submit_some(some))
+
+    def _written(self, directory: Path, request: JobRequest) -> script.Job:
+        queue = self._queues.get(request.queue, NO_QUEUE)
+        there = self._files.there(directory)
+        job = script.job(self._dialect, queue, request, there, self._grace)
+        directory.mkdir(parents=True, exist_ok=True)
+        script.write(directory, job.files)
+        return job
+
+    def _submit_some(self, directories: Sequence[Path], mode: str = "new") -> dict[Path, Reply]:
+        """Submit jobs of their own; those that were begun before are looked for first."""
+        replies: dict[Path, Reply] = {}
+        begun: dict[Path, str] = {}
+        seconds = COMMAND_SECONDS + SUBMIT_SECONDS * len(directories)
+        for directory, word, text in self.run(script.submitting(self._dialect), (mode, ""), directories, seconds):
+            if word == "begun":
+                begun[directory] = text.strip()
+            elif word == "gone" and mode == "void":
+                replies[directory] = Accepted("")  # nothing can be submitted from there
+            else:
+                replies[directory] = self.reply(word, text)
+        if begun:
+            replies |= self._resolve(begun, "voidanew" if mode == "void" else "anew")
+        return replies
+
+    def _resolve(self, begun: Mapping[Path, str], otherwise: str) -> dict[Path, Reply]:
+        """Ask the scheduler for jobs whose submission left no handle; what it does not know is done ``otherwise``."""
+        ran = self._transport.run(self._dialect.find, timeout=COMMAND_SECONDS)
+        if ran.exit_code:
+            reason = f"{self._dialect.name} cannot be asked whether it has the job already: {ran.said}"
+            return dict.fromkeys(begun, Deferred(reason))
+        known = self._dialect.found(ran.stdout.decode(errors="replace"))
+        replies: dict[Path, Reply] = {}
+        for directory, name in begun.items():
+            if name in known:
+                ((_, word, text),) = self.run(script.submitting(self._dialect), ("adopt", known[name]), [directory])
+                replies[directory] = self.reply(word, text)
+        unknown = [directory for directory in begun if directory not in replies]
+        return replies | (self._submit_some(unknown, otherwise) if unknown else {})
+
+    def reply(self, word: str, text: str) -> Reply:
+        match word:
+            case "id":
+                try:
+                    return Accepted(self._dialect.submitted(text))
+                except ValueError:
+                    return Deferred(f"{self._dialect.name} took the job and said {text.strip()!r}, which is no id")
+            case "claim":
+                return Accepted(fields(text).get("handle", ""))
+            case "void":
+                return Accepted("")
+            case "failed" if self._dialect.refused(text):
+                return Rejected(f"{self._dialect.name} refused it: {_words(text)}")
+            case "gone":
+                return Deferred(f"its directory is not there on {self._transport.place}")
+            case "failed":
+                return Deferred(f"{self._dialect.name} did not take it: {_words(text)}")
+            case _:
+                return Deferred(f"another submission of it is under way on {self._transport.place}")
+
+    def run(
+        self, text: str, options: tuple[str, ...], directories: Sequence[Path], seconds: float = COMMAND_SECONDS
+    ) -> Iterator[tuple[Path, str, str]]:
+        """Run a script over directories; what it said of each: a word, and more of it."""
+        there = [self._files.there(directory) for directory in directories]
+        ran = self._transport.run(text, *options, *there, timeout=seconds)
+        blocks = dict(script.blocks(ran.stdout.decode(errors="replace")))
+        for number, directory in enumerate(directories):
+            if number not in blocks:
+                raise OperatorError(f"a submission on {self._transport.place} was cut short: {ran.said}")
+            yield directory, *blocks[number]
+
+    # arrays
+
+    def _arrays(self, jobs: Mapping[Path, script.Job]) -> Iterator[tuple[script.Job | None, list[Path]]]:
+        """Jobs that can be one submission, with one of them; the others, with none."""
+        alike: defaultdict[tuple[Path, str], list[Path]] = defaultdict(list)
+        for directory, job in jobs.items():
+            alike[directory.parent, job.kind].append(directory)
+        for members in alike.values():
+            first = jobs[members[0]]
+            for some in chunks(members, first.array or len(members)):
+                yield (first if first.array and len(some) >= ARRAY_FROM else None), some
+
+    def _submit_array(self, one: script.Job, members: list[Path]) -> list[Reply] | None:
+        """Submit jobs as an array; None if one of them has come to be another's meanwhile."""
+        directory = script.array_directory(members)
+        there = [self._files.there(member) for member in members]
+        array = script.array(self._dialect, one, self._files.there(directory), there)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            script.write(directory, array.files)
+            for index, member in enumerate(members):
+                script.write(member, {ARRAY: f"{index}\n{directory}\n"})
+        except OSError as error:
+            return [Deferred(f"cannot write in {directory}: {error.strerror}")] * len(members)
+        self._files.put([directory, *members])
+        (reply,) = self._submit_some([directory]).values()
+        if not isinstance(reply, Accepted):
+            return [reply] * len(members)
+        if not reply.handle:
+            return None
+        return [Accepted(self._dialect.member(reply.handle, index)) for index in range(len(members))]
+
+    def _of_array(self, note: Notes) -> Reply | None:
+        """How a job stands that is to be submitted with others; None if that never came about, and never will."""
+        index, directory = _membership(note)
+        reply = self._submit_some([directory], "void").get(directory)
+        if isinstance(reply, Accepted):
+            return Accepted(self._dialect.member(reply.handle, index)) if reply.handle else None
+        return reply
+
+
+def _membership(note: Notes) -> tuple[int, Path]:
+    index, directory = note[ARRAY].splitlines()[:2]
+    return int(index), Path(directory)
+
+
+def _words(text: str) -> str:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())[:1000] or "it said nothing"

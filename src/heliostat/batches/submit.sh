@@ -1,0 +1,55 @@
+# Submits the script of each directory, if that was not done before. It goes on to its end whoever is gone meanwhile.
+#
+# $1: new      submit; where a submission was begun that left no handle, answer "begun", for somebody has to look first
+#     anew     submit, also where one was begun: somebody has looked, and there is no such job
+#     void     see to it that it will never be submitted, unless it was; "begun" as above
+#     voidanew the same, also where one was begun
+#     adopt    keep the handle $2, which was found
+# $2: a handle, or nothing; $3 and on: directories
+#
+# For each directory: a line "== NUMBER", a line with a word, and more of it.
+
+trap '' HUP INT TERM PIPE
+mode=$1 handle=$2
+shift 2
+number=0
+for directory; do
+    echo "== $number"
+    number=$((number + 1))
+    (
+        cd -- "$directory" 2> /dev/null || { echo "gone"; exit; }
+        exec 9>> job.lock || { echo "failed"; echo "cannot write in $directory"; exit; }
+        # what is begun below has the lock too: as long as it runs, nobody else gets it
+        flock -w 10 9 || { echo "busy"; exit; }
+        if [ -s job.claim ]; then
+            echo "claim"
+            cat job.claim
+        elif [ -s job.id ]; then
+            echo "id"
+            cat job.id
+        elif [ -e job.void ]; then
+            echo "void"
+        elif [ "$mode" = adopt ]; then
+            printf '%s\n' "$handle" > job.id.tmp && mv -f job.id.tmp job.id
+            echo "id"
+            cat job.id
+        elif [ -e job.submitting ] && { [ "$mode" = new ] || [ "$mode" = void ]; }; then
+            echo "begun"
+            cat job.submitting
+        elif [ "$mode" = void ] || [ "$mode" = voidanew ]; then
+            : > job.void && echo "void"
+        else
+            set -- job.script
+            cp -f job.name job.submitting || { echo "failed"; echo "cannot write in $directory"; exit; }
+            if SUBMIT > job.id.tmp 2> job.said < /dev/null; then
+                mv -f job.id.tmp job.id
+                echo "id"
+                cat job.id
+            else
+                echo "failed"
+                cat job.said job.id.tmp
+            fi
+        fi
+    )
+done
+exit 0

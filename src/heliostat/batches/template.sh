@@ -1,0 +1,6 @@
+#!/bin/bash -l
+{{header}}
+
+{{enter}}
+{{setup}}
+{{run}}
