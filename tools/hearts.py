@@ -16,6 +16,7 @@ HEARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "etl": ("etl", ("validate", "mend", "places", "load", "report")),
     "nightly": ("nightly", ("nightly", "frames", "summary")),
     "poller": ("poller", ("incident", "look", "update")),
+    "imaging": ("imaging/imaging", ("Acquire", "Align", "Segment")),
     "quicksort": ("quicksort", ("begin", "sort", "merge")),
 }
 

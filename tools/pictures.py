@@ -6,6 +6,7 @@ python -m tools.pictures --all      # and what takes a minute: maps, mosaics, pl
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,21 @@ def _paint(directory: Path) -> None:
         with ours.around.repository.open(whole) as file, Image.open(file) as picture:
             picture.resize(MOSAIC, Image.Resampling.LANCZOS).save(directory / "mosaic.png", optimize=True)
         _keep(directory / "mosaic.png", "julia.png")
+    _image(directory)
+
+
+def _image(directory: Path) -> None:
+    """The sections, as the example is started; its pictures become lighter for the docs."""
+    from PIL import Image
+
+    program = str(ROOT / "examples" / "imaging" / "imaging.py")
+    subprocess.run([sys.executable, program, "--out", "imaging"], cwd=directory, check=True)
+    for drawn, name in (("before-after", "imaging"), ("contact-sheet", "imaging-stack"), ("cut", "imaging-cut")):
+        with Image.open(directory / "imaging" / f"{drawn}.png") as picture:
+            picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(
+                directory / f"{name}.png", optimize=True
+            )
+        _keep(directory / f"{name}.png", f"{name}.png")
 
 
 def _demonstrate(directory: Path) -> None:

@@ -128,9 +128,9 @@ def engine_on(
         systems = _systems(settings)
         jobs = Jobs(systems, around)
         alone = _alone(executor, settings)
-        prepare = lambda work: perform.prepare(work)  # noqa: E731, PLW0108 - the two know each other
-        parent = ChildrensParent(registry, around, module, Environments(settings.environments), prepare)
-        perform = Performer(registry, around, jobs, carrier=Carrier(jobs, parent, around, settings.batched))
+        perform = Performer(registry, around, jobs)
+        parent = ChildrensParent(registry, around, module, Environments(settings.environments), perform.prepare)
+        perform.carrier = Carrier(jobs, parent, around, settings.batched)
         worker.batched = frozenset(settings.batched)
         worker.executor = _executor(worker, perform, slots, parent, alone)
         worker.watch = Watch(systems, jobs.veil, partial(_beside, worker))

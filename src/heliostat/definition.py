@@ -209,6 +209,8 @@ def written(graph: Graph) -> dict[str, Any]:
     for node in graph:
         if needs_code(node):
             what = "a command that a function gives" if node.kind is Kind.job else f"a {node.kind}"
+            if node.job is not None and node.job.calls:
+                what = f"a job with {'= and '.join(node.job.calls)}="
             raise BadInput(
                 f"workflow {graph.name}: {node.name} is {what}, and only jobs and reviews can be written as data; "
                 "keep the rest in its file"
@@ -239,7 +241,7 @@ def written(graph: Graph) -> dict[str, Any]:
 def needs_code(node: Node) -> bool:
     """Whether a node calls what its definition does not hold."""
     if node.kind is Kind.job and node.job is not None:
-        return node.job.shell is None and node.job.argv is None
+        return (node.job.shell is None and node.job.argv is None) or bool(node.job.calls)
     return node.kind is not Kind.review
 
 

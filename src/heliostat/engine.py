@@ -137,10 +137,17 @@ class Engine:
         Answers the workflow, which can be started by its name from then on. Raises BadInput with the path of a field
         that is wrong, and for a workflow with functions; Conflict if its version stands for another structure.
         """
-        flow = Workflow.from_json(workflow.to_json() if isinstance(workflow, Workflow) else workflow)
-        self.store.accept([Command(Register(flow.graph), actor=self._actor)], self.around.clock.now())
-        self.registry.add(flow)
-        return flow
+        return self.register_many([workflow])[0]
+
+    def register_many(self, workflows: Iterable[Workflow | Mapping[str, Any]]) -> list[Workflow]:
+        """The same for several: all of them are kept, or none."""
+        data = [each.to_json() if isinstance(each, Workflow) else each for each in workflows]
+        flows = [Workflow.from_json(each) for each in data]
+        commands = [Command(Register(flow.graph), actor=self._actor) for flow in flows]
+        self.store.accept(commands, self.around.clock.now())
+        for flow in flows:
+            self.registry.add(flow)
+        return flows
 
     def registered(self, name: str) -> Workflow:
         """The workflow that was registered last under a name, or under a name and version; raises NotFound."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliostat.code import digest, project_files
+from heliostat.job import finishing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +31,9 @@ def footprints(workflow: Workflow) -> dict[str, str]:
     modules: dict[str, _Module] = {}
     found = {}
     for node in workflow.graph:
-        signature = workflow.signatures.get(node.name)
+        called = [workflow.signatures.get(key) for key in (node.name, finishing(node.name))]
         own = json.dumps([asdict(node)[name] for name in ("job", "review", "env", "kind")], default=str, sort_keys=True)
-        code = "" if signature is None else _code(signature.function, modules)
+        code = "".join(_code(signature.function, modules) for signature in called if signature is not None)
         if (part := workflow.parts.get(node.name)) is not None:
             code = json.dumps(footprints(part), sort_keys=True)
         found[node.name] = hashlib.sha256(f"{own}\n{code}".encode()).hexdigest()

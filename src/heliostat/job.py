@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 INPUT = "input.json"  #: in a job's directory: the message and the upstream results
 OUTPUT = "output.json"  #: in a job's directory: the result, if the job writes one
 FILES = "files"  #: in a job's directory: the upstream files by name
+PREPARE, FINISH = "prepare", "finish"  #: the functions before and after a command
+GIVEN = "output"  #: the parameter by which the one after it gets what the job gave
 _HERE = {"input": INPUT, "output": OUTPUT, "files": FILES}
 _RESERVED = frozenset({*_HERE, "message"})
 
@@ -43,7 +45,7 @@ class JobSpec:
     ``shell`` is a template for ``/bin/sh``, ``argv`` are templates for arguments without a shell; with
     neither, a function gives the command at run time. ``outputs`` is a pattern relative to the job's
     directory, or name → pattern: with ``*`` or ``?`` it stands for a list of files, else for exactly one.
-    ``image`` is a container's.
+    ``image`` is a container's. ``calls`` names the functions around the command that its author gave it.
     """
 
     shell: str | None = None
@@ -51,6 +53,7 @@ class JobSpec:
     outputs: str | dict[str, str] | None = None
     env: dict[str, str | Secret] = field(default_factory=dict)
     image: str | None = None
+    calls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.shell is not None and self.argv is not None:
@@ -145,6 +148,11 @@ def patterns(outputs: str | dict[str, str] | None) -> tuple[tuple[str, str], ...
     if isinstance(outputs, dict):
         return tuple(outputs.items())
     return () if outputs is None else (("", outputs),)
+
+
+def finishing(name: str) -> str:
+    """The key of the function that comes after a job, beside that of the node, which is a word."""
+    return f"{name} {FINISH}"
 
 
 def many(pattern: str) -> bool:

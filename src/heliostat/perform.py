@@ -18,10 +18,10 @@ from heliostat import codec, form, subworkflow
 from heliostat.allotment import allot
 from heliostat.checks import lasting
 from heliostat.context import Context
-from heliostat.errors import BadInput, HeliostatError, Stopped, StoreUnavailable, said
+from heliostat.errors import BadInput, HeliostatError, Stopped, StoreUnavailable, TaskError, said
 from heliostat.executor import Submitted
 from heliostat.graph import Arity, Kind
-from heliostat.job import FILES
+from heliostat.job import FILES, FINISH, GIVEN, PREPARE, finishing
 from heliostat.outcome import Asked, Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
 from heliostat.review import decision
 from heliostat.signature import revive, unfit
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 #: What becomes of a node's env= or requires= where there are no processes for it, as in a simulation.
 NO_ENVIRONMENT = "its env= or requires= needs a process of its own, and here its function is called in this one"
 NO_FUNCTION = "this worker has no function for node {}"
+AFTERWARDS = "after the job: "  #: how a reason begins where the job succeeded, and what came after it did not
 _ANSWERS = frozenset({Fail, Skip, Snooze})
 # Looked up once: members of an enumeration are slow to reach.
 JOB, WORKFLOW, EACH, SUCCEEDED = Kind.job, Kind.workflow, Arity.each, TaskState.succeeded
@@ -60,15 +61,10 @@ class Performer:
     """
 
     def __init__(
-        self,
-        registry: Registry,
-        around: Surroundings,
-        jobs: Jobs | None = None,
-        within: Within | None = None,
-        carrier: Carrier | None = None,
+        self, registry: Registry, around: Surroundings, jobs: Jobs | None = None, within: Within | None = None
     ) -> None:
         self._registry, self._around, self._jobs, self._within = registry, around, jobs, within
-        self._carrier = carrier
+        self.carrier: Carrier | None = None
 
     def __call__(self, work: Work) -> Answered:
         """Run the attempt, unless it was asked to stop before it began; what a job left is looked at all the same.
@@ -145,14 +141,14 @@ class Performer:
         return succeeded(work, context.encode(answer, "result"), answer, context)
 
     def _carried(self, work: Work, signature: Signature | None) -> Answered:
-        if self._carrier is None:
+        if self.carrier is None:
             return Failed("this worker has no batch system for functions", final=True)
         if work.job is not None:
-            return self._carrier.collect(work)
+            return self.carrier.collect(work)
         if signature is None:
             return Failed(NO_FUNCTION.format(work.node.name), final=True)
         try:
-            return self._carrier.submit(work, signature)
+            return self.carrier.submit(work, signature)
         except Stopped as error:
             return Released(str(error))
 
@@ -178,11 +174,45 @@ class Performer:
     def _job(self, work: Work, signature: Signature | None, context: Context) -> Answered:
         if self._jobs is None:
             return Failed("this worker has no batch system for jobs", final=True)
+        if (missing := self._missing(work, signature)) is not None:
+            return Failed(missing, final=True)
         if work.job is not None:
-            return self._jobs.collect(work, context)
+            left = self._jobs.collect(work, context)
+            return self._finished(work, left, context) if isinstance(left, str) else left
         context.bring_to(self._jobs.directory(work) / FILES)
-        given = arguments(signature, work, context) if signature is not None else {}
-        return self._jobs.prepare(work, signature, given)
+        if signature is None:
+            return self._jobs.prepare(work)
+        answer = called(signature, arguments(signature, work, context), work.attempt.count)
+        if type(answer) in _ANSWERS:
+            return self._answered(answer, context)
+        if context.finish():
+            raise TaskError("what it asks for before its job would be lost; ask for it in finish=, when that is over")
+        return self._jobs.prepare(work, answer)
+
+    def _missing(self, work: Work, signature: Signature | None) -> str | None:
+        """Which of a job's functions are not here, in a sentence."""
+        assert work.node.job is not None
+        here = {PREPARE: signature, FINISH: self._finish(work)}
+        words = [call for call in work.node.job.calls if here[call] is None]
+        return f"this worker has no function to {' and '.join(words)} job {work.node.name}" if words else None
+
+    def _finish(self, work: Work) -> Signature | None:
+        return self._registry.signatures(work.attempt.graph).get(finishing(work.node.name))
+
+    def _finished(self, work: Work, result: str, context: Context) -> Outcome:
+        """What a job that succeeded comes to, when the function after it has seen what it gave."""
+        if (signature := self._finish(work)) is None:
+            return succeeded(work, result, codec.decode(result), context)
+        try:
+            answer = called(signature, _afterwards(signature, work, result, context), work.attempt.count)
+            if type(answer) in _ANSWERS:
+                return self._answered(answer, context)
+            return succeeded(work, context.encode(answer, "result"), answer, context)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
+            final = not work.node.retry.covers(error)
+            return Failed(f"{AFTERWARDS}{_words(error, self._around.vault)}", final=final)
 
     def _answered(self, answer: object, context: Context) -> Outcome:
         match answer:
@@ -230,6 +260,14 @@ def arguments(signature: Signature, work: Work, context: Context) -> dict[str, A
         elif value is not None or settled is None or settled.state is SUCCEEDED:
             value = parameter.fit(value)
         given[name] = value
+    return given
+
+
+def _afterwards(signature: Signature, work: Work, result: str, context: Context) -> dict[str, Any]:
+    """The same for the function after a job, which gets as ``output`` what that gave."""
+    given = arguments(signature, work, context)
+    if (parameter := signature.inputs.get(GIVEN)) is not None:
+        given[GIVEN] = parameter.fit(revive(result, context.bring if parameter.wants_path else None))
     return given
 
 

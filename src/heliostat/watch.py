@@ -16,14 +16,14 @@ from uuid import uuid4
 
 from heliostat import codec
 from heliostat import job as jobs
+from heliostat.artifact import Artifact
 from heliostat.batch import STDERR, STDOUT, Accepted, Deferred, JobRequest, JobState, Rejected, later
 from heliostat.errors import BadInput, OperatorError, TaskError
 from heliostat.executor import Submitted
 from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, OUTPUT
 from heliostat.look import GRACE_SECONDS, Errand, Found, Watched, look
-from heliostat.outcome import Failed, Outcome, Released
-from heliostat.perform import succeeded
+from heliostat.outcome import Failed, Released
 from heliostat.repository import check_files
 from heliostat.run import public_id, task_id
 from heliostat.secret import Secret
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from heliostat.context import Context, Surroundings
     from heliostat.executor import Work
     from heliostat.job import JobSpec
-    from heliostat.signature import Signature
 
 MOST_GATHERING = 10  #: times its gathering a batch system waits for more requests, while they keep coming
 AGAIN_SECONDS = (1.0, 60.0)  #: between tries to submit what the batch system would not have, growing
@@ -208,20 +207,19 @@ class Jobs:
     def __init__(self, systems: Systems, around: Surroundings) -> None:
         self._systems, self._around = systems, around
 
-    def prepare(self, work: Work, signature: Signature | None, arguments: dict[str, Any]) -> Submitted:
-        """Write the inputs and put the command together. Nothing is changed that a running job could be reading."""
+    def prepare(self, work: Work, answer: object = None) -> Submitted:
+        """Write the inputs and put the command together. Nothing is changed that a running job could be reading.
+
+        ``answer`` is what its function gave, if it has one: what it is to find in its input, or its command.
+        """
         node = work.node
         assert node.job is not None
         directory = self.directory(work)
         directory.mkdir(parents=True, exist_ok=True)
-        values = self._values(work, directory)
-        if signature is not None:
-            command = signature.function(**arguments)
-            if not isinstance(command, str | list | tuple) or not all(isinstance(word, str) for word in command):
-                raise BadInput(f"its function gives a string or a list of strings, not {command!r}")
-            command = command if isinstance(command, str) else tuple(command)
-        else:
-            command = jobs.render(node.job, values)
+        prepared = self._prepared(answer, directory) if jobs.PREPARE in node.job.calls else None
+        values = self._values(work, directory, prepared)
+        template = node.job.shell is not None or node.job.argv is not None
+        command = jobs.render(node.job, values) if template else _command(answer)
         env = self._around.vault.filled(node.job.env)
         if secret := self._around.vault.held(*([command] if isinstance(command, str) else command)):
             raise TaskError(f"its command holds the secret {secret!r}, which all could see; give it with env=")
@@ -254,8 +252,23 @@ class Jobs:
         name = f"{attempt.number}.{attempt.failures + 1}" + (f".{anew + 1}" if anew else "")
         return self._around.directory / "jobs" / public_id(attempt.run) / name
 
-    def _values(self, work: Work, directory: Path) -> dict[str, Any]:
-        """What placeholders stand for; files are brought to ``files/``, and all of it is ``input.json`` too."""
+    def _prepared(self, answer: object, directory: Path) -> str:
+        """What a job is to find in its input, as JSON; a file in it is a path, as it is seen from its directory."""
+
+        def place(found: object) -> str:
+            path = self._around.repository.bring(found, directory / FILES) if isinstance(found, Artifact) else found
+            return str(path).removeprefix(f"{directory}/")
+
+        text = codec.encode(answer, "what it prepares", place)
+        if secret := self._around.vault.held(text):
+            raise TaskError(f"its input holds the secret {secret!r}, which nothing may keep; give it with env=")
+        return text
+
+    def _values(self, work: Work, directory: Path, prepared: str | None) -> dict[str, Any]:
+        """What placeholders stand for; files are brought to ``files/``.
+
+        All of it is ``input.json`` too, unless something else was prepared.
+        """
         files = directory / FILES
         files.mkdir(exist_ok=True)
 
@@ -272,7 +285,7 @@ class Jobs:
                 texts[given.parameter] = (settled and settled.result) or "null"
         values = {name: revive(text, bring) for name, text in texts.items()}
         inner = ",".join(f"{codec.encode(name, name)}:{text}" for name, text in texts.items())
-        _write_once(directory / INPUT, "{" + inner + "}")
+        _write_once(directory / INPUT, f"{{{inner}}}" if prepared is None else prepared)
         return values
 
     def veil(self, work: Work) -> None:
@@ -286,8 +299,8 @@ class Jobs:
             with suppress(OSError):
                 vault.veil(work.job / name)
 
-    def collect(self, work: Work, context: Context) -> Outcome:
-        """What an ended job left, as an outcome; its files become artifacts of the run."""
+    def collect(self, work: Work, context: Context) -> str | Failed | Released:
+        """What an ended job gave, as JSON, or how it failed; its files become artifacts of the run."""
         assert work.node.job is not None
         assert work.job is not None
         try:
@@ -301,9 +314,19 @@ class Jobs:
             return Failed(_reason(left), how=left.how, final=not work.node.retry.covers(left.how))
         result = context.encode(left.outputs, "outputs")
         if left.output is not None:
-            result = check_files(codec.accept(left.output, OUTPUT), OUTPUT, self._around.repository)
+            try:
+                result = check_files(codec.accept(left.output, OUTPUT), OUTPUT, self._around.repository)
+            except BadInput as error:  # another try may write it better
+                return Failed(str(error))
         shutil.rmtree(work.job / FILES, ignore_errors=True)
-        return succeeded(work, result, codec.decode(result), context)
+        return result
+
+
+def _command(answer: object) -> str | tuple[str, ...]:
+    """The command that a job's function gave."""
+    if not isinstance(answer, str | list | tuple) or not all(isinstance(word, str) for word in answer):
+        raise BadInput(f"its function gives a string or a list of strings, not {answer!r}")
+    return answer if isinstance(answer, str) else tuple(answer)
 
 
 def _write_once(path: Path, text: str) -> None:

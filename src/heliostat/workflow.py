@@ -280,31 +280,37 @@ class Workflow(Drawn):
         *,
         outputs: str | dict[str, str] | None = None,
         env: Mapping[str, str | Secret] | None = None,
+        prepare: Callable[..., Any] | None = None,
+        finish: Callable[..., Any] | None = None,
         **options: Unpack[JobOptions],
     ) -> NodeHandle[..., Any]:
         """Add a command for a batch system; ``{node}`` in it waits for that node, as one quoted word.
 
         With ``{input}`` or ``{files}`` in it, it is given the message and all that it waits for.
+        ``prepare`` is called before the job is submitted and answers what ``{input}`` is to hold instead, or
+        ``Snooze``, ``Skip`` or ``Fail``. ``finish`` is called when it has succeeded: it gets as ``output`` what the
+        job gave, and what it answers is the node's result. Both have parameters like a node's, and run in the worker.
         """
         where = f"job {name}"
-        function = None
-        shell, argv = (command, None) if isinstance(command, str) else (None, command)
-        if callable(command):
-            function, shell, argv = command, None, None
-        words = tuple(argv) if isinstance(argv, list) else None
+        shell, argv, function = _command(command, prepare, where)
+        calls = tuple(word for word, call in ((jobs.PREPARE, prepare), (jobs.FINISH, finish)) if call is not None)
         try:
-            spec = jobs.JobSpec(shell=shell, argv=words, outputs=outputs, env=dict(env or {}))
+            spec = jobs.JobSpec(shell, argv, outputs, dict(env or {}), calls=calls)
         except DefinitionError as error:
             raise DefinitionError(f"{where}: {error}") from None
-        signature = Signature(function, where, Context) if function is not None else None
-        wanted = {} if signature is None else {p.name: p.optional for p in signature.inputs.values()}
-        wanted |= dict.fromkeys(jobs.names(spec), False)
-        everything = jobs.uses(spec, "input") or jobs.uses(spec, "files")
-        takes_message = everything or jobs.uses(spec, "message") or bool(signature and signature.message)
-        rest = everything or bool(signature and signature.rest)
+        before = None if function is None else Signature(function, where, Context)
+        behind = None if finish is None else Signature(finish, f"{where}: finish", Context)
+        called = [signature for signature in (before, behind) if signature is not None]
+        wanted = _wanted(called, jobs.names(spec), but=() if behind is None else (jobs.GIVEN,))
+        everything = (jobs.uses(spec, "input") and prepare is None) or jobs.uses(spec, "files")
+        takes_message = everything or jobs.uses(spec, "message") or any(each.message for each in called)
+        rest = everything or any(each.rest for each in called)
         node = self._node(where, {**options, "name": name}, wanted, known=_JOB, rest=rest)
         node = replace(node, kind=Kind.job, job=spec, takes_message=takes_message)
-        return self._add(node, signature, None, options.get("resources"))
+        handle = self._add(node, before, None, options.get("resources"))
+        if behind is not None:
+            self.signatures[jobs.finishing(name)] = behind
+        return handle
 
     def review(
         self,
@@ -492,6 +498,28 @@ class Workflow(Drawn):
                 f"{where}: waits for {branch.source!r}, which is no node before it{nearest(branch.source, self._nodes)}"
             )
         return branch
+
+
+def _command(
+    command: str | list[str] | Callable[..., Any], prepare: Callable[..., Any] | None, where: str
+) -> tuple[str | None, tuple[str, ...] | None, Callable[..., Any] | None]:
+    """A job's text for the shell, its arguments, and the function that is called before it."""
+    if isinstance(command, str):
+        return command, None, prepare
+    if isinstance(command, list):
+        return None, tuple(command), prepare
+    if prepare is not None:
+        raise DefinitionError(f"{where}: a function gives its command, and may prepare it too; leave prepare= out")
+    return None, None, command
+
+
+def _wanted(signatures: Iterable[Signature], names: Iterable[str], *, but: tuple[str, ...]) -> dict[str, bool]:
+    """What a job waits for by name, and whether it can do without."""
+    wanted: dict[str, bool] = {}
+    for parameter in (each for signature in signatures for each in signature.inputs.values()):
+        if parameter.name not in but:
+            wanted[parameter.name] = wanted.get(parameter.name, True) and parameter.optional
+    return wanted | dict.fromkeys(names, False)
 
 
 def _may_be_text(returns: Any) -> bool:

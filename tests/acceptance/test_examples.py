@@ -25,6 +25,7 @@ from heliostat import Artifact, Context, RunFailed, testing
 from heliostat.cli import app
 from heliostat.engine import Engine
 from heliostat.errors import BadInput
+from heliostat.grid import Seen, grid
 from heliostat.loading import load
 from heliostat.run import RunState
 from heliostat.task import TaskState
@@ -67,6 +68,22 @@ def test_an_example_that_is_started_as_a_program_runs(name: str, tmp_path: Path)
     assert re.search(rf"(?:^|\n){SAYS[name]}\n$", ran.stdout), ran.stdout
     left = set() if name in ("hello", "quicksort", "nightly", "poller") else {"heliostat.db", ".heliostat"}
     assert {path.name for path in tmp_path.iterdir()} == left
+
+
+@pytest.mark.slow
+def test_sections_go_from_tiles_to_pictures(tmp_path: Path) -> None:
+    """As it is started as a program, with fewer and smaller sections: all steps, three pictures, and a grid."""
+    program = str(ROOT / "examples" / "imaging" / "imaging.py")
+    ran = python(program, "--sections", "2", "--rows", "1", "--columns", "2", at=tmp_path, paths=without_the_checkout())
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert re.search(r"\n\d+ nuclei in 2 sections\n$", ran.stdout), ran.stdout
+    for name in ("before-after", "contact-sheet", "cut"):
+        assert (tmp_path / "imaging" / f"{name}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    with heliostat.open(f"sqlite:///{tmp_path}/heliostat.db", files=tmp_path / ".heliostat") as engine:
+        rows = grid(engine, "imaging").rows
+    assert [row.subject for row in rows] == ["section-00", "section-01"]
+    assert {str(cell.state) for row in rows for cell in row.cells.values()} == {"success"}
+    assert [row.cells["denoise"].tasks for row in rows] == [{Seen.success: 2}] * 2
 
 
 def test_every_example_is_started_here() -> None:

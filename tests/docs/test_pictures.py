@@ -30,7 +30,15 @@ def test_the_run_of_the_demonstration_is_of_the_graph_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("wildfire.png", (1600, 1100)), ("sweep.png", (1600, 1000)), ("julia.png", (1200, 750))]
+    ("name", "size"),
+    [
+        ("wildfire.png", (1600, 1100)),
+        ("sweep.png", (1600, 1000)),
+        ("julia.png", (1200, 750)),
+        ("imaging.png", (1600, 690)),
+        ("imaging-stack.png", (1600, 740)),
+        ("imaging-cut.png", (1600, 640)),
+    ],
 )
 def test_a_painted_picture_is_whole_and_not_too_heavy(name: str, size: tuple[int, int]) -> None:
     """As tools.pictures makes it."""

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 import heliostat
-from heliostat import Context, Workflow
+from heliostat import Context, Fail, Retry, Skip, Snooze, Workflow, testing
 from heliostat.batch import Systems, begin
 from heliostat.batches.local import LocalBatch
 from heliostat.engine import Engine
+from heliostat.errors import BadInput, DefinitionError
 from heliostat.inputs import Inputs
 from heliostat.run import RunState
 from heliostat.store import Ask
+from heliostat.task import TaskState
 from heliostat.watch import Jobs
 
 
@@ -192,12 +194,154 @@ def test_adopting_a_job_leaves_its_input_alone(engine: Engine) -> None:
     [work] = Inputs(engine.store, engine.registry).read([attempt])
     batch = LocalBatch()
     jobs = Jobs(Systems(batch), engine.around)
-    prepared = jobs.prepare(work, None, {})
+    prepared = jobs.prepare(work)
     begin(batch, prepared.request)
     given = prepared.directory / "input.json"
     before = given.stat()
-    jobs.prepare(work, None, {})
+    jobs.prepare(work)
     assert (given.stat().st_ino, given.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     engine.work(until=(given.parent / "job.exit_code").exists)
     assert (given.parent / "output.json").read_text() == '{"message":{"days":4}}'
     assert run.graph[only.name].takes_message
+
+
+# what is called around a job
+
+
+def test_what_is_prepared_is_all_that_a_job_finds_in_its_input(engine: Engine, tmp_path: Path) -> None:
+    """Files in it are paths, as they are seen from the job's directory."""
+    (tmp_path / "region.txt").write_text("region", "utf-8")
+    flow = Workflow("flow")
+
+    @flow.node
+    def terrain(ctx: Context) -> Path:
+        return text_file(ctx, "hill.txt", "hill")
+
+    def prepare(message: int, terrain: Path) -> object:
+        return {"twice": 2 * message, "terrain": terrain, "region": tmp_path / "region.txt"}
+
+    only = flow.job("only", "cat files/hill.txt > said; cp {input} {output}", prepare=prepare, outputs="said")
+    run = engine.run(flow, 4)
+    assert run.result(only) == {"twice": 8, "terrain": "files/hill.txt", "region": str(tmp_path / "region.txt")}
+    assert [edge.source for edge in flow.graph["only"].edges] == ["terrain"]
+
+
+def test_what_finishes_a_job_gives_the_result_of_its_node(engine: Engine) -> None:
+    """It gets what the job gave, and what it asks for leaves with the commit."""
+    flow = Workflow("flow")
+    flow.node(lambda: 3, name="a")
+
+    def finish(ctx: Context, message: int, output: dict[str, int], a: int) -> list[int]:
+        ctx.put(output, key="given")
+        return [message, output["a"], a]
+
+    only = flow.job("only", "cp {input} {output}", finish=finish)
+    run = engine.run(flow, 4)
+    assert run.result(only) == [4, 3, 3]
+    assert run.records(only, "given") == [{"message": 4, "a": 3}]
+
+
+def test_a_job_whose_finish_raises_has_failed_after_it(engine: Engine) -> None:
+    """The reason says so; the job is submitted again, for it may leave something better, and nothing follows."""
+    flow = Workflow("flow")
+    tried: list[int] = []
+
+    def finish(ctx: Context, output: object) -> None:
+        ctx.put(1)
+        tried.append(ctx.attempt)
+        raise ValueError("no cells")
+
+    flow.job("only", "echo 1 > {output}", finish=finish, retry=Retry(1, delay=0))
+    flow.job("next", "true", after="only")
+    run = engine.run(flow)
+    assert run.info.reason is not None
+    assert run.info.reason.startswith("only: after the job: ValueError: no cells (test_jobs.py:")
+    assert tried == [1, 2]
+    assert run.records() == []
+    assert run.tasks(node="next") == []
+
+
+@pytest.mark.parametrize("kind", ["prepare", "command"])
+def test_a_job_that_has_to_wait_is_asked_again_and_holds_no_place(engine: Engine, kind: str) -> None:
+    """With a limit of one, the others pass meanwhile; a skip or a failure is an answer, too."""
+    flow, gate = Workflow("flow"), engine.around.directory / "gate"
+
+    def before(message: str) -> object:
+        if message == "late" and not gate.exists():
+            return Snooze(0.05)
+        if message == "none":
+            return Skip("there is nothing to see")
+        return Fail("no such tile") if message == "bad" else {"seen": message} if kind == "prepare" else ["true"]
+
+    if kind == "prepare":
+        only = flow.job("only", "cp {input} {output}", prepare=before, limit=1)
+    else:
+        only = flow.job("only", before, limit=1)
+    late, none, bad, good = (engine.start(flow, word) for word in ("late", "none", "bad", "good"))
+    engine.work(until=lambda: all(run.over for run in (none, bad, good)))
+    assert late.tasks()[0].state in (TaskState.waiting, TaskState.ready, TaskState.running)
+    gate.touch()
+    engine.work(until=late)
+    assert [run.state for run in (late, none, bad, good)] == [
+        RunState.succeeded,
+        RunState.succeeded,
+        RunState.failed,
+        RunState.succeeded,
+    ]
+    assert none.tasks()[0].state is TaskState.skipped
+    assert bad.info.reason == "only: no such tile"
+    assert late.result(only) == ({"seen": "late"} if kind == "prepare" else None)
+
+
+def test_what_is_asked_for_before_a_job_is_refused(engine: Engine) -> None:
+    """It would be lost: the attempt goes on as a job, and commits when that has ended."""
+    flow = Workflow("flow")
+
+    def prepare(ctx: Context) -> int:
+        ctx.put(1)
+        return 2
+
+    flow.job("only", "cp {input} {output}", prepare=prepare)
+    run = engine.run(flow)
+    assert run.info.reason is not None
+    assert "what it asks for before its job would be lost; ask for it in finish=" in run.info.reason
+
+
+def test_an_output_that_is_no_json_is_a_failure_that_is_tried_again(engine: Engine) -> None:
+    """The program may have been interrupted while it wrote."""
+    flow = Workflow("flow")
+    marks = engine.around.directory / "marks"
+    command = f"echo x >> {marks}; test $(wc -l < {marks}) = 2 && echo 7 > {{output}} || echo 7, > {{output}}"
+    only = flow.job("only", command, retry=Retry(1, delay=0))
+    run = engine.run(flow)
+    assert run.result(only) == 7
+    [before] = engine.store.attempts(run.key, run.tasks()[0].number)
+    assert (before.reason or "").startswith("output.json: not JSON")
+
+
+def test_a_worker_without_the_functions_around_a_job_does_not_run_it(engine: Engine) -> None:
+    """Its graph says that there are some."""
+    flow = Workflow("flow")
+    flow.job("only", "true", finish=lambda output: output)
+    run = engine.start(flow)
+    engine.registry.keep(flow.graph, {})
+    engine.work(until=run)
+    assert run.info.reason == "only: this worker has no function to finish job only"
+
+
+def test_a_job_with_functions_around_it_is_no_data() -> None:
+    """They are not in its definition."""
+    flow = Workflow("flow")
+    flow.job("only", "true", prepare=lambda: 1, finish=lambda output: output)
+    with pytest.raises(BadInput, match="only is a job with prepare= and finish=, and only jobs and reviews can be"):
+        flow.to_json()
+    with pytest.raises(DefinitionError, match="job other: a function gives its command, and may prepare it too"):
+        flow.job("other", lambda: "true", prepare=lambda: 1)
+
+
+def test_what_is_prepared_is_seen_by_a_call() -> None:
+    """And what it answers instead of an input is what the call comes to."""
+    flow = Workflow("flow")
+    only = flow.job("only", ["cp", "{input}", "{output}"], prepare=lambda message: Skip("no") if message else 1)
+    assert testing.call(only, 0).command == ("cp", "input.json", "output.json")
+    assert testing.call(only, 1).result == Skip("no")

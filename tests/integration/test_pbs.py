@@ -15,8 +15,8 @@ from heliostat.batches.dialect import Dialect
 from heliostat.batches.pbs import Pbs as OpenPbs
 from heliostat.batches.shared import Shared
 from heliostat.batches.torque import Torque
-from heliostat.graph import Resources
 from heliostat.job import JobSpec
+from heliostat.resources import Resources
 from heliostat.task import AttemptState
 from heliostat.transports.local import LocalTransport
 from tests.pbs_server import Pbs, pbs_server

@@ -12,7 +12,7 @@ from heliostat.batches.dialect import Wanted
 from heliostat.batches.slurm import Slurm
 from heliostat.batches.verdict import Case, judge
 from heliostat.errors import BadInput, OperatorError
-from heliostat.graph import Resources
+from heliostat.resources import Resources
 from heliostat.task import AttemptState
 from heliostat.transport import Ran
 

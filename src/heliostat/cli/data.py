@@ -40,17 +40,38 @@ def export(
 
 def import_(
     context: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A JSON file as `export` writes it, or - for input.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A JSON file as `export` writes it, Blue Sky's YAML, or - for JSON as input."
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Keep a workflow as data: from then on it is started by its name, and any worker runs it."""
-    data = _document(file)
+    """Keep workflows as data: from then on each is started by its name, and any worker runs it.
+
+    Of a file with several, all are kept or none.
+    """
+    yaml = file.endswith((".yaml", ".yml"))
+    data = _from_yaml(file) if yaml else [_document(file)]
     with session(context).engine(new=True) as engine:
-        graph = engine.register(data).graph
+        graphs = [flow.graph for flow in engine.register_many(data)]
     if as_json:
-        output.document(shapes.workflow_shape(graph))
-    else:
+        found = [shapes.workflow_shape(graph) for graph in graphs]
+        output.document(found if yaml else found[0])
+        return
+    for graph in graphs:
         output.say(f"{graph.label} is kept; start it with: heliostat run start {graph.name}")
+
+
+def _from_yaml(file: str) -> list[Any]:
+    """The workflows of a YAML file, as data."""
+    from heliostat.importers import bluesky
+
+    flows = bluesky.load(file)
+    if not flows:
+        raise BadInput(f"{file}: there is no workflow in it")
+    return [flow.to_json() for flow in flows.values()]
 
 
 def _document(file: str) -> Any:

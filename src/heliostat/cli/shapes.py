@@ -318,6 +318,33 @@ class NodeLimitShape(TypedDict):
     jobs: dict[str, int]  # how the jobs of what is running stand, as far as that is known here
 
 
+class CellShape(TypedDict):
+    """How a subject stands at a node."""
+
+    state: str  # success, running, failed execution, …
+    task: str
+    tasks: dict[str, int]  # how many of the node's tasks are in each state
+    reason: str | None
+
+
+class SubjectShape(TypedDict):
+    """A row of a grid."""
+
+    subject: str
+    run: str
+    state: str  # the run's
+    depth: int  # inside how many others its run is
+    nodes: dict[str, CellShape]
+
+
+class GridShape(TypedDict):
+    """``workflow grid`` writes one."""
+
+    workflow: str
+    nodes: list[str]
+    subjects: list[SubjectShape]
+
+
 class QueueSaidShape(TypedDict):
     """What the configuration has said last of a queue."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heliostat.cli import data, output, schedule, shapes, simulation
+from heliostat.cli import data, grid, output, schedule, shapes, simulation
 from heliostat.cli import session as sessions
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import session
@@ -205,6 +205,7 @@ def check(
         raise BadInput("there is nothing to check: name a file or module, or list apps in heliostat.toml")
 
 
+app.command()(grid.grid)
 app.command()(simulation.simulate)
 app.command()(data.export)
 app.command("import")(data.import_)

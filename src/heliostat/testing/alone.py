@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from heliostat import perform
 from heliostat.batch import Systems, begin
 from heliostat.batches.local import LocalBatch
-from heliostat.context import Context
 from heliostat.errors import BadInput, TaskError
+from heliostat.executor import Submitted
 from heliostat.graph import Kind
 from heliostat.outcome import Succeeded
+from heliostat.perform import Performer
+from heliostat.registry import Registry
 from heliostat.signature import revive
 from heliostat.testing.called import Called, told
 from heliostat.testing.calling import call
@@ -56,20 +57,27 @@ def _job(
     graph, signatures = workflow.graph, workflow.signatures
     made = work(graph, graph[name], signatures, message, inputs, 1)
     around = surroundings(Desk(graph, graph[name], (), artifacts, None, None))
-    context, signature = Context(made, around, signatures), signatures.get(name)
     batch = LocalBatch()
-    jobs = Jobs(Systems(batch), around)
-    given = perform.arguments(signature, made, context) if signature is not None else {}
-    prepared = jobs.prepare(made, signature, given)
-    begin(batch, prepared.request)
-    made.job = directory = prepared.directory
+    registry = Registry(lambda _: graph, digest=lambda _: "")
+    registry.keep(graph, signatures)
+    perform = Performer(registry, around, Jobs(Systems(batch), around))
+    answer = perform(made)
+    if not isinstance(answer, Submitted):
+        raise _failure(name, answer)
+    begin(batch, answer.request)
+    made.job = directory = answer.directory
     try:
         while not batch.observe([directory])[0].state.final:
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
         batch.cancel([directory], GRACE_SECONDS)
         raise
-    outcome = jobs.collect(made, context)
+    outcome = perform(made)
     if not isinstance(outcome, Succeeded):
-        raise TaskError(f"{name} {getattr(outcome, 'error', None) or getattr(outcome, 'reason', None) or outcome}")
+        raise _failure(name, outcome)
     return told(revive(outcome.result, bring), outcome.effects, [])
+
+
+def _failure(name: str, answer: object) -> TaskError:
+    """How it came out, where that is no result."""
+    return TaskError(f"{name} {getattr(answer, 'error', None) or getattr(answer, 'reason', None) or answer}")

@@ -98,7 +98,7 @@ def _call(made: Work, signatures: Mapping[str, Signature], around: Surroundings)
     __tracebackhide__ = True
     context, signature = Context(made, around, signatures), signatures.get(made.node.name)
     if made.node.kind is Kind.job:
-        return Called(None, command=_command(made, signature, context, around))
+        return _job(made, signature, context, around)
     if signature is None:
         raise BadInput(f"call: {made.node.name} is a {made.node.kind}, so there is no function to call")
     answer = perform.called(signature, perform.arguments(signature, made, context), made.attempt.count)
@@ -107,14 +107,20 @@ def _call(made: Work, signatures: Mapping[str, Signature], around: Surroundings)
     return told(answer, effects, list(Log(made.attempt.run, around.log_files).read()))
 
 
-def _command(made: Work, signature: Signature | None, context: Context, around: Surroundings) -> str | tuple[str, ...]:
-    """What a job would run."""
+def _job(made: Work, signature: Signature | None, context: Context, around: Surroundings) -> Called[Any]:
+    """What a job would run, or what the function before it answered instead."""
     jobs = Jobs(Systems(LocalBatch()), around)  # which is asked for nothing
     directory = jobs.directory(made)
     context.bring_to(directory / FILES)
-    given = perform.arguments(signature, made, context) if signature is not None else {}
-    command, here = jobs.prepare(made, signature, given).request.command, f"{directory}/"
-    return command.replace(here, "") if isinstance(command, str) else tuple(word.replace(here, "") for word in command)
+    answer = None
+    if signature is not None:
+        answer = perform.called(signature, perform.arguments(signature, made, context), made.attempt.count)
+    if isinstance(answer, Skip | Snooze | Fail):
+        return Called(answer)
+    command, here = jobs.prepare(made, answer).request.command, f"{directory}/"
+    if isinstance(command, str):
+        return Called(None, command=command.replace(here, ""))
+    return Called(None, command=tuple(word.replace(here, "") for word in command))
 
 
 def _check(made: Work, answer: object, context: Context) -> None:
