@@ -86,7 +86,7 @@ class Sshd:
         return (self.directory / "run" / "log").read_text("utf-8", "replace").count("Accepted publickey")
 
     def configure(self, *lines: str) -> None:
-        """Have the server as usual, with some lines first (of SetEnv one, which counts); it is started anew if it runs."""
+        """Have the server as usual, with some lines first, which win; it is started anew if it runs."""
         (self.directory / "sshd_config").write_text("\n".join([*lines, *self._usual()]) + "\n")
         if self.guardian is not None:
             self.stop()
