@@ -86,7 +86,7 @@ class Sshd:
         return (self.directory / "run" / "log").read_text("utf-8", "replace").count("Accepted publickey")
 
     def configure(self, *lines: str) -> None:
-        """Have the server as usual, with some lines first; it is started anew if it runs."""
+        """Have the server as usual, with some lines first, which win; it is started anew if it runs."""
         (self.directory / "sshd_config").write_text("\n".join([*lines, *self._usual()]) + "\n")
         if self.guardian is not None:
             self.stop()
@@ -107,6 +107,7 @@ class Sshd:
             "PermitRootLogin prohibit-password",
             "MaxStartups 100",
             "PrintMotd no",
+            f"SetEnv HOME={home}",  # whatever start-up files the one who tests has, they are not what is tested
         ]
 
     def _pid(self) -> int:

@@ -227,6 +227,26 @@ def test_a_directory_that_is_gone_there_is_not_taken_for_a_new_one(way: Way, the
     assert end(batch, job) == Observation(JobState.ended, 0)
 
 
+def test_an_array_whose_directory_is_gone_there_is_not_submitted_anew(
+    way: Way, there: Path, home: Path, pbs: Pbs
+) -> None:
+    """Nobody can tell whether it was submitted, and so it waits until somebody can."""
+    requests = [request(home / f"{number}.1", "true", queue="many") for number in range(5)]
+    way.closed_after = way.runs + 4  # all files are there, and nobody hears of the submission
+    replies = opened(way, there).submit(requests)
+    assert {reply.reason for reply in replies if isinstance(reply, Deferred)} == {
+        "cluster is not reached: it is closed"
+    }
+    way.closed_after = 1 << 30
+    there.rename(away := there.with_name(f"{there.name}-away"))
+    before = len(pbs.submissions())
+    reasons = [getattr(reply, "reason", "") for reply in opened(way, there).submit(requests)]
+    assert [reason for reason in reasons if "where it was put" not in reason] == []
+    assert len(pbs.submissions()) == before
+    away.rename(there)
+    assert all(isinstance(reply, Accepted) for reply in opened(way, there).submit(requests))
+
+
 def test_what_is_large_goes_on_where_it_was_cut_off(
     way: Way, there: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +297,7 @@ def test_a_run_goes_over_ssh(
 ) -> None:
     """From the configuration to the artifact, with a file that the job is given and one that it makes."""
     usual = (sshd.directory / "sshd_config").read_text()
-    sshd.configure(f"SetEnv PATH={pbs.path}:{os.environ['PATH']}")
+    sshd.configure(f"SetEnv HOME={sshd.directory} PATH={pbs.path}:{os.environ['PATH']}")
     monkeypatch.setenv("PATH", ssh_on_path(sshd, tmp_path / "bin"))
     monkeypatch.chdir(tmp_path)
     queue = f'{{ executor = "pbs", host = "{HOST}", directory = "{there}" }}'

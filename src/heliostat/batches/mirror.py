@@ -53,7 +53,7 @@ mkdir -p -- "$1" && cd -- "$1" || exit 1
 new=.put.$2
 shift 2
 trap 'rm -rf -- "$new"' EXIT
-mkdir -- "$new" && tar -C "$new" -xf - || exit 1
+mkdir -- "$new" && tar -C "$new" --no-same-owner -xf - || exit 1
 exec 9>> .lock && flock -w 30 9 || exit 1
 for name; do
     if [ -d "$name" ]; then
@@ -166,7 +166,7 @@ class Mirror:
     def _missed(self, directory: Path) -> Notes:
         """What is known of a job whose directory is gone there; it is not to be submitted again for that."""
         known = notes(directory)
-        if known:
+        if known.keys() - {ARRAY}:  # that it was to be one of an array says nothing of what became of it
             return known
         raise OperatorError(
             f"{self.there(directory)} is not on {self._transport.place}, where it was put; is it mounted?"
