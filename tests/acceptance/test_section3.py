@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import heliostat
 from heliostat import Context, Workflow
 from heliostat.run import RunState
 from heliostat.task import TaskState
@@ -106,3 +107,22 @@ def test_a_students_sweep_finds_the_best_point(hall: Hall) -> None:
     assert run.result(sweeps.energy) == pytest.approx([1.0, 1.44, 1.96, 2.56, 3.24])
     assert run.result(sweeps.best) == {"lowest": 1.0}
     assert [task.state for task in run.tasks(node="apologise")] == [TaskState.skipped]
+
+
+@pytest.mark.usefixtures("_simulate")
+def test_the_wildfire_of_the_design_runs_with_every_function_on_a_batch_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same nodes, with the same results, each of them a job."""
+    monkeypatch.chdir(tmp_path)
+    queues = {node.queue for node in fire.graph}
+    Path("heliostat.toml").write_text("\n".join(f'queues.{queue} = {{ executor = "local" }}' for queue in queues))
+    with heliostat.open("sqlite:///fire.db", files="files") as engine:
+        run = engine.run(fire, Region(10.4, 43.7))
+        assert run.state is RunState.succeeded, run.explain()
+        with engine.around.repository.open(run.result(spread)) as burnt:
+            assert burnt.read() == b"[10.4, 43.7]; 3 windy days; 3\n"
+        (found,) = run.artifacts("map")
+        assert run.result() == run.result(picture) == found
+        ran = {task.number for task in run.tasks() if task.count}
+        assert {int(job.name.partition(".")[0]) for job in Path("files/jobs", run.id).iterdir()} >= ran

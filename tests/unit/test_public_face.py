@@ -35,7 +35,6 @@ LARGER: dict[str, str] = {
     "cli/shapes.py": "what every command writes as JSON: one file is the reference for programs that read it",
     "cli/simulation.py:simulate": "a line for each option that people may type",
     "cli/worker.py:start": "a line for each option that people may type, and their checks",
-    "compose.py": "where all families come together: each has a few lines here",
     "compose.py:engine_on": "the parts of an engine and of its workers, put together in one place",
     "context.py": "all that a function may ask for, on one page, and what contexts share",
     "context.py:Context": "all that a function may ask for, on one page",
