@@ -26,7 +26,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
-from heliostat import compose, errors, form, whereabouts
+from heliostat import compose, errors, form, origin, whereabouts
 from heliostat.clock import SystemClock
 from heliostat.errors import said
 from heliostat.lifeline import die_with
@@ -102,7 +102,7 @@ class Child:
         except Terminated:
             raise
         except BaseException as error:  # noqa: BLE001 - other people's modules may raise anything
-            words = f"{type(error).__name__}: {said(error)}".removesuffix(": ")
+            words = f"{type(error).__name__}: {said(error)}".removesuffix(": ") + origin.place(error)
             return Failed(f"its workflow cannot be loaded in a process of its own: {words}", final=True)
         self._work = work = form.work_from_json(message["work"], graph)
         if "stop" in message:

@@ -44,7 +44,7 @@ from heliostat.store import (
     SetTask,
     TryAgain,
 )
-from heliostat.story import Line, story
+from heliostat.story import Line, cause, story
 from heliostat.task import Task, TaskState
 from heliostat.trigger import NEVER, Schedule, stamp, tick_key, tick_message, within
 from heliostat.workflow import Duration, NodeHandle, Workflow
@@ -707,9 +707,14 @@ class RunHandle(Drawn):
         if not run.state.final:
             raise NotEnded(self.id, self.explain(limit=1).partition("\n")[0])
         if run.state is not RunState.succeeded:
-            raise RunFailed(self.id, run.state, run.reason or "nobody said why")
+            raise self._failed(run)
         value, ends = revive(result_of(store, run, self.graph), None), self.graph.ends
         return _decisions(value) if run.result is None and len(ends) == 1 and ends[0].review else value
+
+    def _failed(self, run: Run) -> RunFailed:
+        engine = self._engine
+        found = cause(engine.store, run, engine.around.log_file)
+        return RunFailed(self.id, run.state, run.reason or "nobody said why", None if found is None else found.text)
 
     def _wait_for(self, node: Node, seconds: float) -> None:
         """Wait for what a node gives; raises RunFailed if the run has ended before."""
@@ -723,7 +728,7 @@ class RunHandle(Drawn):
         self._engine._wait(self, done, seconds, lambda: None)  # noqa: SLF001 - its own kind
         run = self.info
         if run.state in (RunState.failed, RunState.cancelled) and not waiting.gave(store, self.key, node):
-            raise RunFailed(self.id, run.state, run.reason or "nobody said why")
+            raise self._failed(run)
 
     def results(self) -> dict[str, Any]:
         """The results of all nodes that act once or per item, by name."""

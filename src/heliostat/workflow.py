@@ -476,6 +476,11 @@ class Workflow(Drawn):
                 raise DefinitionError(f"{where}: {up!r} belongs to another workflow; add its function to this one")
             up = up.name
         branch = up if isinstance(up, Branch) else Branch(str(up), "")
+        if branch.source == "message" and branch.source not in self._nodes:
+            raise DefinitionError(
+                f"{where}: the message is no node to wait for; a parameter called message gets it, and a node that "
+                "returns a list of it can be gone over"
+            )
         if branch.source not in self._nodes:
             raise DefinitionError(
                 f"{where}: waits for {branch.source!r}, which is no node before it{nearest(branch.source, self._nodes)}"

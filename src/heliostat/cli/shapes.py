@@ -14,8 +14,9 @@ from heliostat.task import TaskState
 
 if TYPE_CHECKING:
     from heliostat.comparison import Comparison, Side
-    from heliostat.engine import RunHandle
+    from heliostat.engine import Engine, RunHandle
     from heliostat.graph import Graph, Node
+    from heliostat.inputs import Given
     from heliostat.queue import Lane, Queue, WorkerInfo
     from heliostat.review import Review
     from heliostat.run import Run
@@ -160,7 +161,25 @@ class TaskDetails(TaskShape):
     rescues: int
     explanation: str
     code: str | None  # the digest of the code that ran last
+    inputs: dict[str, InputShape]  # by parameter
     history: list[AttemptShape]
+    traceback: TracebackShape | None  # of the newest attempt that raised, where it lies on this machine
+
+
+class InputShape(TypedDict):
+    """What a task was given by a node before it."""
+
+    source: str  # the node, and which item: rates[12]
+    task: str | None  # that gave it, or the list that it is an item of; null: a handler's
+    state: str  # succeeded, skipped, failed
+    brief: str | None  # what it gave, as JSON, shortened
+
+
+class TracebackShape(TypedDict):
+    """Where in its files a function raised."""
+
+    attempt: int | None
+    text: str
 
 
 class Explanation(TypedDict):
@@ -192,6 +211,7 @@ class RunReasons(TypedDict):
     paused: bool
     summary: str  # in a sentence, how it stands
     reasons: list[ReasonShape]
+    traceback: str | None  # of what it has failed for, where it lies on this machine
 
 
 class ReviewShape(TypedDict):
@@ -336,7 +356,7 @@ class ScheduleShape(TypedDict):
 
 
 class WorkflowShape(TypedDict):
-    """``workflow list`` and ``workflow check`` write lists of these, ``workflow show`` one with its nodes."""
+    """``workflow list`` writes a list of these, ``workflow show`` one with its nodes."""
 
     name: str
     version: str
@@ -344,6 +364,12 @@ class WorkflowShape(TypedDict):
     stays_open: bool
     schedule: ScheduleShape | None
     nodes: list[str]
+
+
+class CheckedShape(WorkflowShape):
+    """``workflow check`` writes a list of these."""
+
+    doubts: list[str]  # a sentence for each parameter that may be given what it does not want
 
 
 class WorkflowDetails(TypedDict):
@@ -615,9 +641,14 @@ def task_shape(task: Task) -> TaskShape:
     }
 
 
-def task_details(store: Store, task: Task, explanation: str) -> TaskDetails:
-    """A task with its past attempts."""
+def task_details(engine: Engine, task: Task, explanation: str) -> TaskDetails:
+    """A task with what it was given and its past attempts."""
+    from heliostat.inputs import given
+    from heliostat.story import Log, raised
+
+    store = engine.store
     history = store.attempts(task.run, task.number)
+    line = raised(task, Log(task.run, engine.around.log_file(task.run)))
     return {
         **task_shape(task),
         "cause": None if task.cause is None else task_id(task.run, task.cause),
@@ -627,7 +658,21 @@ def task_details(store: Store, task: Task, explanation: str) -> TaskDetails:
         "rescues": task.rescues,
         "explanation": explanation,
         "code": ran(store, task.graph, task.worker, task.started_at),
+        "inputs": {name: input_shape(task.run, each) for name, each in given(store, engine.registry, task).items()},
+        "traceback": None if line is None else {"attempt": line.attempt, "text": line.text},
         "history": [attempt_shape(past, ran(store, task.graph, past.worker, past.started_at)) for past in history],
+    }
+
+
+def input_shape(run: int, given: Given) -> InputShape:
+    """What a task was given, by reference and shortened."""
+    from heliostat.inputs import brief
+
+    return {
+        "source": given.source,
+        "task": None if given.task is None else task_id(run, given.task),
+        "state": str(given.state),
+        "brief": None if given.result is None else brief(given.result),
     }
 
 

@@ -19,6 +19,8 @@ from heliostat.task import TaskState
 
 if TYPE_CHECKING:
     from heliostat.engine import Engine, RunHandle
+    from heliostat.store import AttemptRecord
+    from heliostat.task import Task
 
 NAME = "task"
 FOLLOW_SECONDS = 0.2  #: the pause between looks whether there is more to tell
@@ -62,12 +64,12 @@ def list_(
 
 @app.command()
 def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
-    """Show a task: its state, its message and result, and the attempts that did not succeed."""
+    """Show a task: its state, what it was given, its result, and the attempts that did not succeed."""
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
         found = engine.store.task(run.key, number)
         assert found is not None
-        details = shapes.task_details(engine.store, found, run.explain(number))
+        details = shapes.task_details(engine, found, run.explain(number))
         if as_json:
             output.document(details)
             return
@@ -93,12 +95,39 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
                 }
             )
         )
+        if details["inputs"]:
+            output.show("", _inputs(details["inputs"]))
         if details["history"]:
-            past = output.table("attempt", "ended", "at", "worker", "why", right=["attempt"])
-            for attempt in engine.store.attempts(run.key, number):
-                ended = attempt.state.replace("_", " ")
-                output.row(past, attempt.count, ended, output.when(attempt.ended_at), attempt.worker, attempt.reason)
-            output.show("", past)
+            output.show("", _history(engine.store.attempts(run.key, number)))
+        output.show(*_raised(engine, found))
+
+
+def _raised(engine: Engine, task: Task) -> list[object]:
+    """The traceback of the newest attempt that raised."""
+    from heliostat.cli.log import trace
+    from heliostat.story import Log, raised
+
+    line = raised(task, Log(task.run, engine.around.log_file(task.run)))
+    return [] if line is None else trace(line)
+
+
+def _inputs(inputs: dict[str, shapes.InputShape]) -> object:
+    """What a task was given, and by which one."""
+    found = output.table("input", "from", "task", "was", right=["task"])
+    for name, given in inputs.items():
+        by = (given["task"] or "").partition("/")[2]
+        was = given["brief"] if given["state"] == "succeeded" else given["state"]
+        output.row(found, name, given["source"], by, was)
+    return found
+
+
+def _history(attempts: list[AttemptRecord]) -> object:
+    """Attempts that ended otherwise than well."""
+    found = output.table("attempt", "ended", "at", "worker", "why", right=["attempt"])
+    for attempt in attempts:
+        ended = attempt.state.replace("_", " ")
+        output.row(found, attempt.count, ended, output.when(attempt.ended_at), attempt.worker, attempt.reason)
+    return found
 
 
 @app.command()
