@@ -67,7 +67,9 @@ class Parameter:
             ) from None
 
     def fit_message(self, value: object) -> object:
-        """As ``fit``; where nothing was given and fields are wanted, each of them has its default."""
+        """As ``fit``; where nothing was given, the default stands, or where fields are wanted, that of each of them."""
+        if value is None and self.optional:
+            return self.default
         takes_fields = isinstance(self.annotation, type) and (
             dataclasses.is_dataclass(self.annotation) or issubclass(self.annotation, BaseModel)
         )
