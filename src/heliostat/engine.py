@@ -375,11 +375,14 @@ class Engine:
     ) -> None:
         """Work in this thread: until a run has ended, until ``"idle"``, or until a condition holds.
 
-        Idle means that nothing can happen any more without a person or a message.
+        Idle means that nothing can happen any more without a person or a message. Where a run is waited for and nothing
+        happens for some seconds, the log of the program says why, unless ``on_tick`` sees to that.
         """
         with self._working:
             worker = self._worker = self._worker or self.worker()
             done = self._condition(until, worker)
+            if on_tick is None and isinstance(until, RunHandle):
+                on_tick = waiting.Silence(until, worker, self.around.clock).look
 
             def over() -> bool:
                 if on_tick is not None:
