@@ -117,7 +117,8 @@ def _alternatives(annotation: Any) -> list[Any]:
     annotation = getattr(annotation, "__value__", None) or getattr(annotation, "__supertype__", None) or annotation
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _alternatives(inner[0])
+        validated = any(type(each).__name__.endswith("Validator") for each in inner[1:])
+        return [Any] if validated else _alternatives(inner[0])
     if origin is Literal:
         return [type(value) for value in inner]
     if origin in (Union, UnionType):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NewType, TypedDict
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, RootModel, model_validator
+from pydantic import BaseModel, BeforeValidator, RootModel, model_validator
 
 from heliostat import Artifact, Skip, Workflow
 from heliostat.agreement import doubts
@@ -97,7 +97,8 @@ def test_what_cannot_be_given_is_doubted(given: Any, wanted: Any, words: str) ->
         (int, float), (float, int), (int, bool), (str, int), (str, Path), (Path, Path), (Path, Artifact),
         (Artifact, Path), (Region, Region), (Region, Model), (dict[str, float], Region), (Typed, Model),
         (list[int], set[int]), (tuple[int, ...], list[float]), (Iterator[Path], list[Path]), (datetime, datetime),
-        (datetime, str), (UUID, UUID), (Metres, float), (float, Metres), (Annotated[int, "m"], int), (str, Lenient),
+        (datetime, str), (UUID, UUID), (Metres, float), (float, Metres), (Annotated[int, "m"], int),
+        (str, Annotated[int, BeforeValidator(len)]), (str, Lenient),
         (list[int], Numbers), (Colour, int), (int, Colour), (Any, list[Path]), (int, Any), (object, Path),
         (Skip | int, int), (int | None, int), (str | None, Literal["a"]), (list, list[Path]),
         (list[Any], list[Path]), (dict, Region), (Region, dict[str, float]), ("NotThere", int), (type, int),
