@@ -40,6 +40,13 @@ def story(error: BaseException) -> str:
 
     Of a long one the first and the last lines, and of a long line the first letters.
     """
+    try:
+        return _story(error)
+    except Exception:  # noqa: BLE001 - an error is other people's code, of which the traceback asks more than its words
+        return ""
+
+
+def _story(error: BaseException) -> str:
     told = TracebackException.from_exception(error)
     shown = 0
     for each in _chain(told):

@@ -126,6 +126,29 @@ def test_a_traceback_of_several_errors_at_once_shows_each() -> None:
     assert "RuntimeError" in told
 
 
+class Hostile(Exception):
+    """An error that has nothing to say, and fails whoever asks."""
+
+    @property
+    def __notes__(self) -> list[str]:
+        raise RuntimeError("no notes")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_that_cannot_be_told_is_still_an_answer() -> None:
+    """Its class and its place are known; the worker goes on."""
+    flow = Workflow("flow")
+
+    @flow.node
+    def fail() -> None:
+        raise Hostile
+
+    with testing.engine() as engine:
+        assert engine.run(flow).info.reason == f"fail: Hostile ({place(fail, 2)})"
+
+
 # in runs
 
 flow = Workflow("flow")
