@@ -123,16 +123,21 @@ def _gathered(names: Mapping[str, Any], root: Path) -> Iterator[tuple[str, bytes
 
 def _imported(source: bytes, file: Path, top: Path) -> Iterator[Path]:
     """The files of modules that a source imports, where they lie below the directory that has its outermost package."""
+    package = ".".join(file.relative_to(top).parts[:-1])
+    for statement in _imports(source):
+        for name in leads_to(statement, package):
+            for place in _outer(top.joinpath(*name.split(".")), top):
+                yield from filter(Path.is_file, (place.with_name(f"{place.name}.py"), place / "__init__.py"))
+
+
+@functools.lru_cache(maxsize=256)  # the same files are behind each structure that a workflow takes
+def _imports(source: bytes) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """The imports in a source, wherever they stand."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # it is in nobody's way until somebody imports it
-        return
-    package = ".".join(file.relative_to(top).parts[:-1])
-    for statement in ast.walk(tree):
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            for name in leads_to(statement, package):
-                for place in _outer(top.joinpath(*name.split(".")), top):
-                    yield from filter(Path.is_file, (place.with_name(f"{place.name}.py"), place / "__init__.py"))
+        return ()
+    return tuple(statement for statement in ast.walk(tree) if isinstance(statement, ast.Import | ast.ImportFrom))
 
 
 def _outer(place: Path, top: Path) -> Iterator[Path]:
