@@ -98,7 +98,9 @@ def _pending(why: Why, now: float) -> str:
         part = why.graph[task.node].workflow
         return f"waits for run {why.child} of {part.name}" if part else f"waits for the end of run {why.child}"
     if why.waits_for:
-        return f"{task.node} waits for {', '.join(why.waits_for)}"
+        waits = f"{task.node} waits for {', '.join(why.waits_for)}"
+        asleep = [name for name in why.waits_for if why.graph[name].arity is Arity.handler]
+        return waits + "".join(f"; {name} is a handler, which acts when it is sent a message" for name in asleep)
     if task.missing:
         return f"waits for {task.missing} more results of the tasks it joins"
     if task.key is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import inspect
@@ -9,6 +10,7 @@ import json
 import marshal
 import sys
 import sysconfig
+from importlib.util import resolve_name
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 def digest(functions: Iterable[object]) -> str:
     """The digest of the code behind a workflow: of the files in which its functions stand, and what these import.
 
-    Of what is imported, modules in the same directory or package count; the libraries of an environment do not. A
-    function without a file (a notebook's) counts by its own source. The same on every machine with the same files.
+    Of what their text imports, modules in the same directory or package count; the libraries of an environment do not.
+    A function without a file (a notebook's) counts by its own source. The same on every machine with the same files.
     """
     sources: set[tuple[str, bytes]] = set()
     for function in functions:
@@ -99,16 +101,65 @@ def _root(names: Mapping[str, Any], file: Path) -> Path:
 
 
 def _gathered(names: Mapping[str, Any], root: Path) -> Iterator[tuple[str, bytes]]:
-    """The source of a module, and of those below a directory that its functions, classes and modules come from."""
-    waiting, seen = [names], set[Path]()
+    """The source of a module, and of those below a directory that it imports, also inside its functions.
+
+    The packages that a module is in are imported with it.
+    """
+    if (start := _file(names)) is None:
+        return
+    depth = len(list(filter(None, str(names.get("__package__") or "").split("."))))
+    top = start.parents[min(depth, len(start.parents) - 1)]
+    around = (place / "__init__.py" for place in _outer(start.parent, top))
+    waiting, seen = [start, *filter(Path.is_file, around)], set[Path]()
     while waiting:
-        names = waiting.pop()
-        file = _file(names)
-        if file is None or file in seen or _foreign(file, root):
+        file = waiting.pop()
+        if file in seen or _foreign(file, root):
             continue
         seen.add(file)
-        yield file.relative_to(root).as_posix(), file.read_bytes()
-        waiting += [_names(each) for each in list(names.values()) if isinstance(each, FunctionType | ModuleType | type)]
+        source = file.read_bytes()
+        yield file.relative_to(root).as_posix(), source
+        waiting += _imported(source, file, top)
+
+
+def _imported(source: bytes, file: Path, top: Path) -> Iterator[Path]:
+    """The files of modules that a source imports, where they lie below the directory that has its outermost package."""
+    package = ".".join(file.relative_to(top).parts[:-1])
+    for statement in _imports(source):
+        for name in leads_to(statement, package):
+            for place in _outer(top.joinpath(*name.split(".")), top):
+                yield from filter(Path.is_file, (place.with_name(f"{place.name}.py"), place / "__init__.py"))
+
+
+@functools.lru_cache(maxsize=256)  # the same files are behind each structure that a workflow takes
+def _imports(source: bytes) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """The imports in a source, wherever they stand."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # it is in nobody's way until somebody imports it
+        return ()
+    return tuple(statement for statement in ast.walk(tree) if isinstance(statement, ast.Import | ast.ImportFrom))
+
+
+def _outer(place: Path, top: Path) -> Iterator[Path]:
+    """A place with the packages that it is in."""
+    while place != top:
+        yield place
+        place = place.parent
+
+
+def leads_to(statement: ast.Import | ast.ImportFrom, package: str | None) -> Iterator[str]:
+    """The names of the modules that an import may lead to."""
+    if isinstance(statement, ast.Import):
+        yield from (alias.name for alias in statement.names)
+        return
+    base = f"{'.' * statement.level}{statement.module or ''}"
+    if statement.level:
+        try:
+            base = resolve_name(base, package)
+        except ImportError:
+            return
+    yield base
+    yield from (f"{base}.{alias.name}" for alias in statement.names if alias.name != "*")
 
 
 def _foreign(file: Path, root: Path) -> bool:

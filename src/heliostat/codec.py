@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
+from io import IOBase
 from math import isfinite
+from numbers import Real
 from pathlib import PurePath
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -113,8 +118,60 @@ def _converted(value: object, where: str, keep: Callable[[object], Json] | None,
         return str(value)
     if isinstance(value, PurePath):
         raise BadInput(f"{where}: a file cannot be given here; give its name as a string")
+    if isinstance(value, range):
+        return _plain(list(value[:LIMIT_BYTES]), where, keep, depth)  # so many are too many anyway
+    if (plain := _unpacked(value, where)) is not value:
+        return _plain(plain, where, keep, depth + 1)
     kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-    raise BadInput(f"{where}: {kind} is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models")
+    raise BadInput(f"{where}: {kind} is not JSON; {_instead(value)}")
+
+
+def _unpacked(value: Any, where: str) -> Any:
+    """A number or an array of NumPy as Python has it; anything else, and what Python has not, as it is.
+
+    NumPy is not imported: where a value is one of its own, somebody has done so.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, (numpy.generic, numpy.ndarray)) or value.dtype.kind not in _KINDS:
+        return value
+    if value.size > LIMIT_BYTES // 2:  # each takes a digit and a comma
+        raise BadInput(f"{where}: an array of {value.size:,} is more than {LIMIT_BYTES:,} bytes of JSON; return a Path")
+    plain = value.tolist()
+    return value if type(plain) is type(value) else plain  # no longer number of NumPy's fits into one of Python's
+
+
+_KINDS = frozenset("biufcUO")  #: of NumPy's dtypes: those of which Python has the same, and objects
+
+
+def _instead(value: Any) -> str:
+    """What to give in the place of a value that is not JSON."""
+    for kinds, words in _HINTS:
+        if isinstance(value, kinds):
+            return words
+    if getattr(getattr(value, "dtype", None), "kind", None) in ("M", "m"):
+        return "use .astype(str)"
+    for name, words in _METHODS.items():
+        if callable(getattr(value, name, None)) and not isinstance(value, type):
+            return words
+    return "use numbers, strings, lists, dicts, dataclasses or Pydantic models"
+
+
+_HINTS: tuple[tuple[Any, str], ...] = (
+    (set | frozenset, "use sorted(…) or list(…)"),
+    ((bytes, bytearray, memoryview), "decode() it, or write it to a file and return its Path"),
+    ((Decimal, Real), "use str(…) to keep each digit, or float(…)"),
+    (complex, "use [z.real, z.imag]"),
+    (IOBase, "return the Path of the file"),
+    ((Iterator, KeysView, ValuesView, ItemsView), "use list(…)"),
+    (Mapping, "use dict(…)"),
+)
+#: Methods by which values of libraries become plain: of series and tensors, of tables, of other numbers.
+_METHODS = {
+    "tolist": "use .tolist()",
+    "to_list": "use .to_list()",
+    "to_dict": 'use .to_dict("records") or the like, or write it to a file and return its Path',
+    "item": "use .item()",
+}
 
 
 def _text(value: str, where: str) -> str:

@@ -23,6 +23,7 @@ from heliostat.outcome import Failure
 from heliostat.repository import check_files
 from heliostat.run import RunState, public_id, task_id
 from heliostat.signature import check_sent, check_start, local, revive
+from heliostat.story import culprit
 from heliostat.task import TaskState
 from heliostat.vault import Vault
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from heliostat.workflow import NodeHandle, Workflow
 
 #: What a line of the log says of itself.
-_OF_A_LINE = frozenset({"at", "task", "node", "attempt", "progress", "stream"})
+_OF_A_LINE = frozenset({"at", "task", "node", "attempt", "progress", "stream", "traceback"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +171,8 @@ class Context:
         ended = store.run(run)
         if self._node.epilogue is None or ended is None or ended.state is not RunState.failed:
             return None
-        for task in store.tasks(run, state=TaskState.failed, limit=1000):
-            if (ended.reason or "").startswith(f"{task.title}: {task.reason}"):
-                return Failure(task.node, task.count, task.reason or "", task.item)
+        if (failed := culprit(store, ended)) is not None:
+            return Failure(failed.node, failed.count, failed.reason or "", failed.item)
         return Failure("", 0, ended.reason or "")
 
     @property

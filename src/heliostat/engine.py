@@ -46,7 +46,7 @@ from heliostat.store import (
     SetTask,
     TryAgain,
 )
-from heliostat.story import Line, Log, ordered, story
+from heliostat.story import Line, Log, cause, ordered, story
 from heliostat.task import Task, TaskState
 from heliostat.trigger import NEVER, Schedule, stamp, tick_key, tick_message, within
 from heliostat.workflow import Duration, NodeHandle, Workflow
@@ -384,11 +384,14 @@ class Engine:
     ) -> None:
         """Work in this thread: until a run has ended, until ``"idle"``, or until a condition holds.
 
-        Idle means that nothing can happen any more without a person or a message.
+        Idle means that nothing can happen any more without a person or a message. Where a run is waited for and nothing
+        happens for some seconds, the log of the program says why, unless ``on_tick`` sees to that.
         """
         with self._working:
             worker = self._worker = self._worker or self.worker()
             done = self._condition(until, worker)
+            if on_tick is None and isinstance(until, RunHandle):
+                on_tick = waiting.Silence(until, worker, self.around.clock).look
 
             def over() -> bool:
                 if on_tick is not None:
@@ -716,9 +719,14 @@ class RunHandle(Drawn):
         if not run.state.final:
             raise NotEnded(self.id, self.explain(limit=1).partition("\n")[0])
         if run.state is not RunState.succeeded:
-            raise RunFailed(self.id, run.state, run.reason or "nobody said why")
+            raise self._failed(run)
         value, ends = revive(result_of(store, run, self.graph), None), self.graph.ends
         return _decisions(value) if run.result is None and len(ends) == 1 and ends[0].review else value
+
+    def _failed(self, run: Run) -> RunFailed:
+        engine = self._engine
+        found = cause(engine.store, run, engine.around.log_files)
+        return RunFailed(self.id, run.state, run.reason or "nobody said why", None if found is None else found.text)
 
     def _wait_for(self, node: Node, seconds: float) -> None:
         """Wait for what a node gives; raises RunFailed if the run has ended before."""
@@ -732,7 +740,7 @@ class RunHandle(Drawn):
         self._engine._wait(self, done, seconds, lambda: None)  # noqa: SLF001 - its own kind
         run = self.info
         if run.state in (RunState.failed, RunState.cancelled) and not waiting.gave(store, self.key, node):
-            raise RunFailed(self.id, run.state, run.reason or "nobody said why")
+            raise self._failed(run)
 
     def results(self) -> dict[str, Any]:
         """The results of all nodes that act once or per item, by name."""

@@ -86,13 +86,18 @@ class Taken(Conflict):
 
 
 class RunFailed(HeliostatError):
-    """The run did not succeed; the message names node, attempt and cause."""
+    """The run did not succeed; the message names node and cause, with the line of the function that raised.
+
+    That one's traceback, where it lies on this machine, is a note of this error, which Python shows below it.
+    """
 
     exit_code = 5
 
-    def __init__(self, run: str, state: str, reason: str) -> None:
+    def __init__(self, run: str, state: str, reason: str, traceback: str | None = None) -> None:
         super().__init__(f"run {run} {state}: {reason}")
-        self.run, self.state, self.reason = run, state, reason
+        self.run, self.state, self.reason, self.traceback = run, state, reason, traceback
+        if traceback:
+            self.add_note(traceback)
 
 
 class TaskError(HeliostatError):

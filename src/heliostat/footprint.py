@@ -13,11 +13,10 @@ import json
 import sys
 from dataclasses import asdict
 from functools import partial
-from importlib.util import resolve_name
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heliostat.code import digest, project_files
+from heliostat.code import digest, leads_to, project_files
 from heliostat.job import finishing
 
 if TYPE_CHECKING:
@@ -97,25 +96,10 @@ class _Module:
 
     def _imported(self, statement: ast.Import | ast.ImportFrom) -> Iterator[str]:
         """The digests of the modules that an import leads to, where they are of the same project."""
-        for name in _leads_to(statement, self._held.get("__package__")):
+        for name in leads_to(statement, self._held.get("__package__")):
             module = sys.modules.get(name)
             if module is not None and project_files(module):
                 yield digest([module])
-
-
-def _leads_to(statement: ast.Import | ast.ImportFrom, package: str | None) -> Iterator[str]:
-    """The names of the modules that an import may lead to."""
-    if isinstance(statement, ast.Import):
-        yield from (alias.name for alias in statement.names)
-        return
-    base = f"{'.' * statement.level}{statement.module or ''}"
-    if statement.level:
-        try:
-            base = resolve_name(base, package)
-        except ImportError:
-            return
-    yield base
-    yield from (f"{base}.{alias.name}" for alias in statement.names)
 
 
 def _bound(statement: ast.stmt) -> set[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
 from heliostat import codec
+from heliostat.artifact import Artifact
 from heliostat.executor import Work
 from heliostat.graph import Arity, Graph, Node
 from heliostat.outcome import Succeeded
 from heliostat.store import Settled
-from heliostat.task import TaskState, lean
+from heliostat.task import Attempt, TaskState, lean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from heliostat.registry import Registry
     from heliostat.run import Run
     from heliostat.store import Reference, Store
-    from heliostat.task import Attempt
+    from heliostat.task import Task
 
 
 # Looked up once: members of an enumeration are slow to reach.
@@ -29,6 +31,7 @@ ONCE, EACH, SUCCEEDED = Arity.once, Arity.each, TaskState.succeeded
 REMEMBERED = 8  #: lists that each nodes go over, kept between batches: a long one lasts for many
 RECENT = 10_000  #: results that this worker has just settled, for the steps that come next
 SHORT = 4096  #: characters of a result worth remembering
+BRIEF = 60  #: letters of a value that stands in a sentence
 
 
 class Inputs:
@@ -86,6 +89,59 @@ class Inputs:
         result = result_of(self._store, child, self._store.graph(child.graph))
         reason = codec.encode(child.reason, "reason")
         return f'{{"run":"{child.public}","state":"{child.state}","result":{result},"reason":{reason}}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a task was given by a node before it: which (``rates[12]``), its task, how that came out, and what it gave.
+
+    ``task`` is None of a handler; of an item it is the task that gave the list, or the first of those that did.
+    """
+
+    source: str
+    task: int | None
+    state: TaskState
+    result: str | None
+
+
+def given(store: Store, registry: Registry, task: Task) -> dict[str, Given]:
+    """By parameter, what a task's attempts are called with, as far as it is there: read again as a worker reads it."""
+    attempt = Attempt(task.run, task.number, task.count, task.graph, task.node, item=task.item, message="null")
+    [work] = Inputs(store, registry).read([attempt])
+    found = {}
+    for parameter, source, number, arity, each in work.inputs:
+        if (settled := work.settled.get(parameter)) is None:
+            continue
+        result = settled.result
+        if arity is EACH and not each:
+            result = f"[{','.join(item.result or 'null' for item in work.lists.get(parameter, ()))}]"
+        title = f"{source}[{task.item or 0}]" if each else source
+        found[parameter] = Given(title, None if arity is Arity.handler else number, settled.state, result)
+    return found
+
+
+def item(work: Work) -> str:
+    """The item of a list that a work is for, by its parameter: ``tile="north"``; empty where it goes over none."""
+    for parameter, _, _, _, each in work.inputs:
+        if each and (settled := work.settled.get(parameter)) is not None and settled.result is not None:
+            return f"{parameter}={brief(settled.result)}"
+    return ""
+
+
+def brief(text: str) -> str:
+    """JSON text for people: on one line, a file by its name, shortened."""
+    value = _by_name(codec.decode(text)) if len(text) <= SHORT else text
+    words = text if value is text else to_json(value).decode()
+    return words if len(words) <= BRIEF else f"{words[: BRIEF - 1]}…"
+
+
+def _by_name(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_by_name(item) for item in value]
+    if isinstance(value, dict):
+        file = Artifact.from_json(value)
+        return {key: _by_name(item) for key, item in value.items()} if file is None else file.name
+    return value
 
 
 class _Found:

@@ -60,7 +60,7 @@ class Decision:
 class Failure:
     """What ``ctx.failure`` tells: where the run, or what the node waits for, failed, and why.
 
-    ``item`` is which one of the list that the node goes over.
+    ``item`` is which one of the list that the node goes over; ``error`` begins with its value then.
     """
 
     node: str

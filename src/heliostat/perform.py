@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
-import os
-import traceback
 from collections.abc import Coroutine, Generator
+from contextlib import nullcontext, suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
-from heliostat import codec, form, subworkflow
+from heliostat import codec, form, origin, subworkflow
 from heliostat.allotment import allot
 from heliostat.checks import lasting
 from heliostat.context import Context
@@ -29,6 +26,8 @@ from heliostat.task import AttemptState, TaskState, lean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from heliostat.artifact import Artifact
     from heliostat.carrier import Carrier
@@ -40,13 +39,15 @@ if TYPE_CHECKING:
     from heliostat.vault import Vault
     from heliostat.watch import Jobs
 
-    Within = Callable[[Work, Context], contextlib.AbstractContextManager[None]]
+    Within = Callable[[Work, Context], AbstractContextManager[None]]
 
 
 #: What becomes of a node's env= or requires= where there are no processes for it, as in a simulation.
 NO_ENVIRONMENT = "its env= or requires= needs a process of its own, and here its function is called in this one"
 NO_FUNCTION = "this worker has no function for node {}"
 AFTERWARDS = "after the job: "  #: how a reason begins where the job succeeded, and what came after it did not
+GAPS = 5  #: items without a result that are named
+WORDS = 2000  #: letters of an error that its reason quotes
 _ANSWERS = frozenset({Fail, Skip, Snooze})
 # Looked up once: members of an enumeration are slow to reach.
 JOB, WORKFLOW, EACH, SUCCEEDED = Kind.job, Kind.workflow, Arity.each, TaskState.succeeded
@@ -107,7 +108,8 @@ class Performer:
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
             return self._failed(work, error)
         except SystemExit as error:
-            return Failed(self._around.vault.masked(f"the function called exit({error.code!r})"), final=True)
+            words = self._around.vault.masked(f"the function called exit({error.code!r})")
+            return Failed(self._told(work, error, words + origin.place(error)), final=True)
         finally:
             context.clear()
 
@@ -128,7 +130,16 @@ class Performer:
         """What was raised, and whether another try is worth it."""
         how = AttemptState.out_of_memory if isinstance(error, MemoryError) else AttemptState.failed
         final = not work.node.retry.covers(error) or isinstance(error, BadInput)
-        return Failed(_words(error, self._around.vault), how=how, final=final)
+        words = _words(error, self._around.vault) + _gaps(work, error)
+        return Failed(self._told(work, error, words), how=how, final=final)
+
+    def _told(self, work: Work, error: BaseException, words: str) -> str:
+        """``words``, which tell an error as a reason; its traceback goes into the log."""
+        shown = "" if isinstance(error, Stopped) else origin.story(error)
+        if shown:
+            with suppress(OSError):  # where no log can be written, the reason has to do
+                self._around.log(work.attempt, [{"message": shown, "traceback": True}])
+        return words
 
     def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
         if signature is None:
@@ -211,8 +222,8 @@ class Performer:
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
-            final = not work.node.retry.covers(error)
-            return Failed(f"{AFTERWARDS}{_words(error, self._around.vault)}", final=final)
+            failed = self._failed(work, error)
+            return replace(failed, error=AFTERWARDS + failed.error)
 
     def _answered(self, answer: object, context: Context) -> Outcome:
         match answer:
@@ -230,6 +241,8 @@ def succeeded(work: Work, result: str, value: object, context: Context) -> Outco
     """The outcome of an attempt with a result, as text and as value; a failure if another node wants a list of it."""
     if isinstance(value, (list, tuple)):
         return Succeeded(result, context.finish(), width=len(value))
+    if result.startswith("["):  # something else of which JSON makes a list, such as an array or a range
+        return Succeeded(result, context.finish(), width=len(cast("list[object]", codec.decode(result))))
     if value is not None and (other := work.graph.listed.get(work.node.name)) is not None:
         return Failed(f"returned {type(value).__name__}, but {other} goes over its list", final=True)
     return lean(Succeeded, (result, context.finish(), value if isinstance(value, str) else None, None))
@@ -301,7 +314,7 @@ def called(signature: Signature, given: dict[str, Any], attempt: int) -> object:
         answer = signature.function(**given)
         return answer if type(answer) in _COMPLETE else _complete(answer)
     made = signature.function()
-    with made if hasattr(made, "__enter__") else contextlib.nullcontext(made) as entered:
+    with made if hasattr(made, "__enter__") else nullcontext(made) as entered:
         acting = entered if hasattr(entered, "run") else made
         if attempt > 1 and hasattr(acting, "rollback"):
             acting.rollback()
@@ -324,9 +337,6 @@ async def _gathered(answers: Any) -> list[object]:
     return [item async for item in answers]
 
 
-_OURS = str(Path(__file__).parent) + os.sep  # not by its name: a user's folder may be called heliostat, too
-
-
 def _guarded(answer: Answered, vault: Vault) -> Answered:
     """An answer without secrets: reasons are for people and masked; what would be kept as data is refused."""
     if isinstance(answer, Submitted):
@@ -345,9 +355,20 @@ def _words(error: Exception, vault: Vault) -> str:
     told = unfit(error, error.title) if isinstance(error, ValidationError) else said(error)
     words = vault.masked(told).replace("\0", "\\0").encode("utf-8", "replace").decode()
     if isinstance(error, HeliostatError):
-        return words[:2000]
+        return words[:WORDS]
     kind = type(error).__name__
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_OURS)]
-    frames = [f for f in frames if "site-packages" not in f.filename] or frames  # the author's line, not a library's
-    where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
-    return f"{kind}: {words}"[:2000] + where if words else kind + where
+    return (f"{kind}: {words}"[:WORDS] if words else kind) + origin.place(error)
+
+
+def _gaps(work: Work, error: Exception) -> str:
+    """Where lists have None for an item, which may be what an error is about: of which items, and what helps."""
+    if not isinstance(error, TypeError | AttributeError | BadInput):
+        return ""
+    found = ""
+    for name, items in work.lists.items():
+        if gone := [str(at) for at, item in enumerate(items) if item.state is not SUCCEEDED]:
+            which = ", ".join(gone[:GAPS]) + (f" and {len(gone) - GAPS} more" if len(gone) > GAPS else "")
+            many = len(gone) > 1
+            of = f"items {which} of {name} were" if many else f"item {which} of {name} was"
+            found += f"; {of} skipped or failed, so {'they are' if many else 'it is'} None"
+    return found

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 20  #: tasks of a node in a state that are asked one by one; a run may have a million
 TOLD = 5  #: tasks of a reason that are named
 OTHERS = "not asked one by one; `heliostat task explain` tells of each"
-_VARYING = re.compile(r"\d+(?:[.,]\d+)*")
+_VARYING = re.compile(r'"(?:[^"\\]|\\.)*["…]|\d+(?:[.,]\d+)*')  # values as JSON, and whatever is counted
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Reason:
 
     state: TaskState
     why: str
-    alike: bool = False  # the words of others differ in numbers and times
+    alike: bool = False  # the words of others differ in numbers, times and values
     nodes: dict[str, int] = field(default_factory=dict)
     first: list[str] = field(default_factory=list)
 

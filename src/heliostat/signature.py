@@ -67,7 +67,9 @@ class Parameter:
             ) from None
 
     def fit_message(self, value: object) -> object:
-        """As ``fit``; where nothing was given and fields are wanted, each of them has its default."""
+        """As ``fit``; where nothing was given, the default stands, or where fields are wanted, that of each of them."""
+        if value is None and self.optional:
+            return self.default
         takes_fields = isinstance(self.annotation, type) and (
             dataclasses.is_dataclass(self.annotation) or issubclass(self.annotation, BaseModel)
         )
@@ -75,7 +77,7 @@ class Parameter:
 
     def fit(self, value: object) -> object:
         """``value`` as the annotation wants it; raises BadInput with the field and what would be right."""
-        if (kinds := _PLAIN.get(self.annotation)) and type(value) in kinds:
+        if isinstance(self.annotation, type) and type(value) in _PLAIN.get(self.annotation, ()):
             return value
         if self._adapter is None:
             return value
@@ -135,7 +137,7 @@ class Signature:
     def hints(self) -> dict[str, Any]:
         """Resolved annotations, looked up when first needed: names may be defined below the function."""
         try:
-            return get_type_hints(self._called)
+            return get_type_hints(self._called, include_extras=True)  # what Pydantic is to check besides
         except NameError as error:
             raise DefinitionError(f"{self.where}: an annotation names {error.name!r}, which is not defined") from None
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from heliostat import form, whereabouts
+from heliostat import form, origin, whereabouts
 from heliostat.errors import said
 from heliostat.outcome import Failed
 
@@ -56,7 +56,7 @@ class Solo:
         except Terminated:
             raise
         except BaseException as error:  # noqa: BLE001 - other people's modules may raise anything
-            words = f"{type(error).__name__}: {said(error)}".removesuffix(": ")
+            words = f"{type(error).__name__}: {said(error)}".removesuffix(": ") + origin.place(error)
             return Failed(f"its workflow cannot be loaded in a process of its own: {words}", final=True)
         self.work = form.work_from_json(given, graph)
         return self.work

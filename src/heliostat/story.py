@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from heliostat.run import Run
     from heliostat.store import Entry, Store
     from heliostat.task import Task
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 class Line:
     """One line of ``run.log()``: when, about which task and node, who did it, and in words what.
 
-    ``kind`` is run, task, attempt, review, operator, log, progress or output; ``fields`` are what ``ctx.log`` was given
-    besides, ``done`` and ``total`` of ``ctx.progress``, the ``stream`` of what a process printed, and facts such as a
-    reason or the seconds that a task ran. ``attempt`` is which one of its task's it is about.
+    ``kind`` is run, task, attempt, review, operator, log, progress, output, or traceback, whose text has many lines;
+    ``fields`` are what ``ctx.log`` was given besides, ``done`` and ``total`` of ``ctx.progress``, the ``stream`` of
+    what a process printed, and facts such as a reason or the seconds that a task ran. ``attempt`` is which one of its
+    task's it is about.
     """
 
     at: float
@@ -36,9 +38,11 @@ class Line:
     attempt: int | None = None
 
 
-_HEAD = ("at", "task", "node", "attempt", "message", "progress")
+_HEAD = ("at", "task", "node", "attempt", "message", "progress", "traceback")
 #: What one commit did, as it came about.
-_RANK = {"log": 0, "progress": 0, "output": 0, "review": 1, "operator": 1, "attempt": 1, "task": 2, "run": 3}
+_RANK = {name: rank for rank, names in enumerate((
+    ("log", "progress", "output", "traceback"), ("review", "operator", "attempt"), ("task",), ("run",),
+)) for name in names}  # fmt: skip
 _FACTS = ("reason", "by", "result")
 _PAGE = 10_000
 
@@ -58,6 +62,34 @@ def task_story(store: Store, task: Task, log: Log) -> list[Line]:
         return ordered(logged)
     past = [line for line in _attempts(store, task.run, tasks) if line.task == about]
     return ordered([*logged, *past, *_ended(task.run, tasks)])
+
+
+def raised(task: Task, log: Log) -> Line | None:
+    """The traceback of a task's newest attempt that raised, where the log of that lies on this machine."""
+    about, found = task_id(task.run, task.number), None
+    for line in log.read():
+        if line.kind == "traceback" and line.task == about:
+            found = line
+    return found
+
+
+def culprit(store: Store, run: Run) -> Task | None:
+    """The task whose failure is the reason for a run's."""
+    for task in store.tasks(run.id, state=TaskState.failed, limit=1000):
+        if (run.reason or "").startswith(f"{task.title}: {task.reason}"):
+            return task
+    return None
+
+
+def cause(store: Store, run: Run, log_files: Callable[[int], Iterable[Path]]) -> Line | None:
+    """The traceback of what a run has failed for, though that was raised in a run that is part of it."""
+    while (task := culprit(store, run)) is not None:
+        part = store.child(run.id, task.number) if task.node in store.graph(run.graph).parts else None
+        if part is None:
+            found = raised(task, Log(run.id, log_files))
+            return found if found is not None and found.attempt == task.count else None
+        run = part
+    return None
 
 
 def ordered(lines: list[Line]) -> list[Line]:
@@ -165,7 +197,8 @@ class Log:
 
 def _logged(at: float, task: str, logged: dict[str, Any]) -> Line:
     fields = {name: value for name, value in logged.items() if name not in _HEAD}
-    kind = "progress" if logged.get("progress") else "output" if "stream" in logged else "log"
+    kinds = {"progress": "progress", "stream": "output", "traceback": "traceback"}
+    kind = next((kind for name, kind in kinds.items() if logged.get(name)), "log")
     attempt = logged.get("attempt")
     said, node = str(logged.get("message") or ""), str(logged.get("node"))
     return Line(at, kind, said, task, node, None, fields, attempt if isinstance(attempt, int) else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from heliostat.engine import RunHandle
     from heliostat.graph import Node
     from heliostat.store import Store
+    from heliostat.worker import Worker
 
+LOG = logging.getLogger("heliostat.engine")
 PAUSES = (0.005, 0.25)  #: seconds between looks at the run, growing
 ROUND_SECONDS = 1.0  #: between looks at who is there
+TELL_SECONDS = 5.0  #: without anything happening, before somebody who works on a run is told what it waits for
 MANY = 100  #: tasks that are looked at to see whether somebody takes them
 
 
@@ -51,6 +55,24 @@ def wait(
             raise NotEndedInTime(run.id, run.explain(limit=1).partition("\n")[0], seconds or 0.0)
         clock.wait(bell, pause if left is None else min(pause, left))
         pause = min(pause * 2, PAUSES[1])
+
+
+class Silence:
+    """What breaks the silence where an engine works on a run and nothing happens: it tells once what that waits for."""
+
+    def __init__(self, run: RunHandle, worker: Worker, clock: Clock) -> None:
+        self._run, self._worker, self._clock = run, worker, clock
+        self._settled, self._since, self._told = -1, 0.0, False
+
+    def look(self) -> None:
+        """Tell, if it is time; this is asked at every turn."""
+        worker, now = self._worker, self._clock.now()
+        if worker.settled != self._settled:
+            self._settled, self._since, self._told = worker.settled, now, False
+        elif not self._told and now - self._since >= TELL_SECONDS:
+            self._told = not worker.holds(self._run.key)
+            if self._told:
+                LOG.warning("run %s waits: %s", self._run.id, self._run.explain(limit=1).partition("\n")[0])
 
 
 def stranded(store: Store, run: RunHandle, now: float, idle: str | None) -> str | None:

@@ -20,7 +20,7 @@ from heliostat.alive import birth
 from heliostat.errors import StoreUnavailable
 from heliostat.executor import Submitted
 from heliostat.graph import Kind
-from heliostat.inputs import Inputs
+from heliostat.inputs import Inputs, item
 from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Succeeded, ends, times
 from heliostat.queue import WorkerInfo
 from heliostat.store import Ask
@@ -364,7 +364,9 @@ class Worker:
         return outcomes
 
     def _judge(self, work: Work, outcome: Failed, now: float) -> Failed:
-        """Give a failure its next try, if the node's policy has one left."""
+        """Say of which item a failure is, and give it its next try, if the node's policy has one left."""
+        if work.attempt.item is not None and (of := item(work)):
+            outcome = replace(outcome, error=f"{of}: {outcome.error}")
         if outcome.final:
             return outcome
         wait = retry.delay(work.node.retry, work.attempt.failures, self.chance.random())

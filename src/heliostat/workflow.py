@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import update_wrapper
+from reprlib import repr as shortened
 from types import UnionType
 from typing import (
     Annotated,
@@ -492,7 +493,17 @@ class Workflow(Drawn):
             if up.workflow is not self and self._nodes.get(up.name) is None:
                 raise DefinitionError(f"{where}: {up!r} belongs to another workflow; add its function to this one")
             up = up.name
-        branch = up if isinstance(up, Branch) else Branch(str(up), "")
+        if not isinstance(up, Branch | str):
+            raise DefinitionError(
+                f"{where}: waits for {shortened(up)}, which is no node; values come from nodes, so add one that "
+                "returns it"
+            )
+        branch = up if isinstance(up, Branch) else Branch(up, "")
+        if branch.source == "message" and branch.source not in self._nodes:
+            raise DefinitionError(
+                f"{where}: the message is no node to wait for; a parameter called message gets it, and a node that "
+                "returns a list of it can be gone over"
+            )
         if branch.source not in self._nodes:
             raise DefinitionError(
                 f"{where}: waits for {branch.source!r}, which is no node before it{nearest(branch.source, self._nodes)}"

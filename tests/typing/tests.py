@@ -53,6 +53,7 @@ def test_calls() -> None:
     assert counted.records == [Record(5, "total")]
     assert counted.sent == [Sent("count", 1, delay=300.0)]
     assert_type(counted.sent[0].message, Any)
+    testing.call(count, 2, secrets={"token": "abc"}, run_name="tonight")
     testing.call(count, 2, failure=Failure("frame", 1, "no light"))
 
 
@@ -72,7 +73,8 @@ def stub(message: Night) -> str:
 
 
 def test_in_memory() -> None:
-    with testing.engine(seed=1, stubs={"frame": stub}) as engine:
+    with testing.engine(seed=1, stubs={"frame": stub}, secrets={"token": "abc"}) as engine:
+        engine.secrets["other"] = "def"
         engine.stubs["cloud"] = lambda: Skip("clear")
         run = engine.start(night, Night("2026-03-01"))
         engine.advance("2h")

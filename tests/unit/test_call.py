@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from heliostat import Artifact, Context, Ended, Fail, Failure, Skip, Snooze, TaskError, Workflow, testing
-from heliostat.errors import BadInput, Stopped
+from heliostat import Artifact, Context, Ended, Fail, Failure, Secret, Skip, Snooze, TaskError, Workflow, testing
+from heliostat.errors import BadInput, OperatorError, Stopped
 from heliostat.testing import Mapped, Record, Sent, Started
 
 
@@ -304,3 +305,45 @@ def test_inputs_take_what_is_called_like_an_option() -> None:
     assert testing.call(count, artifacts=[kept]).result == ["a"]
     assert testing.call(count).result == []
     assert testing.call(last, inputs={"records": kept}).result == "a"
+
+
+reader = Workflow("reader")
+
+
+@reader.node(env={"TOKEN": Secret("archive-token"), "MODE": "night"})
+def read(ctx: Context) -> list[str]:
+    return [os.environ["TOKEN"], os.environ["MODE"], ctx.secret("other"), ctx.run.name, str(Path.cwd() == ctx.dir)]
+
+
+@reader.node(map={"line": read})
+def each(ctx: Context, line: str) -> int | None:
+    return ctx.task.item
+
+
+def test_secrets_variables_and_the_name_of_the_run_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has a process of its own in earnest finds its variables and its directory, and leaves none of them."""
+    monkeypatch.setenv("HELIOSTAT_SECRET_OTHER", "other")
+    before, here = dict(os.environ), Path.cwd()
+    secrets = {"archive-token": "swordfish-7"}
+    with pytest.raises(TaskError, match="result holds the secret 'archive-token'"):
+        testing.call(read, secrets=secrets)
+    called = testing.call(read, secrets={"archive-token": "short", "other": "brief"}, run_name="Monte Pisano")
+    assert called.result == ["short", "night", "brief", "Monte Pisano", "True"]
+    assert (dict(os.environ), Path.cwd()) == (before, here)
+    assert testing.call(read, secrets={"archive-token": "short"}).result[2] == "other"
+
+
+def test_a_secret_that_is_missing_says_how_it_is_given() -> None:
+    """By the argument, or by its variable."""
+    with pytest.raises(OperatorError) as missing:
+        testing.call(read)
+    assert str(missing.value) == (
+        "secret 'archive-token' is not there; give it with secrets={'archive-token': …}, or set "
+        "HELIOSTAT_SECRET_ARCHIVE_TOKEN"
+    )
+
+
+def test_a_node_that_goes_over_a_list_is_called_for_the_first_item() -> None:
+    """So that ctx.task.item is a number, as in earnest."""
+    assert testing.call(each, line="a").result == 0
+    assert testing.call(whole, render=[1, None]).result == 1

@@ -20,6 +20,7 @@ GRAPH = Graph(
         Node("spread", edges=(Edge("terrain"),)),
         Node("hear", Arity.handler),
         Node("tidy", epilogue=On.ended),
+        Node("hotspots"),
     ),
     version="1.0",
 )
@@ -74,6 +75,10 @@ def test_a_task_that_an_end_left_over_says_so(state: RunState) -> None:
 
 PENDING: list[tuple[dict[str, Any], str]] = [
     ({"waits_for": ("hotspots", "terrain")}, "spread waits for hotspots, terrain"),
+    (
+        {"waits_for": ("terrain", "hear")},
+        "spread waits for terrain, hear; hear is a handler, which acts when it is sent a message",
+    ),
     ({"child": "0abc"}, "waits for the end of run 0abc"),
     ({"missing": 3}, "waits for 3 more results of the tasks it joins"),
     ({"key": "spread", "ahead": 2}, "spread is serial: 2 before it"),

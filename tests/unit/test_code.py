@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import json
 import sys
@@ -98,6 +99,52 @@ def test_a_module_may_be_imported_as_a_whole_and_packages_count(tmp_path: Path) 
         sys.path.remove(str(tmp_path))
         for name in [name for name in sys.modules if name.startswith("observatory_x")]:
             del sys.modules[name]
+
+
+def test_constants_of_a_helper_count_and_so_does_what_is_imported_late(loaded: Callable[..., Workflow]) -> None:
+    """A number carries no module with it, and a function may import where it needs something."""
+    for how in ("from optics import WIDTH", "import optics as o", "def late():\n    from optics import *"):
+        flow = FLOW.replace("from optics import focus", how).replace("focus(1)", "1")
+        flow = flow if "late" not in how else flow.replace("*", "WIDTH")
+        first = of(loaded(flow, optics="WIDTH = 1"))
+        assert of(loaded(flow, optics="WIDTH = 2")) != first
+        assert of(loaded(flow, optics="WIDTH = 1")) == first
+
+
+def test_a_constant_of_a_module_in_the_same_package_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its relative name, and through the packages on the way."""
+    package = tmp_path / "observatory_y"
+    (package / "dome").mkdir(parents=True)
+    files = {
+        "__init__.py": "",
+        "site.py": "HEIGHT = 1",
+        "dome/__init__.py": "from .size import SIZE",
+        "dome/size.py": "SIZE = 1",
+        "dome/flow.py": "from ..site import HEIGHT\ndef work(): return HEIGHT",
+    }
+    for name, text in files.items():
+        (package / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        flow = importlib.import_module("observatory_y.dome.flow")
+        digests = [digest([flow.work])]
+        for name in ("site.py", "dome/__init__.py", "dome/size.py"):
+            (package / name).write_text(files[name] + "\n")
+            digests.append(digest([flow.work]))
+        (package / "unused.py").write_text("")
+        assert digest([flow.work]) == digests[-1]
+    finally:
+        for name in [name for name in sys.modules if name.startswith("observatory_y")]:
+            del sys.modules[name]
+    assert len({*digests}) == 4
+
+
+def test_a_file_that_cannot_be_parsed_is_in_nobodys_way(loaded: Callable[..., Workflow], tmp_path: Path) -> None:
+    """It counts by its bytes; whoever imports it hears of it."""
+    workflow = loaded(FLOW + "\ndef late():\n    import other_flow\n")
+    first = of(workflow)
+    (tmp_path / "here" / "other_flow.py").write_text("def broken(:")
+    assert of(workflow) != first
 
 
 def test_a_file_counts_by_its_place_whatever_it_is_imported_as(tmp_path: Path) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import sys
+from array import array
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
+from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +84,20 @@ class Flag(Enum):
         (Size.big, "7"),
         (Flag.up, "[1,2]"),
         ({Colour.red: 1}, '{"red":1}'),
+        ({"a": range(1, 4)}, '{"a":[1,2,3]}'),
+        (np.int64(-3), "-3"),
+        (np.uint8(3), "3"),
+        (np.bool_(True), "true"),
+        (np.float32(0.5), "0.5"),
+        (np.float64(0.1), "0.1"),
+        (np.str_("a"), '"a"'),
+        (np.array(2.5), "2.5"),
+        ([np.array([1, 2])], "[[1,2]]"),
+        (np.array([[0.5], [1.5]], dtype=np.float32), "[[0.5],[1.5]]"),
+        (np.array(["a", "b"]), '["a","b"]'),
+        (np.array([1, None, {"b": np.int8(1)}], dtype=object), '[1,null,{"b":1}]'),
+        (np.ma.array([1, 2], mask=[False, True]), "[1,null]"),
+        (Region(np.float32(10.5), ["Pisa"]), '{"west":10.5,"names":["Pisa"]}'),
     ],
     ids=repr,
 )
@@ -97,12 +119,21 @@ def test_what_has_a_json_form_is_written_in_it(value: object, text: str) -> None
         ({"k": "\ud800"}, "x.k: a lone surrogate is not Unicode text; decode the bytes properly"),
         ({1: 2}, "x: the key 1 is no string; JSON objects have string keys"),
         ({"\0": 2}, "x: the key '\\x00': a NUL character cannot be stored; remove it or encode the bytes"),
-        ({"a": {1, 2}}, "x.a: set is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models"),
-        (b"raw", "x: bytes is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models"),
+        ({"a": {1, 2}}, "x.a: set is not JSON; use sorted(…) or list(…)"),
+        (b"raw", "x: bytes is not JSON; decode() it, or write it to a file and return its Path"),
+        (Decimal("1.50"), "x: decimal.Decimal is not JSON; use str(…) to keep each digit, or float(…)"),
+        (Fraction(1, 3), "x: fractions.Fraction is not JSON; use str(…) to keep each digit, or float(…)"),
+        (zip([1], [2], strict=True), "x: zip is not JSON; use list(…)"),
+        ({}.keys(), "x: dict_keys is not JSON; use list(…)"),
+        (MappingProxyType({}), "x: mappingproxy is not JSON; use dict(…)"),
+        (io.StringIO(), "x: _io.StringIO is not JSON; return the Path of the file"),
+        (array("d", [1.0]), "x: array.array is not JSON; use .tolist()"),
+        (object(), "x: object is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models"),
+        (range(2**70), "x: 7,277,499 bytes of JSON…"),
         (Region, "x: type is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models"),
         (Region(float("inf"), []), "x.west: inf is not JSON; use None or a string"),
         (Path("x"), "x: a file cannot be given here; give its name as a string"),
-        (1 + 2j, "x: complex is not JSON; use numbers, strings, lists, dicts, dataclasses or Pydantic models"),
+        (1 + 2j, "x: complex is not JSON; use [z.real, z.imag]"),
     ],
     ids=lambda value: repr(value)[:30],
 )
@@ -110,7 +141,45 @@ def test_what_is_no_json_is_refused_by_the_name_of_its_field(value: object, sent
     """At the moment it is given, with what would be right."""
     with pytest.raises(BadInput) as refused:
         codec.encode(value, "x")
+    assert str(refused.value).startswith(sentence.partition("…")[0] if sentence.endswith("…") else sentence)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (np.array([1.0, np.nan]), "x[1]: nan is not JSON; use None or a string"),
+        (np.complex64(1j), "x: complex is not JSON; use [z.real, z.imag]"),
+        (np.longdouble(1), "x: numpy.longdouble is not JSON; use str(…) to keep each digit, or float(…)"),
+        (np.ones(1, "g"), "x[0]: numpy.longdouble is not JSON; use str(…) to keep each digit, or float(…)"),
+        (np.datetime64("2026-01-01"), "x: numpy.datetime64 is not JSON; use .astype(str)"),
+        (np.array(["2026-01-01"], dtype="M8[D]"), "x: numpy.ndarray is not JSON; use .astype(str)"),
+        (np.array([1j]), "x[0]: complex is not JSON; use [z.real, z.imag]"),
+        (np.array([1, {2}], dtype=object), "x[1]: set is not JSON; use sorted(…) or list(…)"),
+        (np.zeros((1000, 1000)), "x: an array of 1,000,000 is more than 1,048,576 bytes of JSON; return a Path"),
+        (np.uint64(2**63), "x: the integer needs more than 64 bits; send it as a string"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)  # fmt: skip
+def test_what_numpy_has_and_json_has_not_is_refused(value: object, sentence: str) -> None:
+    """Nothing is rounded, and nothing is guessed."""
+    with pytest.raises(BadInput) as refused:
+        codec.encode(value, "x")
     assert str(refused.value) == sentence
+
+
+def test_an_array_that_holds_itself_is_refused() -> None:
+    """Like a list that does."""
+    boxed, bare = np.array([None], dtype=object), np.empty((), dtype=object)
+    boxed[0], bare[()] = boxed, [bare]
+    for value in (boxed, bare):
+        with pytest.raises(BadInput, match="nested more than 100 deep, or it holds itself"):
+            codec.encode(value, "x")
+
+
+def test_numpy_is_not_imported_for_it() -> None:
+    """Who has none of its values does not wait for it."""
+    ask = "import sys; from heliostat import codec; codec.encode([1.5, range(3)], 'x'); print('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_more_than_a_mebibyte_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from heliostat import Context, Workflow
+from heliostat import Context, Workflow, testing
 from heliostat.clock import SystemClock
 from heliostat.compose import engine_on
 from heliostat.engine import Engine
@@ -162,6 +162,27 @@ def test_a_start_without_a_message_gives_each_field_its_default() -> None:
     started("null", region, loose, strict)
     with pytest.raises(BadInput, match=r"message\.row: field required"):
         started("null", tile)
+
+
+def test_a_start_without_a_message_gives_a_parameter_its_default() -> None:
+    """A default makes it optional, as it does anywhere else; a message that is given is taken."""
+    flow = Workflow("flow")
+
+    @flow.node
+    def first(message: int = 200) -> int:
+        return message
+
+    @flow.node
+    def second(first: int, message: int | None = None) -> list[object]:
+        return [first, message]
+
+    with testing.engine() as engine:
+        assert engine.run(flow).result() == [200, None]
+        assert engine.run(flow, 3).result() == [3, 3]
+        with pytest.raises(BadInput, match="message: input should be"):
+            engine.run(flow, "many")
+    assert testing.call(first).result == 200
+    assert testing.call(first, 3).result == 3
 
 
 def test_a_job_that_names_a_field_has_to_be_given_it() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
+from annotated_types import Len
 from pydantic import BaseModel, Field
 
 import heliostat
-from heliostat import Artifact, Context, Workflow
+from heliostat import Artifact, Context, Workflow, testing
 from heliostat.errors import BadInput, DefinitionError
 from heliostat.graph import Graph
 from heliostat.signature import LocalPath, Signature, check_start, local, revive
@@ -219,3 +220,21 @@ def test_a_start_is_checked_against_every_node_that_takes_it() -> None:
     check_start(graph, signatures, '{"speed":1,"west":1}')
     with pytest.raises(BadInput, match=r"message\.speed"):
         check_start(graph, signatures, '{"west":1}', "other")
+
+
+def test_what_an_annotation_says_besides_the_type_is_checked() -> None:
+    """Of messages at the start, of inputs when they come; whatever else stands there is left alone."""
+    flow = Workflow("flow")
+
+    @flow.node
+    def first(message: Annotated[float, Field(gt=0), "metres"]) -> Annotated[list[float], "metres"]:
+        return [message]
+
+    @flow.node
+    def second(first: Annotated[list[float], Len(2), {"unhashable": 1}]) -> None: ...
+
+    with testing.engine() as engine:
+        with pytest.raises(BadInput, match=r"message: input should be greater than 0 \(got -1\)"):
+            engine.start(flow, -1)
+        reason = engine.run(flow, 2).info.reason or ""
+    assert reason == "second: first: list should have at least 2 items after validation, not 1 (got [2.0])"

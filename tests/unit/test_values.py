@@ -7,11 +7,12 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel, field_validator
 
 import heliostat
-from heliostat import Context, Resources, Retry, Skip, Workflow
+from heliostat import Context, Resources, Retry, RunFailed, Skip, Workflow, testing
 from heliostat.clock import SystemClock
 from heliostat.compose import engine_on
 from heliostat.engine import Engine
@@ -219,7 +220,7 @@ def test_what_failed_is_told_with_its_item() -> None:
         engine.run(broken)
     (failure,) = seen
     assert (failure.node, failure.item, failure.attempt) == ("ab", 1, 1)
-    assert failure.error.startswith("ValueError: this one (test_values.py:")
+    assert failure.error.startswith("item=1: ValueError: this one (test_values.py:")
 
 
 class Positive(BaseModel):
@@ -262,3 +263,23 @@ def test_a_sentence_names_its_node_once() -> None:
         assert (run.info.reason or "").startswith("f: result.a: set is not JSON; use")
     with pytest.raises(HeliostatError, match=r"^job spread: command, column 5: a lone \{; double it"):
         wrong.job("spread", "run { x")
+
+
+def test_a_range_or_an_array_can_be_gone_over() -> None:
+    """Whatever JSON makes a list of is one; a single number is none."""
+    made: dict[str, object] = {"range": range(2), "array": np.linspace(0.5, 1.5, 2), "number": np.float64(1.5)}
+    flow = Workflow("flow")
+
+    @flow.node
+    def first(message: str) -> object:
+        return made[message]
+
+    @flow.node(map={"x": first})
+    def twice(x: float) -> float:
+        return 2 * x
+
+    with testing.engine() as engine:
+        assert engine.run(flow, "range").result() == [0, 2]
+        assert engine.run(flow, "array").result() == [1.0, 3.0]
+        with pytest.raises(RunFailed, match="first: returned float64, but twice goes over its list"):
+            engine.run(flow, "number").result()

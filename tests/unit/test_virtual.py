@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from datetime import timedelta
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from heliostat import Context, Fail, Retry, RunFailed, Snooze, Workflow, testing
+from heliostat import Context, Fail, Retry, RunFailed, Secret, Snooze, Workflow, testing
 from heliostat.errors import BadInput, NotEnded, NotEndedInTime
 from heliostat.run import EPOCH, RunState
 from heliostat.task import TaskState
@@ -282,3 +283,51 @@ def test_the_end_of_a_large_run_leaves_nothing_open() -> None:
         engine.advance(0)
         assert run.result() == "over"
         assert {task.state for task in run.tasks()} == {TaskState.cancelled, TaskState.succeeded}
+
+
+confided = Workflow("confided")
+
+
+@confided.node(env={"TOKEN": Secret("token")})
+def fetch(ctx: Context) -> int:
+    return len(os.environ["TOKEN"]) + len(ctx.secret("token"))
+
+
+@confided.node(requires=("no-such-package==1",))
+def burn(fetch: int) -> int:
+    import no_such_package  # type: ignore[import-not-found]
+
+    return int(no_such_package.burn(fetch))
+
+
+@confided.node(requires=("pytest",))
+def last(burn: int) -> str:
+    return f"{pytest.__name__} {burn}"
+
+
+def test_a_function_with_variables_secrets_and_packages_is_called_with_what_the_test_has() -> None:
+    """Variables are set for it, secrets are given, and what is not installed can be stubbed."""
+    with testing.engine(stubs={"burn": lambda fetch: fetch + 1}, secrets={"token": "abc"}) as engine:
+        assert engine.run(confided).result() == "pytest 7"
+        assert "TOKEN" not in os.environ
+        engine.secrets["token"] = "abcd"
+        assert engine.run(confided).result() == "pytest 9"
+
+
+def test_a_package_that_the_test_does_not_have_says_what_to_do() -> None:
+    """Install it, or give a function in its place."""
+    with testing.engine(secrets={"token": "abc"}) as engine:
+        reason = engine.run(confided).info.reason
+    assert reason == (
+        "burn: it requires no-such-package==1, and a test has its own packages: No module named 'no_such_package'; "
+        "install it where the tests run, or give a function in its place: engine.stubs['burn'] = function"
+    )
+
+
+def test_a_secret_that_a_test_does_not_give_says_so() -> None:
+    """And a stub in the place of a node needs none."""
+    with testing.engine() as engine:
+        reason = engine.run(confided).info.reason or ""
+        assert reason.startswith("fetch: secret 'token' is not there; give it with secrets={'token': …}")
+        engine.stubs |= {"fetch": lambda: 1, "burn": lambda: 2}
+        assert engine.run(confided).result() == "pytest 2"

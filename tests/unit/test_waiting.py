@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -215,3 +216,33 @@ def test_a_worker_that_has_just_gone_may_come_again(
     with pytest.raises(NotEnded, match="no worker offers"):
         run.wait("10m")
     assert 59 < sum(looks) < 63
+
+
+asking = Workflow("asking")
+asking.review("approve", choices=("yes", "no"))
+
+
+def test_who_works_on_a_run_that_waits_for_a_person_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, in the log of the program, which Python writes to standard error; and it goes on to wait."""
+    monkeypatch.setattr("heliostat.waiting.TELL_SECONDS", 0.0)
+    told = threading.Event()
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "waits for a decision" in record.getMessage():
+                told.set()
+
+    logging.getLogger("heliostat.engine").addHandler(heard := Heard())
+    with engine_on(MemoryStore(), SystemClock(), Path("unused"), seed=1) as engine:
+        run = engine.start(asking)
+        working = threading.Thread(target=engine.work, kwargs={"until": run})
+        working.start()
+        assert told.wait(20)
+        run.decide("approve", "yes")
+        working.join(20)
+        assert run.result().choice == "yes"
+    logging.getLogger("heliostat.engine").removeHandler(heard)
+    [line] = [record.getMessage() for record in caplog.records if "waits for a decision" in record.getMessage()]
+    assert line == f"run {run.id} waits: {run.id}/1 approve: waits for a decision, yes or no; claimed by nobody"

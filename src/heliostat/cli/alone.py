@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from heliostat import origin
 from heliostat.cli import completion, output
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from heliostat.engine import Engine, RunHandle
     from heliostat.graph import Edge, Graph, Node
     from heliostat.testing.called import Called
-
-HERE = str(Path(__file__).parent.parent)  #: frames of Heliostat itself are nobody's fault
 
 
 def run(
@@ -73,22 +71,10 @@ def run(
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's code may raise anything
-            output.lines_of_talk("".join(_traceback(error)))
+            output.lines_of_talk(origin.story(error) or f"{type(error).__name__}: {error}")
             raise typer.Exit(RunFailed.exit_code) from None
         sys.stdout.flush()
         _tell(called, as_json=as_json)
-
-
-def _traceback(error: BaseException) -> list[str]:
-    """Where it happened in the author's code, without the frames that led there."""
-    told = traceback.TracebackException.from_exception(error)
-    seen: traceback.TracebackException | None = told
-    while seen is not None:
-        seen.stack = traceback.StackSummary.from_list(
-            [frame for frame in seen.stack if not frame.filename.startswith((HERE, "<frozen"))]
-        )
-        seen = seen.__cause__ or seen.__context__
-    return list(told.format())
 
 
 class _Taken:

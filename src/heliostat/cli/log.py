@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 _PEOPLES = ("run", "review", "operator")  #: kinds of lines that tell who and why
-STYLES = {"log": "", "output": "", "progress": "bright_black"}
+STYLES = {"log": "", "output": "", "progress": "bright_black", "traceback": "bright_black"}
+
+
+def trace(line: Line) -> list[object]:
+    """A traceback for people, as a part of a page."""
+    which = f"attempt {line.attempt} of task {(line.task or '').partition('/')[2]} {line.node} raised"
+    return ["", output.text(which, "bold"), output.text(line.text, "bright_black")]
 
 
 def shape(line: Line) -> LogLine:
@@ -65,6 +71,8 @@ def _told(line: Line, alike: int, width: int) -> object:
         words += "".join(f"  {name}={output.short(value, 40)}" for name, value in line.fields.items())
     elif line.kind == "output" and line.fields.get("stream") == "stderr":
         style = "yellow"
+    elif line.kind == "traceback":
+        words = words.replace("\n", "\n" + " " * (len(at) + width + 4))
     elif line.kind in _PEOPLES and "reason" in line.fields:
         words += f": {line.fields['reason']}"
     if line.kind in _PEOPLES and line.by:

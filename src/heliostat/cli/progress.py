@@ -133,6 +133,8 @@ class Progress:
                 seen = self._seen[said["node"]]
             except (ValueError, KeyError, TypeError):
                 continue
+            if said.get("traceback"):  # the reason says it shorter
+                continue
             seen.note = str(said.get("message") or "")
             if said.get("progress"):
                 seen.done = _share(said.get("done"), said.get("total"))

@@ -148,12 +148,17 @@ def _worker(run: RunHandle, where: str) -> str:
 
 def show_end(engine: Engine, run: RunHandle) -> None:
     """How a run that was waited for came out."""
+    from heliostat.cli.log import trace
+    from heliostat.story import cause
+
     details, info = shapes.run_details(engine.store, run), run.info
     words = output.state(str(info.state))
     took = output.span(info.created_at, info.ended_at)
     output.show(output.text(f"run {run.id} ") + words + output.text(f" in {took}" if took else ""))
     if info.reason:
         output.show(output.text(info.reason, "red" if info.state is RunState.failed else ""))
+    if (raised := cause(engine.store, info, engine.around.log_files)) is not None:
+        output.show(*trace(raised))
     if details["result"] is not None:
         output.show(*_json(details["result"]))
     if details["artifacts"]:
@@ -349,7 +354,10 @@ def log(
     run: Id,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what happened in a run: its journal and what its functions logged, in order of time."""
+    """Tell what happened in a run: its journal and what its functions logged, in order of time.
+
+    Tracebacks are among it with --json; for people, `task log` and `task show` have them.
+    """
     from heliostat.cli.log import shape, told
 
     with session(context).engine() as engine:
@@ -357,7 +365,7 @@ def log(
         if as_json:
             output.document([shape(line) for line in lines])
         else:
-            output.show(*told(lines))
+            output.show(*told([line for line in lines if line.kind != "traceback"]))
 
 
 @app.command()

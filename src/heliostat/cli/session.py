@@ -286,12 +286,10 @@ def _cause(error: BaseException) -> str:
 
 def _line(error: BaseException) -> str:
     """The author's line at which it happened."""
-    import traceback
+    from heliostat.origin import frame
 
-    ours = str(Path(__file__).parent.parent)
-    frames = traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in frames if not frame.filename.startswith((ours, "<frozen"))]  # type: ignore[assignment]
-    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    found = frame(error)
+    return "" if found is None else f" ({found.filename}:{found.lineno})"
 
 
 def _is_name(where: str) -> bool:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from heliostat.comparison import Comparison, Side
-    from heliostat.engine import RunHandle
+    from heliostat.engine import Engine, RunHandle
     from heliostat.graph import Graph, Node
+    from heliostat.inputs import Given
     from heliostat.queue import Hold, Lane, Queue, WorkerInfo
     from heliostat.resources import Resources
     from heliostat.review import Review
@@ -167,7 +168,25 @@ class TaskDetails(TaskShape):
     explanation: str
     code: str | None  # the digest of the code that ran last
     resources: dict[str, Any] | None  # what its newest attempt was given; before, what its node asks for
+    inputs: dict[str, InputShape]  # by parameter
     history: list[AttemptShape]
+    traceback: TracebackShape | None  # of the newest attempt that raised, where it lies on this machine
+
+
+class InputShape(TypedDict):
+    """What a task was given by a node before it."""
+
+    source: str  # the node, and which item: rates[12]
+    task: str | None  # that gave it, or the list that it is an item of; null: a handler's
+    state: str  # succeeded, skipped, failed
+    brief: str | None  # what it gave, as JSON, shortened
+
+
+class TracebackShape(TypedDict):
+    """Where in its files a function raised."""
+
+    attempt: int | None
+    text: str
 
 
 class Explanation(TypedDict):
@@ -199,6 +218,7 @@ class RunReasons(TypedDict):
     paused: bool
     summary: str  # in a sentence, how it stands
     reasons: list[ReasonShape]
+    traceback: str | None  # of what it has failed for, where it lies on this machine
 
 
 class ReviewShape(TypedDict):
@@ -389,7 +409,7 @@ class ScheduleShape(TypedDict):
 
 
 class WorkflowShape(TypedDict):
-    """``workflow list`` and ``workflow check`` write lists of these, ``workflow show`` one with its nodes."""
+    """``workflow list`` writes a list of these, ``workflow show`` one with its nodes."""
 
     name: str
     version: str
@@ -397,6 +417,12 @@ class WorkflowShape(TypedDict):
     stays_open: bool
     schedule: ScheduleShape | None
     nodes: list[str]
+
+
+class CheckedShape(WorkflowShape):
+    """``workflow check`` writes a list of these."""
+
+    doubts: list[str]  # a sentence for each parameter that may be given what it does not want
 
 
 class WorkflowDetails(TypedDict):
@@ -670,10 +696,15 @@ def task_shape(task: Task) -> TaskShape:
     }
 
 
-def task_details(store: Store, task: Task, explanation: str, given: Mapping[int, Resources]) -> TaskDetails:
-    """A task with its past attempts; ``given`` is what each was given."""
+def task_details(engine: Engine, task: Task, explanation: str, allotted: Mapping[int, Resources]) -> TaskDetails:
+    """A task with what it was given and its past attempts; ``allotted`` is what each had of a machine."""
+    from heliostat.inputs import given
+    from heliostat.story import Log, raised
+
+    store = engine.store
     history = store.attempts(task.run, task.number)
     node = store.graph(task.graph)[task.node]
+    line = raised(task, Log(task.run, engine.around.log_files))
     return {
         **task_shape(task),
         "cause": None if task.cause is None else task_id(task.run, task.cause),
@@ -683,9 +714,11 @@ def task_details(store: Store, task: Task, explanation: str, given: Mapping[int,
         "rescues": task.rescues,
         "explanation": explanation,
         "code": ran(store, task.graph, task.worker, task.started_at),
-        "resources": resources_shape(given.get(task.count, node.resources)),
+        "resources": resources_shape(allotted.get(task.count, node.resources)),
+        "inputs": {name: input_shape(task.run, each) for name, each in given(store, engine.registry, task).items()},
+        "traceback": None if line is None else {"attempt": line.attempt, "text": line.text},
         "history": [
-            attempt_shape(past, ran(store, task.graph, past.worker, past.started_at), given.get(past.count))
+            attempt_shape(past, ran(store, task.graph, past.worker, past.started_at), allotted.get(past.count))
             for past in history
         ],
     }
@@ -694,6 +727,18 @@ def task_details(store: Store, task: Task, explanation: str, given: Mapping[int,
 def resources_shape(resources: Resources | None) -> dict[str, Any] | None:
     """What a node asks for, or an attempt was given."""
     return None if resources is None else resources.to_json()
+
+
+def input_shape(run: int, given: Given) -> InputShape:
+    """What a task was given, by reference and shortened."""
+    from heliostat.inputs import brief
+
+    return {
+        "source": given.source,
+        "task": None if given.task is None else task_id(run, given.task),
+        "state": str(given.state),
+        "brief": None if given.result is None else brief(given.result),
+    }
 
 
 def attempt_shape(past: AttemptRecord, code: str | None, given: Resources | None) -> AttemptShape:

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 def show_reasons(engine: Engine, run: RunHandle, *, as_json: bool) -> None:
     """Print why a run is not over."""
+    from heliostat.cli.log import trace
     from heliostat.reasons import reasons, summary
+    from heliostat.story import cause
 
     store = engine.store
     found = reasons(store, run)
     words, info = summary(store, run, found), run.info
+    raised = None if found else cause(store, info, engine.around.log_files)
     if as_json:
         told: shapes.RunReasons = {
             "id": run.id,
@@ -26,11 +29,14 @@ def show_reasons(engine: Engine, run: RunHandle, *, as_json: bool) -> None:
             "paused": info.paused,
             "summary": words,
             "reasons": [_shape(reason) for reason in found],
+            "traceback": None if raised is None else raised.text,
         }
         output.document(told)
         return
     output.show(output.text(words))
     if not found:
+        if raised is not None:
+            output.show(*trace(raised))
         return
     table = output.table("state", "tasks", "why", "nodes", right=["tasks"], whole=["state", "tasks"])
     for reason in found:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from heliostat.engine import Engine, RunHandle
     from heliostat.resources import Resources
     from heliostat.store import AttemptRecord
+    from heliostat.task import Task
 
 NAME = "task"
 FOLLOW_SECONDS = 0.2  #: the pause between looks whether there is more to tell
@@ -69,7 +70,7 @@ def list_(
 
 @app.command()
 def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
-    """Show a task: its state, its message and result, and the attempts that did not succeed."""
+    """Show a task: its state, what it was given, its result, and the attempts that did not succeed."""
     from heliostat.allotment import noted
 
     with session(context).engine() as engine:
@@ -77,7 +78,7 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
         found = engine.store.task(run.key, number)
         assert found is not None
         given = noted(found, run.graph[found.node], engine.around.log_file(run.key))
-        details = shapes.task_details(engine.store, found, run.explain(number), given)
+        details = shapes.task_details(engine, found, run.explain(number), given)
         if as_json:
             output.document(details)
             return
@@ -105,8 +106,30 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
                 }
             )
         )
+        if details["inputs"]:
+            output.show("", _inputs(details["inputs"]))
         if history := engine.store.attempts(run.key, number):
             output.show("", _history(history, given))
+        output.show(*_raised(engine, found))
+
+
+def _raised(engine: Engine, task: Task) -> list[object]:
+    """The traceback of the newest attempt that raised."""
+    from heliostat.cli.log import trace
+    from heliostat.story import Log, raised
+
+    line = raised(task, Log(task.run, engine.around.log_files))
+    return [] if line is None else trace(line)
+
+
+def _inputs(inputs: dict[str, shapes.InputShape]) -> object:
+    """What a task was given, and by which one."""
+    found = output.table("input", "from", "task", "was", right=["task"])
+    for name, given in inputs.items():
+        by = (given["task"] or "").partition("/")[2]
+        was = given["brief"] if given["state"] == "succeeded" else given["state"]
+        output.row(found, name, given["source"], by, was)
+    return found
 
 
 def _history(history: list[AttemptRecord], given: Mapping[int, Resources]) -> object:

@@ -190,17 +190,24 @@ def check(
     where: Annotated[list[str] | None, typer.Argument(metavar="WHERE", help="Else the configured apps.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that workflows can be loaded and planned, and that what their functions want can be checked."""
+    """Check that workflows can be loaded and planned, and doubt what a node gives to another that wants something else.
+
+    A doubt is no error: what it is about fails when it happens, and may never.
+    """
+    from heliostat.agreement import doubts
+
     flows = sessions.workflows(where or [])
     for flow in flows:
         for signature in flow.signatures.values():
             signature.warm()
     if as_json:
-        output.document([shapes.workflow_shape(flow.graph) for flow in flows])
+        output.document([{**shapes.workflow_shape(flow.graph), "doubts": doubts(flow)} for flow in flows])
         return
     for flow in flows:
         nodes = f": {output.count(len(flow.graph.nodes), 'node')}"
         output.show(output.text("✓ ", "green") + output.text(flow.graph.label, "bold") + output.text(nodes))
+        for words in doubts(flow):
+            output.line(output.text("  ! ", "yellow") + output.text(words))
     if not flows:
         raise BadInput("there is nothing to check: name a file or module, or list apps in heliostat.toml")
 

@@ -16,6 +16,7 @@ from heliostat.exporters.picture import duration, headline, size
 from heliostat.exporters.sheet import folded, section, sheet, state, table
 from heliostat.exporters.svg import svg
 from heliostat.run import RunState
+from heliostat.story import cause
 from heliostat.task import TaskState
 from heliostat.workflow import Workflow
 
@@ -79,7 +80,7 @@ def _parts(run: RunHandle) -> list[str]:
     kept = run.artifacts()
     return [
         *parts,
-        section("failed", _failures(run)),
+        section("failed", _failures(run), _cause(run)),
         section("files", _pictures(run, kept), _files(kept)),
         _nodes(run),
     ]
@@ -105,6 +106,13 @@ def _failures(run: RunHandle) -> str:
         for task in run._engine.store.tasks(run.key, TaskState.failed, limit=ROWS)  # noqa: SLF001 - as above
     ]
     return table(("task", "why"), rows, long=1)
+
+
+def _cause(run: RunHandle) -> str:
+    """The traceback of what it has failed for."""
+    engine = run._engine  # noqa: SLF001 - as above
+    found = cause(engine.store, run.info, engine.around.log_file)
+    return "" if found is None else f"<pre>{escaped(found.text)}</pre>"
 
 
 def _pictures(run: RunHandle, kept: list[Artifact]) -> str:

@@ -65,6 +65,8 @@ def _decided(commit: Commit, run: OpenRun, review: Review, verb: Decide, command
 def _not_open(commit: Commit, run: OpenRun, verb: Claim | Decide, command: Command) -> Answer:
     """Say what became of it; to say the same decision twice is no mistake."""
     task = commit.rows.task_get(run.id, verb.number)
+    if task is None and run.state.final:
+        raise Ended(f"run {public_id(run.id)} {run.state.over}; nobody is asked any more")
     if task is None:
         raise NotFound(f"run {public_id(run.id)} has no task {verb.number} yet; a review is born by what it waits for")
     if task.node not in run.graph.reviews:

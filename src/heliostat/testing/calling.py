@@ -14,7 +14,7 @@ from heliostat.job import FILES
 from heliostat.outcome import Fail, Failed, Skip, Snooze
 from heliostat.story import Log
 from heliostat.testing.called import Called, told
-from heliostat.testing.given import Desk, surroundings, work
+from heliostat.testing.given import Desk, as_its_own, surroundings, work
 from heliostat.watch import Jobs
 from heliostat.workflow import NodeHandle
 
@@ -43,6 +43,8 @@ def call(
     failure: Failure | None = None,
     cancelled: bool = False,
     inputs: Mapping[str, object] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    run_name: str = "",
     **named: object,
 ) -> Called[R]: ...
 @overload
@@ -58,6 +60,8 @@ def call(
     failure: Failure | None = None,
     cancelled: bool = False,
     inputs: Mapping[str, object] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    run_name: str = "",
     **named: object,
 ) -> Called[R]: ...
 def call(
@@ -72,6 +76,8 @@ def call(
     failure: Failure | None = None,
     cancelled: bool = False,
     inputs: Mapping[str, object] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    run_name: str = "",
     **named: object,
 ) -> Called[Any]:
     """Call a node or a handler once, as a worker would, and answer what it returned and asked for.
@@ -81,17 +87,19 @@ def call(
 
     ``records`` are those that are there: a mapping by key, or values and ``testing.Record``; ``artifacts`` are those
     that the run keeps. ``attempt`` is its number, ``sender`` the node that sent the message, ``failure`` what
-    ``ctx.failure`` tells; with ``cancelled`` the attempt is asked to stop. ``inputs`` is for parameters that are called
-    like one of these. Raises BadInput for what does not fit, and TaskError for what could not be committed.
+    ``ctx.failure`` tells; with ``cancelled`` the attempt is asked to stop. ``secrets`` are the values that
+    ``ctx.secret`` and ``env=`` read, ``run_name`` is what the run was called when it was started. ``inputs`` is for
+    parameters that are called like one of these. Raises BadInput for what does not fit, and TaskError for what could
+    not be committed.
     """
     __tracebackhide__ = True  # pytest shows the test and the function, not this
     if not isinstance(node, NodeHandle):
         raise BadInput(f"call: a node of a workflow is wanted, not {node!r}")
     graph, signatures = node.workflow.graph, node.workflow.signatures
-    desk = Desk(graph, graph[node.name], records, artifacts, sender, failure)
+    desk = Desk(graph, graph[node.name], records, artifacts, sender, failure, run_name)
     made = work(graph, graph[node.name], signatures, message, {**(inputs or {}), **named}, attempt)
     made.stop = "the test says so" if cancelled else None
-    return _call(made, signatures, surroundings(desk))
+    return _call(made, signatures, surroundings(desk, secrets))
 
 
 def _call(made: Work, signatures: Mapping[str, Signature], around: Surroundings) -> Called[Any]:
@@ -101,7 +109,8 @@ def _call(made: Work, signatures: Mapping[str, Signature], around: Surroundings)
         return _job(made, signature, context, around)
     if signature is None:
         raise BadInput(f"call: {made.node.name} is a {made.node.kind}, so there is no function to call")
-    answer = perform.called(signature, perform.arguments(signature, made, context), made.attempt.count)
+    with as_its_own(made, context, around.vault):
+        answer = perform.called(signature, perform.arguments(signature, made, context), made.attempt.count)
     _check(made, answer, context)
     effects = () if isinstance(answer, Fail) else context.finish()
     return told(answer, effects, list(Log(made.attempt.run, around.log_files).read()))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import os
 import random
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,19 +21,22 @@ from heliostat.artifact import Artifact
 from heliostat.clock import Ids
 from heliostat.context import Surroundings
 from heliostat.effects import Put
-from heliostat.errors import BadInput, nearest
+from heliostat.errors import BadInput, OperatorError, nearest
 from heliostat.executor import Work
 from heliostat.graph import Arity, On
 from heliostat.repositories.directory import DirectoryRepository
 from heliostat.run import Run, RunState
+from heliostat.secret import Secret
 from heliostat.signature import check_sent, local
 from heliostat.store import Settled
 from heliostat.task import Attempt, Task, TaskState
+from heliostat.vault import Vault, find
 
 if TYPE_CHECKING:
     import threading
 
     from heliostat.codec import Json
+    from heliostat.context import Context
     from heliostat.graph import Graph, Input, Node
     from heliostat.outcome import Failure
     from heliostat.signature import Signature
@@ -72,7 +77,9 @@ class Desk:
         artifacts: Iterable[Artifact],
         sender: str | None,
         failure: Failure | None,
+        run_name: str = "",
     ) -> None:
+        self._run_name = run_name
         self._artifacts = [stores.Kept(artifact, CAUSE, 0.0) for artifact in artifacts]
         puts = list(_puts(node.name, records))
         sources = [edge.source for edge in node.edges if edge.on is not On.succeeded]
@@ -90,11 +97,11 @@ class Desk:
     def run(self, run: int) -> Run:
         """The run, which has failed if the node runs after its failure."""
         if self._node.epilogue is None:
-            return Run(run, self._graph.id, RunState.active)
+            return Run(run, self._graph.id, RunState.active, self._run_name)
         if self._failure is None:
-            return Run(run, self._graph.id, RunState.succeeded)
+            return Run(run, self._graph.id, RunState.succeeded, self._run_name)
         [failed] = self.tasks(run)
-        return Run(run, self._graph.id, RunState.failed, reason=f"{failed.title}: {failed.reason}")
+        return Run(run, self._graph.id, RunState.failed, self._run_name, reason=f"{failed.title}: {failed.reason}")
 
     def task(self, run: int, number: int) -> Task | None:
         """The task that is called, or the one that sent its message."""
@@ -144,7 +151,8 @@ def work(
     if node.arity is Arity.handler:
         check_sent(node, signature, text)
         planner.serial_key(node, text)
-    leased = Attempt(RUN, NUMBER, attempt, graph.id, node.name, message=text, failures=attempt - 1)
+    item = 0 if node.arity is Arity.each else None
+    leased = Attempt(RUN, NUMBER, attempt, graph.id, node.name, item=item, message=text, failures=attempt - 1)
     made = Work(leased, graph, node)
     waited = {found.parameter: found for found in made.inputs}
     for name in given:
@@ -193,12 +201,50 @@ def _repository() -> DirectoryRepository:
 _number = itertools.count(1)
 
 
-def surroundings(desk: Desk) -> Surroundings:
+def surroundings(desk: Desk, secrets: Mapping[str, str] | None = None) -> Surroundings:
     """What the context of one call reads and writes; its time is 0, and its run has the first id."""
     clock = Still()
     ids = Ids(clock, random.Random(0))  # noqa: S311 - no secret hangs on it
     assert ids.run() == RUN
-    return Surroundings(cast("Store", desk), _repository(), clock, ids, _place() / str(next(_number)))
+    place, vault = _place() / str(next(_number)), Vault(partial(told_secret, secrets or {}))
+    return Surroundings(cast("Store", desk), _repository(), clock, ids, place, vault=vault)
+
+
+def told_secret(secrets: Mapping[str, str], name: str) -> str:
+    """The value of a secret that a test gives, else of its variable; raises OperatorError where neither is there."""
+    if name in secrets:
+        return secrets[name]
+    if (variable := Secret(name).variable) in os.environ:
+        return find(name)
+    raise OperatorError(f"secret {name!r} is not there; give it with secrets={{{name!r}: …}}, or set {variable}")
+
+
+@contextmanager
+def as_its_own(made: Work, context: Context, vault: Vault) -> Iterator[None]:
+    """Let what has a process of its own in earnest find its variables, and its directory as the current one.
+
+    It has the packages of the test: what it requires is not installed.
+    """
+    node = made.node
+    if not node.env and not node.requires:
+        yield
+        return
+    before, here = dict(os.environ), Path.cwd()
+    os.environ.update(vault.filled(node.env))
+    os.chdir(context.dir)
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if not node.requires:
+            raise
+        raise BadInput(
+            f"it requires {', '.join(node.requires)}, and a test has its own packages: {error}; install it "
+            f"where the tests run, or give a function in its place: engine.stubs[{node.name!r}] = function"
+        ) from error
+    finally:
+        os.chdir(here)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def encode(value: object, where: str) -> str:

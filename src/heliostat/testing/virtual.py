@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import cache
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliostat import code, codec
 from heliostat.clock import Ids
-from heliostat.context import Surroundings
+from heliostat.context import Context, Surroundings
 from heliostat.engine import Engine, RunHandle
 from heliostat.errors import BadInput, NotEnded, NotEndedInTime, nearest
 from heliostat.executors.inline import InlineExecutor
@@ -22,6 +23,8 @@ from heliostat.repositories.directory import DirectoryRepository
 from heliostat.run import EPOCH, RunState
 from heliostat.stores.memory import MemoryStore
 from heliostat.testing.cast import StubPerformer, names, signature_of
+from heliostat.testing.given import as_its_own, told_secret
+from heliostat.vault import Vault
 from heliostat.worker import Worker
 
 if TYPE_CHECKING:
@@ -39,13 +42,16 @@ FOREVER = float("inf")
 ALONE = {"lease_seconds": codec.CENTURY}  #: nobody is there who could take it for lost
 
 
-def engine(seed: int = 1, *, stubs: Mapping[str, Callable[..., Any]] | None = None) -> VirtualEngine:
+def engine(
+    seed: int = 1, *, stubs: Mapping[str, Callable[..., Any]] | None = None, secrets: Mapping[str, str] | None = None
+) -> VirtualEngine:
     """The real engine, in memory, on virtual time; as a context manager, its files go with it.
 
     The same seed gives the same ids and the same jitter. ``stubs`` are functions in the place of jobs and of other
     nodes that reach outside, by ``node`` or ``workflow.node``; there may be more later, in ``engine.stubs``.
+    ``secrets`` are the values that functions read, by name, and later those in ``engine.secrets``.
     """
-    return VirtualEngine(seed, dict(stubs or {}))
+    return VirtualEngine(seed, dict(stubs or {}), dict(secrets or {}))
 
 
 class VirtualEngine(Engine):
@@ -54,17 +60,19 @@ class VirtualEngine(Engine):
     So are the ticks of workflows that were given to ``add``, but ``work`` does not wait for them.
 
     Functions run in the thread that calls ``advance``, ``work``, ``run`` or ``result(timeout=…)``, one after the other,
-    and take no time. A job is never run: its stub in ``stubs`` answers what it would.
+    and take no time. A job is never run: its stub in ``stubs`` answers what it would. A function with ``env=`` or
+    ``requires=`` is called here too, with its variables set and with the packages of the test.
     """
 
-    def __init__(self, seed: int, stubs: Stubs) -> None:
-        self.stubs = stubs
+    def __init__(self, seed: int, stubs: Stubs, secrets: dict[str, str]) -> None:
+        self.stubs, self.secrets = stubs, secrets
         self._files = tempfile.TemporaryDirectory(prefix="heliostat-")
         self._clock = VirtualClock()
         store, files, chance = MemoryStore(), Path(self._files.name), random.Random(seed)  # noqa: S311 - a seed is the point
         registry = Registry(store.graph, lambda functions: _digest(tuple(functions)))
         repository, ids = DirectoryRepository(files / "artifacts"), Ids(self._clock, chance)
-        around = Surroundings(store, repository, self._clock, ids, files, registry.add)
+        vault = Vault(partial(told_secret, self.secrets))
+        around = Surroundings(store, repository, self._clock, ids, files, registry.add, vault=vault)
 
         def new_worker(**options: Any) -> Worker:
             worker = Worker(store, registry, self._clock, chance, **{"name": "test", **ALONE, **options})
@@ -207,13 +215,18 @@ class StandIns(StubPerformer):
     """Calls stubs in the place of nodes; a job without one is a mistake in the test, and no failure of its run."""
 
     def __init__(self, registry: Registry, around: Surroundings, stubs: Stubs) -> None:
-        super().__init__(registry, around)
+        super().__init__(registry, around, within=self._surrounded)
         self._stubs = stubs
 
     def __call__(self, work: Work) -> Answered:
         """Perform, after a look whether it can be."""
         self._signature(work)
         return super().__call__(work)
+
+    def _surrounded(self, work: Work, context: Context) -> AbstractContextManager[None]:
+        """A stub needs nothing of what its node would have around it."""
+        stub = self._signature(work)
+        return as_its_own(work, context, self._around.vault) if stub is None else nullcontext()
 
     def _called(self, work: Work, signature: Signature | None, context: Any) -> Outcome:
         stub = self._signature(work)
