@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from heliostat.cli.output import stamp
 from heliostat.code import ran
+from heliostat.inside import traffic
 from heliostat.run import RunState, public_id, task_id
 from heliostat.task import TaskState
 
@@ -34,6 +35,29 @@ class DoneShape(TypedDict, total=False):
     said: list[str]  # what people read
     run: str  # which it was about, where it was one
     task: str
+    runs: list[DoneRunShape]  # which it was about, where there were several
+
+
+class DoneRunShape(TypedDict):
+    """What was done to one of several runs."""
+
+    run: str
+    done: bool  # False where there was nothing to do
+    note: str  # why not
+
+
+class ErrorShape(TypedDict):
+    """The last line of standard error of a command that was refused or went wrong."""
+
+    error: ErrorFacts
+
+
+class ErrorFacts(TypedDict):
+    """What went wrong."""
+
+    kind: str  # as in the tree of errors: NotFound, Conflict…; Usage where the command was written wrongly
+    message: str  # what people read
+    exit_code: int
 
 
 class RunShape(TypedDict):
@@ -259,6 +283,7 @@ class WorkerShape(TypedDict):
     queues: list[str] | None  # null: all
     offers: list[str]
     site: str | None
+    heliostat: str | None  # which version of it; null: one from before they told it
     started_at: str | None
     beat_at: str | None
 
@@ -320,6 +345,9 @@ class NodeShape(TypedDict):
     kind: str  # function, job
     arity: str  # once, each, handler
     trigger: str | None  # what sends to it in each active run: every 5m
+    requires: list[str]  # packages of its environment
+    env: list[str]  # names of the variables that its function or command is given
+    secrets: list[str]  # names of the secrets among their values
     queue: str
     epilogue: str | None  # runs after the run's end: failed, ended
     edges: list[EdgeShape]
@@ -528,7 +556,7 @@ def _place(store: Store, run: Run) -> str | None:
 def run_details(store: Store, handle: RunHandle) -> RunDetails:
     """A run with all that belongs to it."""
     run, graph = handle.info, handle.graph
-    states, seconds = store.states(run.id), node_seconds(store.traffic(run.id))
+    states, seconds = store.states(run.id), node_seconds(traffic(store, graph, run.id))
     failed = store.tasks(run.id, state=TaskState.failed, limit=FAILURES)
     return {
         **run_shape(run, graph),
@@ -615,9 +643,8 @@ def task_shape(task: Task) -> TaskShape:
     }
 
 
-def task_details(store: Store, task: Task, explanation: str) -> TaskDetails:
+def task_details(store: Store, task: Task, history: list[AttemptRecord], explanation: str) -> TaskDetails:
     """A task with its past attempts."""
-    history = store.attempts(task.run, task.number)
     return {
         **task_shape(task),
         "cause": None if task.cause is None else task_id(task.run, task.cause),
@@ -674,6 +701,7 @@ def worker_shape(worker: WorkerInfo) -> WorkerShape:
         "queues": worker.queues.split(",") if worker.queues else None,
         "offers": worker.offers.split(", ") if worker.offers else [],
         "site": worker.site or None,
+        "heliostat": worker.release,
         "started_at": stamp(worker.started_at),
         "beat_at": stamp(worker.beat_at),
     }
@@ -745,11 +773,15 @@ def workflow_details(graph: Graph, schedule: Schedule | None = None) -> Workflow
 
 def node_shape(node: Node) -> NodeShape:
     """A node and what leads to it."""
+    env, secrets = variables(node)
     return {
         "name": node.name,
         "kind": str(node.kind),
         "arity": str(node.arity),
         "trigger": None if node.trigger is None else str(node.trigger),
+        "requires": list(node.requires),
+        "env": env,
+        "secrets": secrets,
         "queue": node.queue,
         "epilogue": None if node.epilogue is None else str(node.epilogue),
         "edges": [
@@ -763,3 +795,11 @@ def node_shape(node: Node) -> NodeShape:
             for edge in node.edges
         ],
     }
+
+
+def variables(node: Node) -> tuple[list[str], list[str]]:
+    """The names of the variables that a node's function or command is given, and of the secrets among their values."""
+    from heliostat.secret import Secret
+
+    env = node.env if node.job is None else node.job.env
+    return sorted(env), sorted({value.name for value in env.values() if isinstance(value, Secret)})

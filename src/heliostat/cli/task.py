@@ -14,6 +14,7 @@ from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Id, Reason, tell
 from heliostat.cli.session import find_run, find_task, session
+from heliostat.inside import as_runs, past_runs
 from heliostat.run import task_id
 from heliostat.task import TaskState
 
@@ -44,7 +45,7 @@ def list_(
         if node is not None:
             node = handle.graph[node].name
         tasks = engine.store.tasks(handle.key, state, node, limit=limit + 1)
-        shown = tasks[:limit]
+        shown = as_runs(engine.store, handle.graph, tasks[:limit])
         if as_json:
             output.document([shapes.task_shape(task) for task in shown])
             return
@@ -65,9 +66,11 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
     """Show a task: its state, its message and result, and the attempts that did not succeed."""
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
-        found = engine.store.task(run.key, number)
-        assert found is not None
-        details = shapes.task_details(engine.store, found, run.explain(number))
+        task_ = engine.store.task(run.key, number)
+        assert task_ is not None
+        [found] = as_runs(engine.store, run.graph, [task_])
+        past = past_runs(engine.store, run.graph, found, engine.store.attempts(run.key, number))
+        details = shapes.task_details(engine.store, found, past, run.explain(number))
         if as_json:
             output.document(details)
             return
@@ -94,11 +97,11 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
             )
         )
         if details["history"]:
-            past = output.table("attempt", "ended", "at", "worker", "why", right=["attempt"])
-            for attempt in engine.store.attempts(run.key, number):
+            made = output.table("attempt", "ended", "at", "worker", "why", right=["attempt"])
+            for attempt in past:
                 ended = attempt.state.replace("_", " ")
-                output.row(past, attempt.count, ended, output.when(attempt.ended_at), attempt.worker, attempt.reason)
-            output.show("", past)
+                output.row(made, attempt.count, ended, output.when(attempt.ended_at), attempt.worker, attempt.reason)
+            output.show("", made)
 
 
 @app.command()
@@ -107,6 +110,15 @@ def retry(context: typer.Context, task: TaskId, reason: Reason = "") -> None:
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
         tell(run.retry(number, reason), f"{task_id(run.key, number)} is tried again")
+
+
+@app.command()
+def cancel(context: typer.Context, task: TaskId, reason: Reason = "") -> None:
+    """Have a task fail that is ready, waits or runs, which is asked to stop; its run fails if nothing catches that."""
+    with session(context).engine() as engine:
+        run, number = find_task(engine, task)
+        answer = run.cancel_task(number, reason)
+        tell(answer, f"{task_id(run.key, number)}: {answer.note or 'cancelled'}")
 
 
 @app.command()
