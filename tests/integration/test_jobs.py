@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,3 +197,18 @@ def test_adopting_a_job_leaves_its_input_alone(engine: Engine) -> None:
     engine.work(until=(given.parent / "job.exit_code").exists)
     assert (given.parent / "output.json").read_text() == '{"message":{"days":4}}'
     assert run.graph[only.name].takes_message
+
+
+def test_a_job_whose_task_is_cancelled_is_ended(engine: Engine) -> None:
+    """Its process too, so that nothing computes on for nobody; the run fails with who did it."""
+    flow = Workflow("flow")
+    flow.job("long", "echo $$ > pid; exec sleep 600")
+    run = engine.start(flow)
+    [directory] = [engine.around.directory / "jobs" / run.id / "1.1"]
+    engine.work(until=(directory / "pid").is_file)
+    assert run.cancel_task("long", "the wrong field").note == "it runs, and is asked to stop"
+    engine.work(until=run)
+    assert run.info.reason == "long: cancelled by python: the wrong field"
+    pid = int((directory / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

@@ -233,3 +233,14 @@ far = Workflow("far")
 def flaky() -> None:
     raise OSError("clouds")
 """
+
+
+def test_a_worker_of_an_edited_file_says_what_it_leaves(shell: Shell) -> None:  # noqa: F811
+    """Runs that were started before have the structure of then, which it does not offer."""
+    shell.start("hello", "name=Ada")
+    [before] = shell.json("workflow", "list")
+    code = (shell.directory / "flows.py").read_text()
+    (shell.directory / "edited.py").write_text(code.replace("def letter", "def card"))
+    said = shell("worker", "start", "edited.py:hello", "--until", "idle").stderr.splitlines()
+    assert said[1].startswith(f"what is ready of hello {before['version']} waits for a worker that offers that; ")
+    assert len(shell("worker", "start", "--until", "idle").stderr.splitlines()) == 1

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heliostat.cli.signals import Stops
     from heliostat.config import Config
     from heliostat.engine import Engine
+    from heliostat.graph import Graph
     from heliostat.worker import Worker
 
 NAME = "worker"
@@ -85,6 +86,7 @@ def start(
             ", ".join(sorted(flow.graph.label for flow in flows)) or "what is kept as data; for the rest name files"
         )
         output.say(f"worker {worker.id} offers {labels}" + (f" on {','.join(names)}" if names else ""))
+        _tell_left(engine, {flow.name: flow.graph for flow in flows})
         raise typer.Exit(_serve(engine, worker, patience, until, parent))
 
 
@@ -109,6 +111,20 @@ def _warn(engine: Engine, names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             output.say(f"no workflow here uses a queue {name!r}{nearest(name, sorted(known))}")
+
+
+def _tell_left(engine: Engine, offered: dict[str, Graph]) -> None:
+    """Say what is ready of the same workflows in another structure: their file was edited since it was started."""
+    from heliostat.fleet import offers, takers
+
+    store = engine.store
+    there = takers(store.workers(), engine.around.clock.now())
+    for key in sorted({graph for _, graph in store.lively_lanes()}):
+        left = store.graph(key)
+        mine = offered.get(left.name)
+        if mine is not None and mine.id != key and not any(offers(worker, left) for worker in there):
+            again = f"`heliostat run rerun` begins it anew with {mine.label} once it is over"
+            output.say(f"what is ready of {left.label} waits for a worker that offers that; {again}")
 
 
 def _command(given: Session, options: list[str]) -> list[str]:
