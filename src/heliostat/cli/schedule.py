@@ -53,7 +53,7 @@ def backfill(
         made = output.table("tick (UTC)", "run", "state", whole=["run"])
         for run in runs:
             output.row(made, run.name, run.id, output.state(str(run.state)))
-        output.show(made if runs else f"no tick from {output.when(first)} to {output.when(last)}")
+        output.show(made if runs else f"no tick is in that period, {output.when(first)} to {output.when(last)}")
 
 
 def schedules(context: typer.Context) -> tuple[dict[str, Schedule], float]:
