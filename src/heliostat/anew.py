@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 Places: TypeAlias = "NodeHandle[..., Any] | str | Iterable[NodeHandle[..., Any] | str] | None"
 
 
-def rerun(run: RunHandle, at: Places, workflow: Workflow | None, reason: str, key: str | None) -> int:
-    """Begin a run that takes over what lies before some nodes of another; answers its key."""
+def rerun(
+    run: RunHandle, at: Places, workflow: Workflow | None, reason: str, key: str | None, seconds: float | None
+) -> int:
+    """Begin a run that takes over what lies before some nodes of another, and fails after ``seconds``; its key."""
     engine, info = run._engine, run.info  # noqa: SLF001 - its own kind
     handles = _listed(at)
     graph, flow = _today(run, handles, workflow)
@@ -34,7 +36,8 @@ def rerun(run: RunHandle, at: Places, workflow: Workflow | None, reason: str, ke
     if flow is not None:
         engine.around.admit(flow)
         flow.check_parts(message)
-    start = Start(0, graph, message, info.name, info.priority, None, key, to)
+    deadline_at = None if seconds is None else engine.around.clock.now() + seconds
+    start = Start(0, graph, message, info.name, info.priority, None, key, to, deadline_at=deadline_at)
     reason = codec.word(reason, "reason", 0)
     while True:
         verb = Rerun(replace(start, run=engine.around.ids.run()), names)

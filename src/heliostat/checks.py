@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliostat import codec, retry
-from heliostat.fleet import offers, serves, takers
+from heliostat.fleet import offers, others, serves, takers
 from heliostat.graph import Arity, On
 from heliostat.queue import node_hold
+from heliostat.review import told
 from heliostat.run import RunState, public_id
 from heliostat.task import TaskState
 from heliostat.trigger import is_tick, stamp
@@ -46,6 +47,9 @@ def _ended(why: Why, came: Mapping[str, tuple[TaskState, str | None]]) -> str:
     task, run = why.task, why.run
     if task.state is TaskState.skipped and (missed := _missed(why.graph, task.node, came)):
         return f"skipped: {missed}"
+    if task.state is TaskState.succeeded and task.node in why.graph.reviews and task.result is not None:
+        decided = codec.decode(task.result)
+        return f"succeeded: {told(decided)}" if isinstance(decided, dict) else str(task.state)
     words = f"{task.state}: {task.reason}" if task.reason else str(task.state)
     if task.state is TaskState.cancelled and run.reason and (task.reason or "").endswith("the run was cancelled"):
         words += f": {run.reason}"  # the same words for all tasks are kept once
@@ -83,6 +87,8 @@ def _running(why: Why, now: float, job: str | None) -> str:
         return f"{held}, which shows no life; it will be rescued"
     if why.run.state.final and not why.graph[task.node].epilogue:
         return f"{held}; run {public_id(why.run.id)} {why.run.state.over}: it is to stop"
+    if task.unmet:
+        return f"{held}; {task.reason}: it is to stop"
     if task.rescues and retry.alone(why.graph[task.node], task.rescues):
         return f"{held}; {_lost(task.rescues)} before, so it begins when nothing else runs there"
     return held
@@ -179,11 +185,12 @@ def _ready(why: Why, now: float) -> str:
         return f"queue {queue.name} is full: {why.in_queue} of {queue.limit} running"
     if queue is not None and queue.rate is not None and why.free_at > now:
         return f"queue {queue.name} lets {queue.rate} begin, the next one in {lasting(why.free_at - now)}"
-    offering = [worker for worker in why.workers if worker.state == "active" and offers(worker, why.graph)]
+    active = [worker for worker in why.workers if worker.state == "active"]
+    offering = [worker for worker in active if offers(worker, why.graph)]
     if not offering and why.graph.data:
         return "no worker is there"
     if not offering:
-        return f"no worker offers {why.graph.label}"
+        return f"no worker offers {why.graph.label}{others(active, why.graph)}"
     serving = [worker for worker in offering if serves(worker, task.queue)]
     if not serving:
         return f"no worker that offers {why.graph.label} takes from queue {task.queue}"

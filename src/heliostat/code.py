@@ -57,6 +57,17 @@ def project_files(value: object) -> list[Path]:
     return [root / name for name, _ in _gathered(names, root)]
 
 
+@functools.cache
+def release() -> str:
+    """The version of Heliostat that this is; sources that are not installed have none."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("heliostat")
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def ran(store: Store, graph: int, worker: str | None, began_at: float | None) -> str | None:
     """The digest of the code that a worker had for a graph when an attempt began; None where it told nothing."""
     return told(None if worker is None else store.worker(worker), graph, began_at)

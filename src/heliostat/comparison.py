@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from heliostat import codec
 from heliostat.code import ran
 from heliostat.inputs import node_result
+from heliostat.inside import as_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,7 +123,7 @@ def _sides(store: Store, run: Run, graph: Graph) -> dict[str, Side]:
     known: dict[tuple[str | None, float | None], str | None] = {}
     graphs = [graph.id, *(other.id for other in store.graphs() if other.name == graph.name and other.id != graph.id)]
     found: dict[str, Side] = {}
-    for task in _tasks(store, run.id):
+    for task in as_runs(store, graph, _tasks(store, run.id)):
         side = found.get(task.node) or Side()
         over = task.created_at < run.created_at
         code = _code(store, task, graphs if over else graphs[:1], known) if task.worker else None

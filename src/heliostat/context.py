@@ -62,11 +62,15 @@ class Surroundings:
 
     def admit(self, workflow: Workflow) -> None:
         """Refuse a run of nodes whose queue nobody has configured, where queues are configured; raises BadInput."""
-        if (known := self.queues) is None:
-            return
         for part in workflow.parts.values():
             self.admit(part)
-        for node in workflow.graph:
+        self.admit_graph(workflow.graph)
+
+    def admit_graph(self, graph: Graph) -> None:
+        """The same of a definition by itself, without those that it contains."""
+        if (known := self.queues) is None:
+            return
+        for node in graph:
             if node.queue not in known:
                 near = nearest(node.queue, sorted(known))
                 raise BadInput(f"node {node.name}: there is no queue {node.queue!r} in heliostat.toml{near}")

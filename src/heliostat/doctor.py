@@ -11,9 +11,11 @@ import shutil
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from heliostat import fleet
+from heliostat.code import release
 from heliostat.config import masked
 from heliostat.errors import HeliostatError, said
 from heliostat.finding import Verdict, bad, doubtful, good
@@ -132,6 +134,7 @@ def look_at_database(patient: Patient) -> Iterator[Finding]:
         yield bad("durability", found, advice or "take SQLite or PostgreSQL")
     if not about.doubts:
         yield good("durability", "what was accepted survives a power cut")
+    yield from _room(patient)
     if about.ahead is None:
         return
     words = f"the database's clock is {abs(about.ahead):.1f} s {'ahead of' if about.ahead > 0 else 'behind'} this one"
@@ -140,6 +143,20 @@ def look_at_database(patient: Patient) -> Iterator[Finding]:
         yield doubtful("clock", words, advice)
     else:
         yield good("clock", words)
+
+
+def _room(patient: Patient) -> Iterator[Finding]:
+    """How much room an SQLite database has to grow; where another one lies, it alone can say."""
+    if not patient.config.database.startswith("sqlite:") or patient.about is None:
+        return
+    place = Path(patient.about.place)
+    folder = next(path for path in place.absolute().parents if path.is_dir())
+    room, size = shutil.disk_usage(folder).free, place.stat().st_size if place.is_file() else 0
+    words = f"{room / (1 << 30):,.1f} GiB of room for {place}, which has {size / (1 << 20):,.1f} MiB"
+    if room < max(ROOM_BYTES, size):  # so much may be wanted to copy it, or to grow beside a long reader
+        yield doubtful("room", words, "make room: heliostat db prune --older-than 30d, or move it to a larger disk")
+    else:
+        yield good("room", words)
 
 
 def look_at_schema(patient: Patient) -> Iterator[Finding]:
@@ -219,6 +236,16 @@ def look_at_workers(patient: Patient) -> Iterator[Finding]:
     yield from fleet.look_at_workers(_workers(patient), patient.now())
 
 
+def look_at_versions(patient: Patient) -> Iterator[Finding]:
+    """Which of them are of another version than this."""
+    yield from fleet.look_at_versions(_workers(patient), release(), patient.now())
+
+
+def look_at_leases(patient: Patient) -> Iterator[Finding]:
+    """What is held by workers that are not there any more."""
+    yield from fleet.look_at_leases(patient.database.holding(), _workers(patient), patient.now())
+
+
 def look_at_queues(patient: Patient) -> Iterator[Finding]:
     """In which of them work waits that nobody will take."""
     yield from fleet.look_at_queues(patient.database.queues(), _workers(patient), patient.now())
@@ -243,4 +270,4 @@ CHECKS: tuple[Check, ...] = (
     look_at_broker,
     look_at_clusters,
 )
-READING: tuple[Check, ...] = (look_at_workers, look_at_queues, look_at_workflows)
+READING: tuple[Check, ...] = (look_at_workers, look_at_versions, look_at_leases, look_at_queues, look_at_workflows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -16,10 +16,11 @@ from heliostat.comparison import Comparison, compare
 from heliostat.context import Surroundings
 from heliostat.definition import nodes_of, registered
 from heliostat.display import Drawn, progress
-from heliostat.effects import End, Send, Start
+from heliostat.effects import End, Keep, Send, Start
 from heliostat.errors import BadInput, Drained, Ended, NotEnded, NotFound, RunFailed, Taken, nearest
 from heliostat.graph import Arity, Graph, named
 from heliostat.inputs import node_result, result_of, upstream
+from heliostat.inside import as_runs
 from heliostat.outcome import Decision
 from heliostat.planner import handler
 from heliostat.printed import ends
@@ -27,13 +28,14 @@ from heliostat.prune import Pruned, prune
 from heliostat.queue import pace
 from heliostat.repository import check_files
 from heliostat.review import Review
-from heliostat.run import Run, RunState, parse_id, public_id, task_id
+from heliostat.run import OVERDUE, Run, RunState, parse_id, public_id, task_id
 from heliostat.seen import jobs_words
 from heliostat.signature import check_sent, check_start, check_ticks, revive
 from heliostat.store import (
     KEEP,
     KEEP_RATE,
     Answer,
+    Cancel,
     Claim,
     Command,
     Decide,
@@ -47,6 +49,7 @@ from heliostat.store import (
     TryAgain,
 )
 from heliostat.story import Line, Log, cause, ordered, story
+from heliostat.subworkflow import asks
 from heliostat.task import Task, TaskState
 from heliostat.trigger import NEVER, Schedule, stamp, tick_key, tick_message, within
 from heliostat.workflow import Duration, NodeHandle, Workflow
@@ -126,6 +129,8 @@ class Engine:
         for signature in workflow.signatures.values():
             signature.warm()
         check_ticks(graph, workflow.signatures, workflow.check_parts)
+        if graph.trigger is not None:  # runs will begin without anybody who could be told
+            self.around.admit(workflow)
         if graph.id not in self.registry.offers or self.registry.graph(graph.id) != graph:
             self.store.accept([Command(Register(graph), actor=self._actor)], self.around.clock.now())
         self.registry.add(workflow)
@@ -167,7 +172,8 @@ class Engine:
         """Start a run. When this has returned, the run is durable.
 
         ``workflow`` is one in hand, or the name of one that was registered as data.
-        ``message`` goes to every node that waits for nothing, and to entry handlers or the one named in ``to``.
+        ``message`` goes to every node that waits for nothing, and to entry handlers or the one named in ``to``. Without
+        one, a workflow that has a trigger gets the tick of now.
         If it has not ended within ``deadline`` (``"6h"``, seconds, a timedelta), it fails and what is left is stopped.
         Raises BadInput if a node's annotation does not fit it, Conflict if ``idempotency_key`` came before with
         another message; with the same message the run of then is answered.
@@ -220,7 +226,8 @@ class Engine:
         priority: int,
         key: str | None,
     ) -> Start:
-        text = self._encode(message, "message")
+        by_hand = message is None and graph.trigger is not None  # then it is a tick, too, though none was due
+        text = tick_message(self.around.clock.now()) if by_hand else self._encode(message, "message")
         target = None if to is None else named(to, "to")
         text = check_start(graph, workflow.signatures, text, target)
         workflow.check_parts(text)
@@ -315,23 +322,40 @@ class Engine:
     def _scheduled(self, workflow: Workflow | str) -> Graph:
         """The definition of which a workflow's ticks start runs."""
         if isinstance(workflow, Workflow):
-            return self.add(workflow)
+            return self._admitted(workflow)
         name = codec.word(workflow, "workflow")
         for schedule in self.store.schedules([name]):
-            return self.store.graph(schedule.graph)
+            return self._admitted_as_kept(schedule.graph)
         known = [schedule.workflow for schedule in self.store.schedules()]
         raise NotFound(f"workflow {name!r} has no schedule{nearest(name, known)}")
 
-    def prune(self, before: datetime | float) -> Pruned:
+    def _admitted_as_kept(self, key: int) -> Graph:
+        """The same of a definition of which no code is at hand, with those that it contains."""
+        graph = self.store.graph(key)
+        self.around.admit_graph(graph)
+        for part in graph.parts.values():
+            self._admitted_as_kept(part.graph)
+        return graph
+
+    def prune(self, before: datetime | float, *, on_progress: Callable[[str, int], object] | None = None) -> Pruned:
         """Forget runs that ended before a time, with their files; a file that another run keeps too stays.
 
         A time without a zone is a local one; a number is in seconds since 1970. May be killed and repeated, also by
         several at once. What was kept within the last hour, or since something that is running began, waits for a later
-        call; ``left`` says how many files.
+        call; ``left`` says how many files. ``on_progress`` is told of each part that is done: ``"runs"`` or
+        ``"files"``, and how many.
         """
         if isinstance(before, bool) or not isinstance(before, datetime | float | int):
             raise BadInput(f"prune: before= is a datetime, or seconds since 1970, not {before!r:.40}")
-        return prune(self.around, seconds_since(before))
+        return prune(self.around, seconds_since(before), on_progress or (lambda kind, done: None))  # noqa: ARG005
+
+    def _act(self, verbs: Sequence[tuple[RunHandle, Verb]], reason: str = "") -> list[Answer]:
+        """Have verbs about runs carried out in one transaction: if one of them is refused, none is."""
+        why = codec.word(reason, "reason", 0)
+        commands = [Command(verb, run.key, self._actor, why) for run, verb in verbs]
+        answers = self.store.accept(commands, self.around.clock.now())
+        self._ring(ended=any(isinstance(verb, End) for _, verb in verbs))
+        return answers
 
     # what holds over all runs
 
@@ -385,7 +409,8 @@ class Engine:
         """Work in this thread: until a run has ended, until ``"idle"``, or until a condition holds.
 
         Idle means that nothing can happen any more without a person or a message. Where a run is waited for and nothing
-        happens for some seconds, the log of the program says why, unless ``on_tick`` sees to that.
+        happens for some seconds, the log of the program says why, unless ``on_tick`` sees to that. Raises NotEnded for
+        a run whose workflow neither this engine was given nor any worker offers.
         """
         with self._working:
             worker = self._worker = self._worker or self.worker()
@@ -411,12 +436,21 @@ class Engine:
     def _condition(self, until: RunHandle | str | Callable[[], bool] | None, worker: Worker) -> Callable[[], bool]:
         if isinstance(until, RunHandle):
             run = until
+            self._see_able(run, worker)
             return lambda: not worker.holds(run.key) and run.over
         if until in (None, "idle"):
             return self._idle(worker)
         if callable(until):
             return until
         raise BadInput(f'work: until= is a run, "idle" or a function, not {until!r}')
+
+    def _see_able(self, run: RunHandle, worker: Worker) -> None:
+        """Refuse to wait for a run with which nobody goes on; raises NotEnded."""
+        if run.graph.data or run.graph.id in self.registry.offers or run.over:
+            return
+        if why := waiting.stranded(self.store, run, self.around.clock.now(), worker.id):
+            why = why.partition("; work on it here")[0]
+            raise NotEnded(run.id, f"{why}, and this engine was not given its code: engine.add(workflow) does that")
 
     def _idle(self, worker: Worker) -> Callable[[], bool]:
         """Nothing runs anywhere, nothing waits for a time, and a look after that found nothing to do either."""
@@ -457,7 +491,7 @@ class Engine:
 
     def _accept(self, command: Command) -> Answer:
         answer = self.store.accept([command], self.around.clock.now())[0]
-        self._ring(ended=isinstance(command.verb, End))
+        self._ring(ended=isinstance(command.verb, End | Cancel))
         return answer
 
     def _ring(self, *, ended: bool = False) -> None:
@@ -480,10 +514,12 @@ def _instant(time: object, where: str) -> float:
 
 
 def _decisions(value: Any) -> Any:
-    """What was decided in a review: one, or a list of them."""
+    """What was decided in a review: one, or a list of them; what was said by hand in its place stays as it is."""
     if isinstance(value, list):
         return [_decisions(each) for each in value]
-    return None if value is None else Decision(**{**value, "at": datetime.fromisoformat(value["at"])})
+    if not isinstance(value, dict) or {*value} != {field.name for field in fields(Decision)}:
+        return value
+    return Decision(**{**value, "at": datetime.fromisoformat(value["at"])})
 
 
 class RunHandle(Drawn):
@@ -557,6 +593,21 @@ class RunHandle(Drawn):
         """End the run as cancelled; a no-op that says so if it has ended."""
         return self._accept(End(RunState.cancelled, reason=reason or "cancelled by its caller"), reason)
 
+    def artifact(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        media_type: str | None = None,
+        tags: Iterable[str] = (),
+        reason: str = "",
+    ) -> Artifact:
+        """Keep a file as an artifact of the run, also after its end; raises BadInput for what is no file."""
+        repository = self._engine.around.repository
+        artifact = repository.keep(Path(path), name=name, media_type=media_type, tags=tuple(tags))
+        self._accept(Keep(artifact), reason)
+        return artifact
+
     def decide(self, review: Asks, choice: str, reason: str = "") -> Answer:
         """Decide a review that is open: by its node or, where it goes over a list, as ``reviews`` gave it.
 
@@ -594,13 +645,21 @@ class RunHandle(Drawn):
             raise BadInput(f"review {node.name} goes over a list; give one of what reviews() answers")
         return self.graph.number(node.name)
 
-    def retry(self, task: Which | None = None, reason: str = "") -> Answer:
+    def retry(self, task: Which | None = None, reason: str = "", *, deadline: Duration | None = None) -> Answer:
         """Give what made the run fail one more attempt: the run goes on from where it was.
 
         ``task`` is one that failed: its node, its number, or as ``tasks`` gave it; others that made the run fail are
-        tried again with it. Raises Ended if there is none, Conflict if the run has told its end to another one.
+        tried again with it. A run that failed for its deadline goes on with what was left; it has none any more, but
+        for the new one that is given: so long from now. Raises Ended if there is nothing to try again, Conflict if the
+        run has told its end to another one.
         """
-        return self._accept(TryAgain(self._first_failed() if task is None else self._number(task)), reason)
+        return self._accept(self._trying_again(task, deadline), reason)
+
+    def _trying_again(self, task: Which | None, deadline: Duration | None) -> TryAgain:
+        until = None if deadline is None else self._engine.around.clock.now() + codec.seconds(deadline, "deadline")
+        if task is None and self.info.state is RunState.failed and self.info.reason == OVERDUE:
+            return TryAgain(None, until)
+        return TryAgain(self._first_failed() if task is None else self._number(task), until)
 
     def rerun(
         self,
@@ -609,16 +668,18 @@ class RunHandle(Drawn):
         workflow: Workflow | None = None,
         reason: str = "",
         idempotency_key: str | None = None,
+        deadline: Duration | None = None,
     ) -> RunHandle:
         """Begin a new run, with the code of today, that takes over what lies before a node (or several) of this one.
 
         What is settled and does not lie behind ``at`` is taken over, with its items, decisions, records and files; the
         rest runs anew. Without ``at`` all of it does, with the same message. ``workflow`` is the code of today; else
-        the nodes' own, or what this engine was given last. Raises Conflict if this run has not ended, or if messages
-        would be missing that nobody sends again; BadInput for a handler, and for what would be taken over and has
-        another structure now; NotFound for a node that does not exist.
+        the nodes' own, or what this engine was given last. ``deadline`` is as for ``start``. Raises Conflict if this
+        run has not ended, or if messages would be missing that nobody sends again; BadInput for a handler, and for what
+        would be taken over and has another structure now; NotFound for a node that does not exist.
         """
-        return self._engine.find(public_id(anew.rerun(self, at, workflow, reason, idempotency_key)))
+        seconds = None if deadline is None else codec.seconds(deadline, "deadline")
+        return self._engine.find(public_id(anew.rerun(self, at, workflow, reason, idempotency_key, seconds)))
 
     def skip(self, task: Which, reason: str = "") -> Answer:
         """Have a task that is ready, waits or has failed count as skipped; a run that failed for it goes on."""
@@ -628,6 +689,14 @@ class RunHandle(Drawn):
         """Say the result of a task that is ready, waits or has failed; a run that failed for it goes on."""
         text = self._engine._encode(result, "result")  # noqa: SLF001 - its own kind
         return self._accept(Resolve(self._number(task), TaskState.succeeded, text), reason)
+
+    def cancel_task(self, task: Which, reason: str = "") -> Answer:
+        """Have a task fail that is ready, waits or runs; what runs is given up as soon as its worker hears of it.
+
+        As with any failure, the run fails unless an edge catches it or the node may fail. What has succeeded before its
+        worker heard of it has succeeded.
+        """
+        return self._accept(Cancel(self._number(task)), reason)
 
     def set(self, task: Which, *, priority: int, reason: str = "") -> Answer:
         """Have a task that has not begun come sooner (a higher priority) or later."""
@@ -714,14 +783,19 @@ class RunHandle(Drawn):
             if timeout is not None:
                 self._wait_for(found, codec.seconds(timeout, "timeout"))
             value = revive(node_result(store, self.info.id, self.graph, found), None)
-            return value if found.review is None else _decisions(value)
+            return _decisions(value) if self._decided(found) else value
         run = self.info if timeout is None else self.wait(timeout).info
         if not run.state.final:
             raise NotEnded(self.id, self.explain(limit=1).partition("\n")[0])
         if run.state is not RunState.succeeded:
             raise self._failed(run)
         value, ends = revive(result_of(store, run, self.graph), None), self.graph.ends
-        return _decisions(value) if run.result is None and len(ends) == 1 and ends[0].review else value
+        return _decisions(value) if run.result is None and len(ends) == 1 and self._decided(ends[0]) else value
+
+    def _decided(self, node: Node) -> bool:
+        """Whether what a node gives is what people decided."""
+        graph_of = self._engine.registry.graph
+        return node.review is not None or (node.workflow is not None and asks(graph_of(node.workflow.graph), graph_of))
 
     def _failed(self, run: Run) -> RunFailed:
         engine = self._engine
@@ -754,7 +828,7 @@ class RunHandle(Drawn):
         found: list[Task] = []
         while page := self._engine.store.tasks(self.key, wanted, name, found[-1].number if found else 0, PAGE):
             found += page
-        return found
+        return as_runs(self._engine.store, self.graph, found)
 
     def records(self, node: NodeHandle[..., Any] | str | None = None, key: str | None = None) -> list[Any]:
         """Records of a node (or of all), in the order put."""

@@ -27,14 +27,16 @@ class Work:
     ``settled`` holds by parameter how what it names came out, ``lists`` the items where that is an each node's whole
     list; ``message`` is the JSON text of what the run was started with or the handler was sent. ``task`` is the key of
     the attempt's task. ``begun_at`` is set when a thread takes it (clock time), ``stop`` when it should end,
-    ``overdue`` with why its time is over; ``job`` is the directory of its job when that is to be collected.
-    ``batched``: its function is to run as a job. ``given`` are its resources where they are others than its node's.
+    ``overdue`` with why its time is over, ``cancelled`` when somebody has given it up; ``job`` is the
+    directory of its job when that is to be collected. ``batched``: its function is to run as a job. ``given`` are its
+    resources where they are others than its node's.
     """
 
     begun_at: float | None = None
     given: Resources | None = None
     stop: str | None = None
     overdue: str | None = None
+    cancelled: bool = False
     job: Path | None = None
     batched = False
     lists: Mapping[str, list[Settled]] = {}

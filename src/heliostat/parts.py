@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from heliostat import fields
 from heliostat.errors import BadInput, DefinitionError
-from heliostat.graph import Arity, Kind, Part
+from heliostat.graph import Arity, Kind, Part, Retry
 from heliostat.subworkflow import WHOLE
 
 if TYPE_CHECKING:
@@ -31,6 +31,21 @@ def contained(whole: Workflow, part: Workflow, where: str) -> Part:
     if not graph.starts and not graph.stays_open:
         raise DefinitionError(f"{where}: nothing in workflow {part.name} takes its message; give a handler entry=True")
     return Part(graph.name, graph.fingerprint, graph.version)
+
+
+def retried(retry: Retry, where: str, *, own: bool) -> Retry:
+    """The policy of a node that is a run, which raises nothing; raises DefinitionError for one about exceptions.
+
+    One that is not its ``own`` but a default of the workflow is for functions, and not for it.
+    """
+    if retry.on == Retry().on:
+        return retry
+    if own:
+        raise DefinitionError(
+            f"{where}: on= of its Retry names exceptions, and a run raises none, it fails; "
+            f"leave on= out, or give the Retry to nodes inside"
+        )
+    return Retry()
 
 
 def _contains(workflow: Workflow, other: Workflow) -> bool:

@@ -254,13 +254,18 @@ def _met(node: Node, edge: Edge, state: TaskState, item: int | None, choice: str
 
 
 def _failure(graph: Graph, node: Node, attempt: Attempt, outcome: Failed) -> Sequence[Change]:
-    if attempt.epilogue:
+    tries = f" (attempt {attempt.count})" if attempt.count > 1 and node.kind is not Kind.workflow else ""
+    return failed(graph, node, attempt.item, f"{outcome.error}{tries}")
+
+
+def failed(graph: Graph, node: Node, item: int | None, why: str) -> Sequence[Change]:
+    """What follows from a node's task that has failed: its run does, unless an edge catches it or it may."""
+    if node.epilogue is not None:
         return []
     if node.may_fail or graph.caught(node.name):
-        return after(graph, node, TaskState.failed, attempt.item)
-    which = node.name if attempt.item is None else f"{node.name}[{attempt.item}]"
-    tries = f" (attempt {attempt.count})" if attempt.count > 1 and node.kind is not Kind.workflow else ""
-    return [End(RunState.failed, reason=f"{which}: {outcome.error}{tries}")]
+        return after(graph, node, TaskState.failed, item)
+    which = node.name if item is None else f"{node.name}[{item}]"
+    return [End(RunState.failed, reason=f"{which}: {why}")]
 
 
 def _effects(graph: Graph, attempt: Attempt, effects: tuple[Effect, ...]) -> list[Change]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from heliostat.errors import OperatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from heliostat.context import Surroundings
@@ -37,11 +38,12 @@ class Pruned:
     left: int = 0
 
 
-def prune(around: Surroundings, before: float) -> Pruned:
+def prune(around: Surroundings, before: float, on_progress: Callable[[str, int], object]) -> Pruned:
     """Forget runs that ended before a time, and what they alone kept."""
     store, runs, freed, left, last = around.store, 0, 0, 0, 0
     while forgotten := store.prune(before, PAGE):
         runs += forgotten
+        on_progress("runs", forgotten)
     while True:
         unused = _unused_seconds(around)
         page = store.discarded(last, PAGE)
@@ -52,6 +54,7 @@ def prune(around: Surroundings, before: float) -> Pruned:
         freed += sum(size or 0 for size in went.values())
         left += sum(size is None for size in went.values())
         last = page[-1].seq
+        on_progress("files", len(page))
 
 
 def _unused_seconds(around: Surroundings) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from reprlib import repr as shortened
@@ -106,6 +107,7 @@ def node_hold(graph: int, node: str) -> str:
     return f"{graph}/{node}"
 
 
+ITSELF = 0  #: the graph under which a worker tells which version of Heliostat it is; no definition has it
 MOST = (1 << 31) - 1  #: the highest limit
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([smhd])")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -153,6 +155,11 @@ class WorkerInfo:
     state: str = "active"  # active, draining (takes nothing more), stopped, lost
     code: str = ""  # JSON: graph, digest of the code behind it, since when, for each that it offers or has offered
     site: str = ""  # where it runs, if anybody has said so
+
+    @property
+    def release(self) -> str | None:
+        """The version of Heliostat that it is; None of one from before they told it."""
+        return next((code for graph, code, _ in json.loads(self.code or "[]") if graph == ITSELF), None)
 
 
 @dataclass(frozen=True, slots=True)

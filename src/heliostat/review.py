@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
 from heliostat.codec import seconds
 from heliostat.errors import BadInput, DefinitionError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LETTERS = 100  #: of a choice and of a role
 
@@ -78,6 +82,13 @@ class Review:
     due_at: float | None = None
     claimed_by: str | None = None
     claimed_at: float | None = None
+
+
+def told(made: Mapping[str, Any]) -> str:
+    """What such a result says, as a clause: who decided what, when and why."""
+    at = f"{str(made['at'])[:19]}Z"  # in UTC, to the second
+    why = f": {made['reason']}" if made["reason"] else ""
+    return f"{made['by'] or 'its deadline'} decided {made['choice']!r} at {at}{why}"
 
 
 def decision(choice: str, by: str, reason: str, at: float) -> str:

@@ -72,6 +72,7 @@ class Run:
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u to misread
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
 _SHAPE = re.compile(rf"[{_ALPHABET}]{{13}}")
+OVERDUE = "it had not ended by its deadline"  #: the reason of a run that failed for that
 EPOCH = 1_735_689_600.0  #: 2025-01-01 UTC, where run ids begin to count
 RANDOM_BITS = 20  #: below the milliseconds, so that processes that start runs at once do not meet
 

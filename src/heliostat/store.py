@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from heliostat.codec import whole
-from heliostat.effects import PRIORITY, End, Send, Start
+from heliostat.effects import PRIORITY, End, Keep, Send, Start
 from heliostat.queue import Why, WorkerInfo
 
 if TYPE_CHECKING:
@@ -65,10 +65,12 @@ class Decide:
 class TryAgain:
     """Give what made a run fail one more attempt: the run goes on from where it was, with all that its end cancelled.
 
-    ``number`` is a task that failed; others that did so too are tried again with it.
+    ``number`` is a task that failed; others that did so too are tried again with it. None: the run failed for its
+    deadline. It has none from then on, unless a new one is given.
     """
 
-    number: int
+    number: int | None
+    deadline_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,16 @@ class Resolve:
     number: int
     state: TaskState
     result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Have a task fail: at once where it has not begun, else as soon as its worker has heard of it.
+
+    One that succeeds before that has succeeded.
+    """
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +188,8 @@ class SetSchedule:
 
 
 Verb: TypeAlias = (
-    "Start | Rerun | Send | End | Pause | Claim | Decide | TryAgain | Resolve | SetTask | Register | SetQueue | SetNode"
-    " | Configure | Drain | FireTicks | Follow | SetSchedule"
+    "Start | Rerun | Send | End | Keep | Pause | Claim | Decide | TryAgain | Resolve | Cancel | SetTask | Register"
+    " | SetQueue | SetNode | Configure | Drain | FireTicks | Follow | SetSchedule"
 )
 
 
@@ -221,10 +233,11 @@ class Ask(NamedTuple):
 
 
 class Orders(NamedTuple):
-    """What a heartbeat is answered: the attempts whose run is over, and whether the worker is to drain."""
+    """What a heartbeat is answered: whose run is over, whether the worker is to drain, and what is cancelled."""
 
     stop: frozenset[Reference] = frozenset()
     drain: bool = False
+    cancelled: frozenset[Reference] = frozenset()
 
 
 class Batch(NamedTuple):
@@ -504,6 +517,9 @@ class Store(Protocol):
 
     def done_with(self, discarded: Sequence[int]) -> None:
         """Strike out what is gone from among the files, by ``seq``; may be repeated."""
+
+    def holding(self) -> Mapping[str, tuple[int, float]]:
+        """How many attempts each worker holds, and when the earliest of them began."""
 
     def running_since(self) -> float | None:
         """When the earliest of the attempts that are running began; None if none is."""

@@ -125,6 +125,8 @@ def _words(event: dict[str, Any]) -> Iterator[str]:
         yield f"started: {event['started']}" + (f", by run {public_id(cause)}" if isinstance(cause, int) else "")
     if "paused" in event:
         yield "paused" if event["paused"] else "resumed"
+    if "kept" in event:
+        yield f"file kept: {event['kept']}"
     if "reopened" in event:
         yield "goes on"
     if "ended" in event:

@@ -15,6 +15,8 @@ from heliostat.run import RunState
 from heliostat.signature import check_start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from heliostat.context import Surroundings
     from heliostat.executor import Work
     from heliostat.graph import Graph
@@ -34,7 +36,7 @@ def answered(work: Work, registry: Registry, around: Surroundings) -> Outcome:
         return Failed(f"{part.label} is not known here; register it, or offer it with a worker", final=True)
     before = around.store.children(*work.task)
     if len(before) > work.attempt.failures:
-        return _told(work, graph, before[-1], around)
+        return _told(work, graph, before[-1], around, decided=asks(graph, registry.graph))
     after = before[-1].id + 1 if before else 0
     text = check_start(graph, registry.signatures(graph.id), message(work), exact=not work.node.takes_message)
     title = work.node.name if work.attempt.item is None else f"{work.node.name}[{work.attempt.item}]"
@@ -58,7 +60,15 @@ def message(work: Work) -> str:
     return f"{{{','.join(f'{codec.encode(name, name)}:{text}' for name, text in fields.items())}}}"
 
 
-def _told(work: Work, graph: Graph, run: Run, around: Surroundings) -> Outcome:
+def asks(graph: Graph, graph_of: Callable[[int], Graph]) -> bool:
+    """Whether a run comes out with what a person decided: in its one last node, or in the run that this is."""
+    if len(graph.ends) != 1 or graph.ends[0].arity is not Arity.once:
+        return False
+    [last] = graph.ends
+    return last.review is not None or (last.workflow is not None and asks(graph_of(last.workflow.graph), graph_of))
+
+
+def _told(work: Work, graph: Graph, run: Run, around: Surroundings, *, decided: bool) -> Outcome:
     which = f"run {run.public} of {graph.label}"
     if run.state is not RunState.succeeded:
         why = f": {run.reason}" if run.reason else ""
@@ -71,4 +81,5 @@ def _told(work: Work, graph: Graph, run: Run, around: Surroundings) -> Outcome:
         return Succeeded(text, kept, None, len(value))
     if value is not None and (other := work.graph.listed.get(work.node.name)) is not None:
         return Failed(f"{which} gave {type(value).__name__}, but {other} goes over its list", final=True)
-    return Succeeded(text, kept, value if isinstance(value, str) else None)
+    choice = value.get("choice") if decided and isinstance(value, dict) else value
+    return Succeeded(text, kept, choice if isinstance(choice, str) else None)

@@ -17,7 +17,7 @@ class TaskState(StrEnum):
     running = "running"  # in: a lease; out: settling, a rescue, or the end of the run
     waiting = "waiting"  # in: a delay, a retry, a snooze, a review; out: its time, a decision, or the run's end
     succeeded = "succeeded"  # in: an attempt that answered with a result, a decision; final
-    failed = "failed"  # in: an attempt that failed for the last time; out: only an operator
+    failed = "failed"  # in: an attempt that failed for the last time, an operator's cancel; out: only an operator
     cancelled = "cancelled"  # in: the end of the run before it could act; out: only an operator's retry of the run
     skipped = "skipped"  # in: an input that did not come, or its own answer; final
 
@@ -33,9 +33,9 @@ _S = TaskState
 #: From each state, the states a task may move to.
 TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
     _S.pending: frozenset({_S.ready, _S.skipped, _S.succeeded, _S.cancelled}),
-    _S.ready: frozenset({_S.running, _S.succeeded, _S.skipped, _S.cancelled}),
+    _S.ready: frozenset({_S.running, _S.succeeded, _S.failed, _S.skipped, _S.cancelled}),
     _S.running: frozenset({_S.pending, _S.ready, _S.waiting, _S.succeeded, _S.failed, _S.skipped, _S.cancelled}),
-    _S.waiting: frozenset({_S.ready, _S.pending, _S.succeeded, _S.skipped, _S.cancelled}),
+    _S.waiting: frozenset({_S.ready, _S.pending, _S.succeeded, _S.failed, _S.skipped, _S.cancelled}),
     _S.succeeded: frozenset(),
     _S.failed: frozenset({_S.ready, _S.pending, _S.succeeded, _S.skipped}),
     _S.cancelled: frozenset({_S.ready, _S.pending, _S.waiting}),
@@ -53,7 +53,7 @@ class AttemptState(StrEnum):
     lost = "lost"  # its job is gone and left no exit code, or the machine that ran it is
     snoozed = "snoozed"  # it asked to be asked again
     rescued = "rescued"  # its worker was lost
-    stopped = "stopped"  # the run ended while it was running
+    stopped = "stopped"  # the run ended while it was running, or somebody cancelled it
 
 
 _A = AttemptState

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from heliostat.errors import NotEnded, NotEndedInTime
-from heliostat.fleet import SILENT_SECONDS, offers, serves, silent
+from heliostat.fleet import SILENT_SECONDS, offers, others, serves, silent
 from heliostat.graph import Arity
 from heliostat.task import TaskState
 
@@ -89,7 +89,8 @@ def stranded(store: Store, run: RunHandle, now: float, idle: str | None) -> str 
     if not able and run.graph.data:
         return "no worker is there; work on it here with engine.work(until=run), or start one"
     if not able:
-        return f"no worker offers {label}; work on it here with engine.work(until=run), or start a worker"
+        nobody = f"no worker offers {label}{others(there, run.graph)}"
+        return f"{nobody}; work on it here with engine.work(until=run), or start a worker"
     queues = {task.queue for task in store.tasks(run.key, TaskState.ready, limit=MANY)}
     if queues and not any(serves(worker, queue) for worker in able for queue in queues):
         return f"no worker that offers {label} takes from queue {', '.join(sorted(queues))}"

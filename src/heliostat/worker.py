@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from heliostat import retry
 from heliostat.alive import birth
+from heliostat.code import release
 from heliostat.errors import StoreUnavailable
 from heliostat.executor import Submitted
 from heliostat.graph import Kind
 from heliostat.inputs import Inputs, item
 from heliostat.outcome import COMMITTED, Failed, Outcome, Released, Succeeded, ends, times
-from heliostat.queue import WorkerInfo
+from heliostat.queue import ITSELF, WorkerInfo
 from heliostat.store import Ask
 from heliostat.suspect import Suspects
 from heliostat.task import AttemptState
@@ -159,6 +160,10 @@ class Worker:
                 self._dues[position] = loop.tick(now)
                 if awaited is not None and awaited <= now:  # what it was is ready now, though a look found nothing
                     self._poll_at, self._found_nothing = 0.0, False
+                if (
+                    isinstance(loop, Timed) and loop.next_due == now
+                ):  # not done yet: it has ended runs, at their deadline
+                    self._over = True
         self._duty_at = min(self._dues.values(), default=FOREVER)
 
     def serve(self, until: Callable[[], bool]) -> None:
@@ -219,7 +224,18 @@ class Worker:
         """Whether its last look found nothing, it holds nothing, and nothing that it knows of waits for a time."""
         if self._works or not self._found_nothing:
             return False  # asked at every turn, so what is at hand decides before the duties are looked through
-        return all(loop.next_due is None for loop in self.loops if isinstance(loop, Timed))
+        return self._next_due is None
+
+    @property
+    def awaits(self) -> float | None:
+        """The time for which it waits, where nothing else keeps it from being idle."""
+        return self._next_due if self._found_nothing and not self._works else None
+
+    @property
+    def _next_due(self) -> float | None:
+        """The next time that something waits for, as far as it knows."""
+        dues = [loop.next_due for loop in self.loops if isinstance(loop, Timed) and loop.next_due is not None]
+        return min(dues, default=None)
 
     @property
     def spent(self) -> bool:
@@ -302,7 +318,7 @@ class Worker:
             ", ".join(sorted(graph.label for graph in self.registry.graphs)),
             started_at=self.started_at,
             state=state,
-            code=json.dumps(self._code),
+            code=json.dumps([(ITSELF, release(), self.started_at), *self._code]),
             site=self.site,
         )
 
@@ -326,6 +342,9 @@ class Worker:
         for task in orders.stop:
             if (held := self._works.get(task)) is not None:
                 held.stop = "its run is over"
+        for task in orders.cancelled:
+            if (held := self._works.get(task)) is not None:
+                held.stop, held.cancelled = "it was cancelled", True
 
     # what ended
 
@@ -380,7 +399,10 @@ class Worker:
         for work in self.executor.begun():
             if work.timeout is not None and work.begun_at is not None and now - work.begun_at >= work.timeout:
                 work.overdue = f"timed out after {work.timeout:g} s"
-            if work.overdue is not None:
+            if work.cancelled and self.executor.write_off(work):
+                overdue.append((work.attempt, Released("cancelled")))  # the store knows by whom, and that it has failed
+                self._over = True  # and perhaps its run with it, and what else runs of that
+            elif work.overdue is not None:
                 work.stop = "timed out"
                 if self.executor.write_off(work):
                     how = AttemptState.timed_out

@@ -350,6 +350,7 @@ class Workflow(Drawn):
         given = {**(options.get("inputs") or {}), **(options.get("map") or {})}
         parts.check_fields(workflow, given, where)
         node = self._node(where, {**options, "name": name}, dict.fromkeys(given, False), known=_SUBWORKFLOW)
+        node = replace(node, retry=parts.retried(node.retry, where, own="retry" in options))
         handle = self._add(replace(node, kind=Kind.workflow, workflow=part, takes_message=not given), None, None)
         self.parts[name] = workflow
         return handle

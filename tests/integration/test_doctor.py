@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -20,9 +21,11 @@ import heliostat
 from heliostat import Workflow, doctor
 from heliostat.brokers.celery import CeleryBroker, application
 from heliostat.cli import app
+from heliostat.code import release
 from heliostat.config import Config
 from heliostat.finding import Finding, Verdict
-from heliostat.store import Command, SetQueue
+from heliostat.queue import WorkerInfo
+from heliostat.store import Ask, Command, SetQueue
 from heliostat.stores.memory import MemoryStore
 from tests.integration.test_schema import RELEASED
 from tests.slurm_server import Slurm
@@ -279,3 +282,55 @@ def test_the_broker_is_asked_for_its_queues(look: Look, vhost: str, monkeypatch:
     assert "refuses this user or password" in look(code=6)["broker"][1]
     monkeypatch.setenv("HELIOSTAT_BROKER", f"{vhost}x")
     assert "has no such virtual host" in look(code=6)["broker"][1]
+
+
+def test_workers_of_another_version_are_named(look: Look) -> None:
+    """Which is which, and what to do; one from before they told it is one, too."""
+    started("sqlite:///heliostat.db")
+    with heliostat.open() as engine:
+        engine.add(sky)
+        worker = engine.worker(name="mine")
+        worker.draining = True
+        worker.tick(engine.around.clock.now())
+        assert look()["versions"] == ("good", f"1 worker is of Heliostat {release()}, as this is")
+        now = engine.around.clock.now()
+        engine.store.beat(WorkerInfo("old", "h1", code='[[0, "0.0.1", 5.0], [7, "sha256:a", 5.0]]'), now)
+        assert look()["versions"] == ("doubtful", f"worker old on h1 is Heliostat 0.0.1, and this is {release()}")
+        engine.store.beat(WorkerInfo("old", "h1", code='[[7, "sha256:a", 5.0]]'), now)
+        assert "a Heliostat that does not tell its version" in look()["versions"][1]
+
+
+def test_what_a_lost_worker_holds_is_told(look: Look) -> None:
+    """How much, since when, and who takes it back."""
+    started("sqlite:///heliostat.db")
+    with heliostat.open() as engine:
+        graph, now = engine.add(sky), engine.around.clock.now()
+        engine.store.beat(WorkerInfo("gone", "h1"), now - 300)
+        assert len(engine.store.lease(Ask("gone", frozenset({graph.id}), 9), now - 300)) == 1
+        words = "1 attempt is held by worker gone on h1, which is not there; the first has begun 5 min ago"
+        assert look(code=6)["leases"] == ("bad", words)
+        engine.store.beat(WorkerInfo("mine", offers=graph.label), now)
+        assert look()["leases"] == ("doubtful", words)
+        engine.store.rescue([("gone", 1)], now)
+        assert look()["leases"] == ("good", "whatever is held, is held by a worker that is there")
+
+
+def test_a_queue_without_a_worker_is_told_though_nothing_is_ready_in_it(look: Look) -> None:
+    """It may be wanted; where no worker is there at all, that is said alone."""
+    started("sqlite:///heliostat.db")
+    with heliostat.open() as engine:
+        graph, now = engine.add(sky), engine.around.clock.now()
+        engine.runs()[0].cancel()
+        assert look()["queues"] == ("good", "wherever something is ready, somebody takes it")
+        engine.store.beat(WorkerInfo("mine", offers=graph.label, queues="default"), now)
+        assert look()["queues"] == ("doubtful", "no worker takes from telescope, where nothing is ready now")
+
+
+def test_a_disk_that_is_nearly_full_is_told_of_the_database_too(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may lie elsewhere than the files do."""
+    started("sqlite:///heliostat.db")
+    assert look(code=6)["room"][0] == "good"
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1 << 20))
+    found = look(code=6)
+    assert found["room"][0] == found["files"][0] == "doubtful"
+    assert found["room"][1].startswith("0.0 GiB of room for ")

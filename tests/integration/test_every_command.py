@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_command_without_a_document_says_what_it_did(shell: Shell) -> None:  #
     assert shell.json("db", "upgrade")["said"] == ["nothing to do"]
     assert shell("run", "resume", run).stdout == ""
     refused = shell("run", "pause", "zzzzzzzzzzzzz", "--json", code=4)
-    assert (refused.stdout, refused.stderr.count("\n")) == ("", 1)
+    assert (refused.stdout, json.loads(refused.stderr)["error"]["kind"]) == ("", "NotFound")
 
 
 @pytest.mark.parametrize(
@@ -133,3 +134,42 @@ def test_arguments_that_name_something_known_are_completed() -> None:
         for parameter in command.params:
             if parameter.param_type_name == "argument" and parameter.metavar in known:
                 assert parameter._custom_shell_complete is not None, f"{name} {parameter.metavar}"
+
+
+# errors, for programs
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "code", "sentence"),
+    [
+        (["run", "show", "zzzz"], "NotFound", 4, "there is no run whose id begins or ends with zzzz"),
+        (["run", "start", "flows.py:hello", "name=Ada", "name=Eve"], "BadInput", 4, "name is given twice"),
+        (["run", "list", "--state", "actve"], "Usage", 2, "did you mean 'active'?"),
+        (["run", "list", "--stat", "active"], "Usage", 2, "--stat"),
+        (["task", "show"], "Usage", 2, "TASK"),
+        (["db", "status"], "StoreUnavailable", 6, "heliostat.db"),
+    ],
+)
+def test_an_error_is_json_for_whoever_asks_for_json(
+    shell: Shell,  # noqa: F811
+    words: list[str],
+    kind: str,
+    code: int,
+    sentence: str,
+) -> None:
+    """One object in the last line of standard error; nothing on standard output, and the exit code as before."""
+    if words[0] == "db":
+        Path("heliostat.db").mkdir()
+    else:
+        shell.start("hello", "name=Ada")
+    said = shell(*words, "--json", code=code)
+    error = json.loads(said.stderr.splitlines()[-1])["error"]
+    assert (said.stdout, error["kind"], error["exit_code"]) == ("", kind, code)
+    assert sentence in error["message"]
+
+
+def test_a_run_that_has_not_ended_in_time_is_an_error_in_the_same_form(shell: Shell) -> None:  # noqa: F811
+    """With the exit code that it has."""
+    run = shell.start("hello", "name=Ada")
+    said = shell("run", "wait", run, "--timeout", "0s", "--json", code=1)
+    assert json.loads(said.stderr.splitlines()[-1])["error"]["exit_code"] == 1

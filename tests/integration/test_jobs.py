@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -345,3 +346,18 @@ def test_what_is_prepared_is_seen_by_a_call() -> None:
     only = flow.job("only", ["cp", "{input}", "{output}"], prepare=lambda message: Skip("no") if message else 1)
     assert testing.call(only, 0).command == ("cp", "input.json", "output.json")
     assert testing.call(only, 1).result == Skip("no")
+
+
+def test_a_job_whose_task_is_cancelled_is_ended(engine: Engine) -> None:
+    """Its process too, so that nothing computes on for nobody; the run fails with who did it."""
+    flow = Workflow("flow")
+    flow.job("long", "echo $$ > pid; exec sleep 600")
+    run = engine.start(flow)
+    [directory] = [engine.around.directory / "jobs" / run.id / "1.1"]
+    engine.work(until=(directory / "pid").is_file)
+    assert run.cancel_task("long", "the wrong field").note == "it runs, and is asked to stop"
+    engine.work(until=run)
+    assert run.info.reason == "long: cancelled by python: the wrong field"
+    pid = int((directory / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

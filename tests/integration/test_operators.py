@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -103,3 +106,141 @@ def test_claiming_a_review_takes_a_reason(shell: Shell) -> None:  # noqa: F811
     shell("worker", "start", "--until", "idle")
     shell("review", "claim", f"{run}/first", "--reason", "on duty")
     assert any(line["fields"].get("reason") == "on duty" for line in shell.json("run", "log", run))
+
+
+# tasks, and several runs at once
+
+
+def test_a_task_is_cancelled_with_a_reason(shell: Shell) -> None:  # noqa: F811
+    """Its run fails for it, says so, and can be tried again."""
+    run = shell.start("hello", "name=Ada")
+    assert shell("task", "cancel", f"{run}/1", "--reason", "wrong name").stderr == f"{run}/1: cancelled\n"
+    shown = shell.json("run", "show", run)
+    assert (shown["state"], shown["reason"].partition(" by ")[0]) == ("failed", "greeting: cancelled")
+    assert shown["reason"].endswith(": wrong name")
+    assert "is failed; only what is ready, waits or runs" in shell.says("task", "cancel", f"{run}/1", code=4)
+    shell("run", "retry", run)
+    shell("worker", "start", "--until", "idle")
+    assert shell.json("run", "show", run)["state"] == "succeeded"
+
+
+def test_several_runs_are_acted_on_at_once(shell: Shell) -> None:  # noqa: F811
+    """Each says what came of it; if one cannot be, none is."""
+    first, second, third = (shell.start("hello", f"name={name}") for name in ("Ada", "Eve", "Zoe"))
+    shell("run", "pause", second)
+    assert shell("run", "pause", first, second).stderr == f"{first}: paused\n{second}: the run was paused already\n"
+    assert shell.json("run", "resume", first, second, first) == {
+        "done": True,
+        "said": [f"{first}: resumed", f"{second}: resumed"],
+        "runs": [{"run": first, "done": True, "note": ""}, {"run": second, "done": True, "note": ""}],
+    }
+    shell("run", "cancel", first[-4:], second, "--reason", "clouds")
+    assert [run["reason"] for run in shell.json("run", "list")] == [None, "clouds", "clouds"]
+    assert "nothing to pause" in shell.says("run", "pause", third, second, code=4)
+    assert shell.json("run", "show", third)["paused"] is False
+    assert "there is no run" in shell.says("run", "cancel", third, "zzzzzzzz", code=4)
+    assert shell.json("run", "show", third)["state"] == "active"
+
+
+def test_a_run_that_failed_for_its_deadline_is_retried_with_another(shell: Shell) -> None:  # noqa: F811
+    """By the command line and in Python; without one it has none."""
+    run = shell.start("hello", "name=Ada", "--deadline", "0s")
+    with heliostat.open() as engine:
+        engine.store.promote(engine.around.clock.now())
+    assert shell.json("run", "show", run)["reason"] == "it had not ended by its deadline"
+    assert shell("run", "retry", run, "--deadline", "6h", "--reason", "no worker was there").stderr
+    shown = shell.json("run", "show", run)
+    assert (shown["state"], shown["deadline_at"] > shown["created_at"]) == ("active", True)
+    shell("worker", "start", "--until", "idle")
+    assert shell.json("run", "show", run)["state"] == "succeeded"
+    assert "goes on" in shell("run", "log", run).stdout
+    again = shell.json("run", "rerun", run, "--deadline", "6h")
+    assert again["deadline_at"] > again["created_at"]
+
+
+def test_a_file_is_put_into_a_run(shell: Shell) -> None:  # noqa: F811
+    """And fetched again, under the name and with the words that it was given."""
+    run = shell.start("hello", "name=Ada")
+    put = shell.json("artifact", "put", run, "flows.py", "--name", "code.txt", "--tag", "code", "--tag", "tests")
+    assert (put["name"], put["media_type"], put["tags"]) == ("code.txt", "text/plain", ["code", "tests"])
+    assert shell("artifact", "put", run, "heliostat.toml").stderr.startswith("kept: heliostat.toml, ")
+    shell("artifact", "get", run, "code.txt")
+    assert (shell.directory / "code.txt").read_text() == (shell.directory / "flows.py").read_text()
+    assert "nowhere.txt" in shell.says("artifact", "put", run, "nowhere.txt", code=4)
+
+
+# what was decided, and what was not checked
+
+
+def test_who_decides_too_late_hears_who_decided_what_when(shell: Shell) -> None:  # noqa: F811
+    """By the review's number, its node, or the run alone where it asks for one thing; and `explain` says the same."""
+    (shell.directory / "one.py").write_text(ONE_REVIEW)
+    run = shell.start("one.py", "3.4")
+    shell("worker", "start", "one.py", "--until", "idle")
+    shell("review", "decide", run, "publish", "--reason", "it is good")
+    for review in (run, f"{run}/approve", f"{run}/2"):
+        said = shell.says("review", "decide", review, "discard", code=4)
+        assert re.search(r"approve .* is over: \S+ decided 'publish' at 20\S+Z: it is good", said)
+    assert "decided 'publish' at 20" in shell.says("review", "show", run, code=4)
+    assert "succeeded: " in shell("task", "explain", f"{run}/2").stdout
+
+
+ONE_REVIEW = """
+from heliostat import Workflow
+
+one = Workflow("one")
+
+@one.node
+def forecast(message: float) -> float:
+    return message
+
+one.review("approve", choices=("publish", "discard"), after=forecast)
+"""
+
+
+def test_what_is_sent_is_checked_where_its_code_is_and_else_it_is_said(shell: Shell) -> None:  # noqa: F811
+    """The configured apps have it, just as it was when the run began."""
+    run = shell.start("counter", "--to", "add", "1")
+    assert "input should be a valid integer" in shell.says("run", "send", run, "add", '"two"', code=4)
+    assert shell.json("run", "send", run, "add", "2")["checked"] is True
+    (shell.directory / "heliostat.toml").write_text("")
+    said = shell("run", "send", run, "add", '"two"').stderr
+    assert re.fullmatch(r"sent: task 4; its form was not checked, since no configured app has counter dev\+\w+\n", said)
+
+
+def test_a_worker_that_is_not_idle_says_what_it_waits_for(shell: Shell) -> None:  # noqa: F811
+    """A retry far off, or a deadline; it says so once."""
+    (shell.directory / "far.py").write_text(FAR)
+    run = shell.start("far.py", "--deadline", "2h")
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "heliostat.cli", "worker", "start", "far.py", "--until", "idle"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with worker:
+        assert worker.stderr is not None
+        said = next(line for line in worker.stderr if "is not idle yet" in line)
+        worker.terminate()
+    assert f"is not idle yet: {run}/1 flaky: retried in" in said
+
+
+FAR = """
+from heliostat import Retry, Workflow
+
+far = Workflow("far")
+
+@far.node(retry=Retry(1, delay="1h"))
+def flaky() -> None:
+    raise OSError("clouds")
+"""
+
+
+def test_a_worker_of_an_edited_file_says_what_it_leaves(shell: Shell) -> None:  # noqa: F811
+    """Runs that were started before have the structure of then, which it does not offer."""
+    shell.start("hello", "name=Ada")
+    [before] = shell.json("workflow", "list")
+    code = (shell.directory / "flows.py").read_text()
+    (shell.directory / "edited.py").write_text(code.replace("def letter", "def card"))
+    said = shell("worker", "start", "edited.py:hello", "--until", "idle").stderr.splitlines()
+    assert said[1].startswith(f"what is ready of hello {before['version']} waits for a worker that offers that; ")
+    assert len(shell("worker", "start", "--until", "idle").stderr.splitlines()) == 1

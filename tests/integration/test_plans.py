@@ -40,6 +40,7 @@ WALKED = {
     "run_leftover": {"runs_leftover"},  # ended runs that a sweep has not seen
     "run_overdue": {"runs_deadline"},  # no others than those that are wanted
     "run_next_deadline": {"runs_deadline"},  # the first is wanted
+    "holding": _RUNNING,
     "running_since": _RUNNING,
     "reviews": {"reviews", "reviews_pkey", "r"},  # there are no others than those that are wanted
     "run_oldest": {"runs_pkey", "runs"},  # the first is wanted

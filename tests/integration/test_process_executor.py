@@ -164,6 +164,18 @@ def test_the_end_of_a_run_is_heard_in_the_child(opened: Callable[..., Engine], t
     assert run.state == "cancelled"
 
 
+def test_a_task_that_is_cancelled_takes_its_child_along(opened: Callable[..., Engine], tmp_path: Path) -> None:
+    """Though its function never looks whether it should end; the run fails with who did it."""
+    engine = opened()
+    run = engine.start(flows.waits, str(tmp_path))
+    with working(engine, run):
+        pid = int(until(lambda: content(tmp_path / "waits") and content(tmp_path / "beside")))
+        run.cancel_task("beside", "it hangs")
+        until(lambda: run.state == "failed")
+        until(lambda: not Path(f"/proc/{pid}").exists())
+    assert run.info.reason == "beside: cancelled by python: it hangs"
+
+
 def test_a_child_that_is_killed_harms_no_other(opened: Callable[..., Engine], tmp_path: Path) -> None:
     """The one beside it goes on where it is."""
     engine = opened()

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 import heliostat
-from heliostat import Context, Workflow
+from heliostat import Context, Every, Workflow
 from heliostat.cli import app
 from heliostat.errors import BadInput
-from heliostat.store import Command, SetQueue
+from heliostat.store import Command, Register, SetQueue
 from tests.integration.processes import other
 
 where = Workflow("where")
@@ -158,3 +158,21 @@ def test_what_is_wrong_with_the_configuration_is_said_in_one_go(configured: Call
         "rate": "600/m",
         "executor": "thread",
     }
+
+
+@pytest.mark.usefixtures("configured")
+def test_ticks_with_an_unknown_queue_are_refused_as_any_run_is() -> None:
+    """Where a worker would fire them, and where they are filled back, with the code or by name."""
+    hourly = Workflow("hourly", on=Every("1h"))
+    hourly.node(lambda: 1, name="lost", queue="bside")
+    said = r"node lost: there is no queue 'bside' in heliostat.toml; did you mean 'beside'\?"
+    with heliostat.open() as engine:
+        with pytest.raises(BadInput, match=said):
+            engine.add(hourly)
+        with pytest.raises(BadInput, match=said):
+            engine.backfill(hourly, 0, 7200)
+        assert engine.store.graphs() == []
+        engine.store.accept([Command(Register(hourly.graph))], engine.around.clock.now())
+        with pytest.raises(BadInput, match=said):
+            engine.backfill("hourly", 0, 7200)
+        assert engine.runs() == []

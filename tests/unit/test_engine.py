@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from heliostat import Context, RunFailed, Workflow
+from heliostat import Context, Every, RunFailed, Tick, Workflow
 from heliostat.clock import Ids, SystemClock
 from heliostat.compose import engine_on
 from heliostat.engine import Engine
@@ -335,3 +335,68 @@ def test_a_field_of_a_log_line_does_not_stand_in_the_place_of_the_lines_own(open
     [line] = [line for line in opened().run(flow).log() if line.kind == "log"]
     assert (line.text, line.node, line.fields.pop("angle")) == ("seen", "look", 3)
     assert line.fields == {"at_": "dusk", "node_": "mirror", "task_": 7, "attempt_": 9, "progress_": 1}
+
+
+def test_a_run_is_not_worked_on_without_its_code_in_silence(opened: Callable[[], Engine]) -> None:
+    """An engine that found it, and was not given its workflow, says what it lacks; given it, it goes on."""
+    one = Workflow("one")
+    one.node(lambda: 1, name="only")
+    run = opened().start(one)
+    mine = opened()
+    found = mine.find(run.id)
+    with pytest.raises(NotEnded, match=r"no worker offers one dev\+.*, and .*engine\.add\(workflow\)"):
+        mine.work(until=found)
+    mine.add(one)
+    mine.work(until=found)
+    assert found.result() == 1
+    opened().work(until=found)  # it is over, so nothing is lacking
+
+
+def test_what_is_offered_instead_is_named(opened: Callable[[], Engine]) -> None:
+    """After an edit between the start of a run and that of its worker."""
+    engine, flow = opened(), Workflow("fire")
+    flow.node(lambda: 1, name="spread")
+    run = engine.start(flow)
+    flow.node(lambda: 2, name="report")
+    other = opened()
+    other.add(flow)
+    other.worker().tick(other.around.clock.now())
+    assert (
+        run.explain(1)
+        == f"no worker offers {run.graph.label}; workers offer {flow.graph.version or flow.graph.label[5:]}"
+    )
+
+
+def test_a_scheduled_workflow_that_is_started_by_hand_has_the_tick_of_now(opened: Callable[[], Engine]) -> None:
+    """Without a message of its own; with one, it has that."""
+    nightly = Workflow("nightly", on=Every("1h"))
+
+    @nightly.node
+    def go(message: Tick) -> str:
+        return f"{message.scheduled_at:%Y}"
+
+    engine = opened()
+    assert int(engine.run(nightly).result()) >= 2026
+    assert engine.run(nightly, {"scheduled_at": "2025-01-01T00:00:00Z"}).result() == "2025"
+
+
+def test_a_run_keeps_a_file_that_somebody_brings(opened: Callable[[], Engine], tmp_path: Path) -> None:
+    """Also after its end; who did it and why is in its story."""
+    engine, one = opened(), Workflow("one")
+    one.node(lambda: 1, name="only")
+    run = engine.run(one)
+    (tmp_path / "seeing.txt").write_text("0.8")
+    kept = run.artifact(tmp_path / "seeing.txt", tags=["weather"], reason="measured by hand")
+    assert run.artifacts("weather") == [kept]
+    told = next(line for line in run.log() if line.text == "file kept: seeing.txt")
+    assert (told.by, told.fields["reason"]) == ("python", "measured by hand")
+    with pytest.raises(BadInput, match="nowhere"):
+        run.artifact(tmp_path / "nowhere.txt")
+
+
+def test_a_rerun_may_have_a_deadline(opened: Callable[[], Engine]) -> None:
+    """Counted from when it begins."""
+    engine, one = opened(), Workflow("one")
+    one.node(lambda: 1, name="only")
+    info = engine.run(one).rerun(deadline="6h").info
+    assert info.deadline_at == pytest.approx(info.created_at + 6 * 3600, abs=5)

@@ -19,7 +19,7 @@ from heliostat.testing.conformance.hand import Hand, gives
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(
         (
-            *("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since", "lively"),
+            *("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since", "lively", "holding"),
             *("lively_lanes", "lanes", "reviews", "schedules"),
         ),
         (),

@@ -238,15 +238,52 @@ def come_out(run: RunHandle) -> bool:
     return run.results() == {"day": 2, "days": 2, "night": 3}
 
 
+wobbly = Workflow("wobbly")
+
+
+@wobbly.node(may_fail=True, retry=Retry(3, delay="5s"))
+def shaken(ctx: Context) -> None:
+    """Fails whenever it is called."""
+    raise OSError("wind")
+
+
+@wobbly.node(may_fail=True)
+def calm(ctx: Context) -> int:
+    """Gives something."""
+    return 1
+
+
+@wobbly.node
+def both(shaken: None = None, calm: int | None = None) -> int:
+    """Does without either."""
+    return calm or 0
+
+
+def call_off(engine: Engine) -> None:
+    """Tasks are cancelled at any moment: before they begin, while they run, while they wait for another try."""
+    for number in range(3):
+        run = engine.start(wobbly, idempotency_key=f"wobbly {number}")
+        for node in ("shaken", "calm"):
+            with suppress(Ended):
+                run.cancel_task(node, "enough")
+            engine.around.clock.wait(threading.Event(), 1.0)
+
+
+def test_tasks_are_called_off_under_any_fault() -> None:
+    """Whatever is late, lost or repeated, each comes to one end and the run goes on without it."""
+    simulate(wobbly, script=call_off, check=lambda run: run.state is R.succeeded, seeds=12)
+
+
 @pytest.fixture(scope="module")
 def moves(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Give every move that tasks and runs make under some seeds."""
     play = Play(Cast((busy, doomed)), script, tmp_path_factory.mktemp("files"), 2)
     other = Play(Cast((mended,)), mend, tmp_path_factory.mktemp("files"), 2)
     third = Play(Cast((outside,)), mend_both, tmp_path_factory.mktemp("files"), 2)
+    fourth = Play(Cast((wobbly,)), call_off, tmp_path_factory.mktemp("files"), 2)
     found: set[str] = set()
     for seed in range(100):
-        stage = (play, other, third)[seed % 3].run(seed)
+        stage = (play, other, third, fourth)[seed % 4].run(seed)
         assert stage.failure is None, (seed, stage.failure)
         found |= {move(before, after) for _, before, after in stage.moves}
     return found

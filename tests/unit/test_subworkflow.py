@@ -9,10 +9,11 @@ from typing import Any, Literal
 import pytest
 
 import heliostat
-from heliostat import Context, Fail, Workflow, testing
+from heliostat import Context, Decision, Fail, Retry, Workflow, testing
 from heliostat.effects import Start
 from heliostat.errors import BadInput, DefinitionError, RunFailed
 from heliostat.graph import Graph, Kind, Part
+from heliostat.inside import past_runs, traffic
 from heliostat.run import RunState
 from heliostat.store import Command
 
@@ -249,7 +250,7 @@ def test_explain_says_what_the_run_inside_waits_for() -> None:
         )
         two.decide("approve", "yes")
         engine.work(until=run)
-        assert run.result("part")["choice"] == "yes"
+        assert run.result("part").choice == "yes"
 
 
 def test_files_of_a_run_inside_are_kept_by_the_run_around() -> None:
@@ -398,3 +399,75 @@ def test_a_definition_that_came_without_what_it_contains_says_what_is_missing() 
         assert run.info.reason == (
             f"forecast: {weather.graph.label} is not known here; register it, or offer it with a worker"
         )
+
+
+def test_a_policy_about_exceptions_is_none_for_a_run() -> None:
+    """It is refused where it is the node's own, and not taken where it is a default of the workflow's functions."""
+    made = Workflow("fire", retry=Retry(3, on=(OSError,)))
+    with pytest.raises(DefinitionError, match="subworkflow forecast: on= of its Retry names exceptions, and a run"):
+        made.subworkflow("forecast", weather, retry=Retry(2, on=(OSError,)))
+    made.subworkflow("forecast", weather)
+    assert made.graph["forecast"].retry == Retry()
+    made.subworkflow("again", weather, retry=Retry(2, delay="1m"))
+    assert made.graph["again"].retry.limit == 2
+
+
+def test_a_run_inside_is_one_attempt_for_as_long_as_it_took() -> None:
+    """Though its task is leased twice; tried again it is two, and the first is told as the first."""
+    made, tries = Workflow("fire"), []
+    inner = Workflow("inner")
+
+    @inner.node
+    def only() -> int:
+        tries.append(1)
+        if len(tries) < 2:
+            raise ValueError("not yet")
+        return 1
+
+    made.subworkflow("forecast", inner, retry=Retry(1, delay=0))
+    with heliostat.open("memory://") as engine:
+        run = engine.run(made)
+        [task] = run.tasks()
+        runs = run.parts()[::1]
+        assert (task.count, task.started_at) == (2, runs[0].info.created_at)
+        [past] = past_runs(engine.store, run.graph, task, engine.store.attempts(run.key))
+        assert past.count == 1
+        again = run.rerun()
+        engine.work(until=again)
+        forecast = next(node for node in run.compare(again).nodes if node.node == "forecast")
+        assert forecast.before is not None
+        assert forecast.after is not None
+        assert (forecast.before.attempts, forecast.after.attempts) == (2, 1)
+        [(_, _, _, seconds)] = traffic(engine.store, again.graph, again.key)
+        [inside] = again.parts()
+        assert seconds == (inside.info.ended_at or 0.0) - inside.info.created_at
+
+
+def test_a_decision_that_ends_a_run_inside_is_one_to_the_run_around() -> None:
+    """To the node that waits for it, to who asks for its result, and as the choice that an edge waits for."""
+    inner, made = Workflow("inner"), Workflow("made")
+    inner.review("approve", choices=("publish", "discard"))
+    ask = made.subworkflow("ask", inner)
+
+    @made.node
+    def told(ask: Decision) -> str:
+        return f"{type(ask).__name__} {ask.choice}"
+
+    @made.node(after=ask["publish"])
+    def publish() -> str:
+        return "out"
+
+    @made.node(after=ask["discard"])
+    def discard() -> str:
+        return "gone"
+
+    with heliostat.open("memory://", actor="anna") as engine:
+        run = engine.start(made)
+        engine.work(until="idle")
+        run.parts()[0].decide("approve", "publish", "it is good")
+        engine.work(until=run)
+        assert run.result(told) == "Decision publish"
+        found = run.result(ask)
+        assert isinstance(found, Decision)
+        assert (found.choice, found.by, found.reason) == ("publish", "anna", "it is good")
+        assert (run.result(publish), run.result(discard)) == ("out", None)

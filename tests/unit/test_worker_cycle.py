@@ -582,3 +582,50 @@ def test_a_worker_is_not_idle_when_what_waited_has_just_become_ready(bench: Benc
     assert not worker.idle
     bench.turn(worker)
     assert len(tries) == 2
+
+
+# what is given up from outside
+
+
+def test_a_deadline_is_heard_at_once_where_it_was_noticed(bench: Bench) -> None:
+    """The function need not wait for its worker's next heartbeat to see that its run is over."""
+    bench.add("flow", "only")
+    flow = Workflow("short")
+    flow.node(lambda: None, name="late")
+    bench.engine.start(flow, deadline=1.5)
+    worker, executor = bench.worker()
+    worker.loops = [bench.promote]
+    bench.turn(worker, 1.4)
+    assert [work.stop for work in executor.begun()] == [None, None]
+    bench.turn(worker, 0.2)
+    assert sorted((work.node.name, work.stop) for work in executor.begun()) == [
+        ("late", "its run is over"),
+        ("only", None),
+    ]
+
+
+def test_a_task_that_is_cancelled_is_given_up_at_once(bench: Bench) -> None:
+    """Its place is free, its run fails, and what else runs of that is asked to stop."""
+    run = bench.add("flow", "a", "b")
+    worker, executor = bench.worker()
+    bench.turn(worker, 1.0)
+    bench.engine._worker = worker
+    run.cancel_task("a", "too slow")
+    bench.turn(worker)
+    assert begun(executor) == ["b"]
+    assert [work.stop for work in executor.begun()] == ["its run is over"]
+    assert run.info.reason == "a: cancelled by python: too slow"
+
+
+def test_a_work_in_line_that_is_cancelled_does_not_begin(bench: Bench) -> None:
+    """It is asked to stop where it is."""
+    run = bench.add("flow", "a", "b")
+    worker, executor = bench.worker(slots=1)
+    bench.turn(worker, 1.0)
+    [later] = {"a", "b"} - {*begun(executor)}
+    bench.engine._worker = worker
+    run.cancel_task(later)
+    bench.turn(worker)
+    executor.end(*begun(executor))
+    bench.turn(worker, 1.0)
+    assert run.info.reason == f"{later}: cancelled by python"

@@ -64,7 +64,7 @@ def run(
         try:
             called = alone(flow, node, text, {**known, **(values or {})}, records, artifacts)
         except TaskError as error:
-            output.say(f"heliostat: {error}")
+            output.refuse(type(error).__name__, str(error), RunFailed.exit_code)
             raise typer.Exit(RunFailed.exit_code) from None
         except HeliostatError:
             raise

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from heliostat.cli import (
+    acting,
     alone,
     artifact,
     compare,
@@ -44,7 +45,7 @@ class Sentences(TyperGroup):
         _give_json(self)
 
     def invoke(self, ctx: Any) -> Any:
-        output.begin()
+        output.begin(for_program=_is_asked_for_json(ctx))
         try:
             answer = super().invoke(ctx)
             output.end()
@@ -53,18 +54,31 @@ class Sentences(TyperGroup):
             if over.exit_code == 0:
                 output.end()
             raise
-        except typer.BadParameter as error:
-            error.message = _plainly(error.message)
-            raise
+        except _UsageError as error:
+            if isinstance(error, typer.BadParameter):
+                error.message = _plainly(error.message)
+            if not _is_asked_for_json(ctx):
+                raise
+            output.refuse("Usage", error.format_message(), error.exit_code)
+            raise typer.Exit(error.exit_code) from None
         except HeliostatError as error:
-            output.say(f"heliostat: {error}")
+            output.refuse(type(error).__name__, str(error), error.exit_code)
             raise typer.Exit(error.exit_code) from None
         except OSError as error:
             if error.errno == EPIPE:
                 raise
             where = "" if error.filename is None else f"{error.filename}: "
-            output.say(f"heliostat: {where}{error.strerror or error}")
+            output.refuse(OperatorError.__name__, f"{where}{error.strerror or error}", OperatorError.exit_code)
             raise typer.Exit(OperatorError.exit_code) from None
+
+
+def _is_asked_for_json(ctx: Any) -> bool:
+    """Whether a program reads what the command says: seen before the command is, which may be written wrongly."""
+    return "--json" in ctx.meta.setdefault(_WORDS, [*ctx._protected_args, *ctx.args])  # noqa: SLF001 - nobody tells
+
+
+_UsageError: Any = typer.BadParameter.__base__  # which Typer does not give out by itself
+_WORDS = "heliostat.words"  #: under which the words of the command line are kept
 
 
 def _give_json(group: TyperGroup) -> None:
@@ -106,12 +120,9 @@ app = typer.Typer(cls=Sentences, no_args_is_help=True, pretty_exceptions_enable=
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import PackageNotFoundError, version
+        from heliostat.code import release
 
-        try:
-            typer.echo(f"heliostat {version('heliostat')}")
-        except PackageNotFoundError:
-            typer.echo("heliostat, not installed: run from its sources")
+        typer.echo(f"heliostat {release()}")
         raise typer.Exit
 
 
@@ -138,6 +149,8 @@ def heliostat(
 
 app.command("demo")(demo.demo)
 node.app.command("run")(alone.run)
+for verb in (acting.complete, acting.cancel, acting.retry, acting.pause, acting.resume):
+    run.app.command()(verb)
 run.app.command("rerun")(rerun.rerun)
 run.app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)

@@ -1,4 +1,4 @@
-"""List and fetch the files that runs keep."""
+"""List, fetch and put the files that runs keep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from heliostat.cli import output, shapes
 from heliostat.cli.output import AsJson
-from heliostat.cli.run import Id, artifact_table
+from heliostat.cli.run import Id, Reason, artifact_table
 from heliostat.cli.session import find_run, session
 from heliostat.errors import BadInput, NotFound, nearest
 
@@ -67,6 +67,28 @@ def get(
             output.document(fetched)
         else:
             output.say(f"written: {target}")
+
+
+@app.command()
+def put(
+    context: typer.Context,
+    run: Id,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to keep.")],
+    name: Annotated[str | None, typer.Option(help="What it is to be called; else as it is.")] = None,
+    media_type: Annotated[str | None, typer.Option(metavar="TYPE", help="Else as its name tells.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A word to find it by, perhaps several times.")] = None,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Have a run keep a file, also after its end."""
+    with session(context).engine() as engine:
+        handle = find_run(engine, run)
+        artifact = handle.artifact(file, name=name, media_type=media_type, tags=tag or (), reason=reason)
+        if as_json:
+            kept = next(each for each in reversed(engine.store.artifacts(handle.key)) if each.artifact == artifact)
+            output.document(shapes.artifact_shape(handle.key, kept))
+        else:
+            output.say(f"kept: {artifact.name}, {output.size(artifact.size)}")
 
 
 def _chosen(name: str, kept: list[Artifact]) -> Artifact:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heliostat.cli import output
+from heliostat.cli.bar import bars
 from heliostat.cli.output import AsJson, stamp
 from heliostat.cli.session import duration, session, time
 
@@ -50,7 +51,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def prune(
     context: typer.Context,
-    before: Annotated[str | None, typer.Option(metavar="TIME", help="Ended before it: 2026-01-31T12:00.")] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Ended before it: 2026-01-31T12:00+01:00; local without a zone.")
+    ] = None,
     older_than: Annotated[str | None, typer.Option(metavar="DURATION", help="Ended so long ago: 30d, 12h.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +61,8 @@ def prune(
     age, until = _age(before, older_than)
     with session(context).engine() as engine:
         until = engine.around.clock.now() - age if until is None else until
-        done = engine.prune(until)
+        with bars("forgotten", ("runs", "files")) as advance:
+            done = engine.prune(until, on_progress=advance)
     if as_json:
         found: PruneShape = {"before": stamp(until), "runs": done.runs, "bytes": done.bytes, "left": done.left}
         output.document(found)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from heliostat.cli.shapes import ErrorShape
+
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Write one JSON document.", show_default=False)]
 
 WIDE = 200  #: columns where no terminal says how many there are: lines in a pipe are cut by nobody
@@ -50,16 +52,19 @@ def console(*, talk: bool = False) -> Console:
 
 
 class _Programs:
-    """What a command has said, for programs: where it has no document of its own, this becomes one."""
+    """What a command has said, for programs: where it has no document of its own, this becomes one.
 
-    asked = False
+    ``read``: whoever called it is one, and gets errors as JSON, too.
+    """
+
+    asked = read = False
     said: ClassVar[list[str]] = []
     facts: ClassVar[dict[str, object]] = {}
 
 
-def begin() -> None:
-    """A command begins."""
-    _Programs.asked = False
+def begin(*, for_program: bool = False) -> None:
+    """A command begins, perhaps for a program."""
+    _Programs.asked, _Programs.read = False, for_program
     _Programs.said.clear()
     _Programs.facts.clear()
 
@@ -84,6 +89,15 @@ def say(words: str) -> None:
     """Talk: a sentence on standard error."""
     _Programs.said.append(words)
     typer.echo(plain(words), err=True)
+
+
+def refuse(kind: str, message: str, exit_code: int) -> None:
+    """Say why nothing more is done: to people in a sentence, to a program as one line of JSON; on standard error."""
+    if not _Programs.read:
+        say(f"heliostat: {message}")
+        return
+    told: ErrorShape = {"error": {"kind": kind, "message": message, "exit_code": exit_code}}
+    typer.echo(json.dumps(told, ensure_ascii=False), err=True)
 
 
 def lines_of_talk(words: str) -> None:
@@ -174,8 +188,13 @@ def state(word: str, note: str = "") -> Text:
 
 
 def when(at: float | None) -> str | None:
-    """A time for people, in their own zone."""
-    return None if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A time for people, in their own zone, which is named."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def zone(at: float) -> str:
+    """The name of the zone in which people read a time."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Z")
 
 
 def lately(at: float, now: float) -> str:

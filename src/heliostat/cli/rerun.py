@@ -8,7 +8,7 @@ import typer
 
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Id, Reason, follow
-from heliostat.cli.session import find_run, session, workflow, workflows
+from heliostat.cli.session import duration, find_run, session, workflow, workflows
 from heliostat.errors import BadInput
 
 if TYPE_CHECKING:
@@ -28,14 +28,18 @@ def rerun(
     ] = None,
     reason: Reason = "",
     key: Annotated[str | None, typer.Option(help="The same key begins one run only.")] = None,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="It fails if it has not ended after so long: 90s, 6h.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Work here until it has ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Begin a new run, with the code of today, that takes over what lies before a node; without --at, nothing."""
+    until = None if deadline is None else duration(deadline, "--deadline")
     with session(context).engine() as engine:
         before = find_run(engine, run)
         flow = _today(before.graph.name, where)
-        new = before.rerun(at or None, workflow=flow, reason=reason, idempotency_key=key)
+        new = before.rerun(at or None, workflow=flow, reason=reason, idempotency_key=key, deadline=until)
         follow(engine, new, where or flow.name, wait=wait, as_json=as_json)
 
 

@@ -143,7 +143,16 @@ def find_review(engine: Engine, text: str) -> tuple[RunHandle, int]:
         raise BadInput(f"{text} is short for {ids}{' and more' if len(named) > 5 else ''}; which one?")
     if slash:
         return run, run.graph.number(run.graph[which].name)
+    if len(run.graph.reviews) == 1 and (known := _lone(run)) is not None:
+        return run, known
     raise NotFound(f"run {run.id} asks nobody for anything: {run.explain(limit=1).partition(chr(10))[0]}")
+
+
+def _lone(run: RunHandle) -> int | None:
+    """The task of the one review that a run has, if it has been asked: what was decided is said of that."""
+    [name] = run.graph.reviews
+    tasks = run.tasks(node=name)
+    return tasks[0].number if len(tasks) == 1 and tasks[0].state.final else None
 
 
 def _title(review: Review) -> str:

@@ -10,7 +10,7 @@ import typer
 from heliostat.cli import completion, inside, output, shapes
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
-from heliostat.cli.session import duration, find_run, session, startable
+from heliostat.cli.session import duration, find_run, offered, session, startable
 from heliostat.errors import NotFound, RunFailed, nearest
 from heliostat.run import RunState, public_id
 
@@ -126,7 +126,7 @@ def work(engine: Engine, run: RunHandle) -> bool:
 
 def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
     """Say whether anybody will do what was started."""
-    from heliostat.fleet import offers, takers
+    from heliostat.fleet import offers, others, takers
 
     label, data = run.graph.label, run.graph.data
     there = takers(engine.store.workers(), engine.around.clock.now())
@@ -138,7 +138,8 @@ def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
     elif data:
         output.say(f"{label} has started, and no worker is there; start one with: {_worker(run, where)}")
     else:
-        output.say(f"{label} has started, and no worker offers it; one does with: {_worker(run, where)}")
+        nobody = f"{label} has started, and no worker offers it{others(there, run.graph)}"
+        output.say(f"{nobody}; one does with: {_worker(run, where)}")
 
 
 def _worker(run: RunHandle, where: str) -> str:
@@ -380,53 +381,19 @@ def send(
     key: Annotated[str | None, typer.Option(help="The same key and message are sent once only.")] = None,
     delay: Annotated[str | None, typer.Option(help="Not before this time has passed: 90s, 10m, 1h30m.")] = None,
 ) -> None:
-    """Send a message to a handler of a run; when this returns, it is kept."""
+    """Send a message to a handler of a run; when this returns, it is kept.
+
+    Its form is checked if the run's workflow is among the configured apps, as it was when the run began.
+    """
     content = message(words or [])
     later = None if delay is None else duration(delay, "--delay")
     with session(context).engine() as engine:
-        answer = find_run(engine, run).send(handler, content, idempotency_key=key, delay=later)
-        tell(answer, f"sent: task {answer.number}")
-
-
-@app.command()
-def complete(
-    context: typer.Context,
-    run: Id,
-    result: Annotated[str | None, typer.Option(metavar="JSON", help="The run's result: JSON, @file or -.")] = None,
-    reason: Reason = "",
-) -> None:
-    """End a run as succeeded; what has not begun is cancelled."""
-    content = message([], result)
-    with session(context).engine() as engine:
-        tell(find_run(engine, run).complete(content, reason=reason), "completed")
-
-
-@app.command()
-def cancel(context: typer.Context, run: Id, reason: Reason = "") -> None:
-    """End a run as cancelled, and ask what is running to stop."""
-    with session(context).engine() as engine:
-        tell(find_run(engine, run).cancel(reason), "cancelled")
-
-
-@app.command()
-def retry(context: typer.Context, run: Id, reason: Reason = "") -> None:
-    """Give what made a run fail one more attempt; the run goes on from where it was."""
-    with session(context).engine() as engine:
-        tell(find_run(engine, run).retry(reason=reason), "it is tried again")
-
-
-@app.command()
-def pause(context: typer.Context, run: Id, reason: Reason = "") -> None:
-    """Hold what has not begun; what is running goes on."""
-    with session(context).engine() as engine:
-        tell(find_run(engine, run).pause(reason), "paused")
-
-
-@app.command()
-def resume(context: typer.Context, run: Id, reason: Reason = "") -> None:
-    """Let a paused run go on."""
-    with session(context).engine() as engine:
-        tell(find_run(engine, run).resume(reason), "resumed")
+        handle = find_run(engine, run)
+        checked = offered(engine, handle)
+        answer = handle.send(handler, content, idempotency_key=key, delay=later)
+        output.fact(checked=checked)
+        unchecked = f"; its form was not checked, since no configured app has {handle.graph.label}"
+        tell(answer, f"sent: task {answer.number}" + ("" if checked else unchecked))
 
 
 def tell(answer: Answer, words: str) -> None:

@@ -39,8 +39,11 @@ def resume(context: typer.Context, name: Name, reason: Reason = "") -> None:
 def backfill(
     context: typer.Context,
     where: Annotated[str, typer.Argument(metavar="WHERE", help="file.py:flow, module:flow, or a scheduled name.")],
-    since: Annotated[str, typer.Option("--from", metavar="TIME", help="From this time on: 2026-01-31T06:00.")],
-    until: Annotated[str, typer.Option("--to", metavar="TIME", help="Before this time.")],
+    since: Annotated[
+        str,
+        typer.Option("--from", metavar="TIME", help="From this time on: 2026-01-31T06:00+01:00; local without a zone."),
+    ],
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="Before this time, written alike.")],
     as_json: AsJson = False,
 ) -> None:
     """Have runs for the ticks of a period that is over; what a tick has started already is not started again."""
@@ -51,10 +54,10 @@ def backfill(
         if as_json:
             output.document([shapes.run_shape(run.info, run.graph) for run in runs])
             return
-        made = output.table("tick", "run", "state", whole=["run"])
+        made = output.table("tick (UTC)", "run", "state", whole=["run"])
         for run in runs:
             output.row(made, run.name, run.id, output.state(str(run.state)))
-        output.show(made if runs else "no tick is in that period")
+        output.show(made if runs else f"no tick is in that period, {output.when(first)} to {output.when(last)}")
 
 
 class Schedules(NamedTuple):

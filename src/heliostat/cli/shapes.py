@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from heliostat.cli.output import stamp
 from heliostat.code import ran
+from heliostat.inside import traffic
 from heliostat.run import RunState, public_id, task_id
 from heliostat.task import TaskState
 
@@ -38,6 +39,29 @@ class DoneShape(TypedDict, total=False):
     said: list[str]  # what people read
     run: str  # which it was about, where it was one
     task: str
+    runs: list[DoneRunShape]  # which it was about, where there were several
+
+
+class DoneRunShape(TypedDict):
+    """What was done to one of several runs."""
+
+    run: str
+    done: bool  # False where there was nothing to do
+    note: str  # why not
+
+
+class ErrorShape(TypedDict):
+    """The last line of standard error of a command that was refused or went wrong."""
+
+    error: ErrorFacts
+
+
+class ErrorFacts(TypedDict):
+    """What went wrong."""
+
+    kind: str  # as in the tree of errors: NotFound, Conflict…; Usage where the command was written wrongly
+    message: str  # what people read
+    exit_code: int
 
 
 class RunShape(TypedDict):
@@ -286,6 +310,7 @@ class WorkerShape(TypedDict):
     queues: list[str] | None  # null: all
     offers: list[str]
     site: str | None
+    heliostat: str | None  # which version of it; null: one from before they told it
     started_at: str | None
     beat_at: str | None
 
@@ -389,6 +414,9 @@ class NodeShape(TypedDict):
     kind: str  # function, job
     arity: str  # once, each, handler
     trigger: str | None  # what sends to it in each active run: every 5m
+    requires: list[str]  # packages of its environment
+    env: list[str]  # names of the variables that its function or command is given
+    secrets: list[str]  # names of the secrets among their values
     queue: str
     priority: int
     resources: dict[str, Any] | None  # what its first attempt is given, but for what goes without saying
@@ -607,7 +635,7 @@ def _place(store: Store, run: Run) -> str | None:
 def run_details(store: Store, handle: RunHandle) -> RunDetails:
     """A run with all that belongs to it."""
     run, graph = handle.info, handle.graph
-    states, seconds = store.states(run.id), node_seconds(store.traffic(run.id))
+    states, seconds = store.states(run.id), node_seconds(traffic(store, graph, run.id))
     failed = store.tasks(run.id, state=TaskState.failed, limit=FAILURES)
     return {
         **run_shape(run, graph),
@@ -696,13 +724,14 @@ def task_shape(task: Task) -> TaskShape:
     }
 
 
-def task_details(engine: Engine, task: Task, explanation: str, allotted: Mapping[int, Resources]) -> TaskDetails:
+def task_details(
+    engine: Engine, task: Task, history: list[AttemptRecord], explanation: str, allotted: Mapping[int, Resources]
+) -> TaskDetails:
     """A task with what it was given and its past attempts; ``allotted`` is what each had of a machine."""
     from heliostat.inputs import given
     from heliostat.story import Log, raised
 
     store = engine.store
-    history = store.attempts(task.run, task.number)
     node = store.graph(task.graph)[task.node]
     line = raised(task, Log(task.run, engine.around.log_files))
     return {
@@ -785,6 +814,7 @@ def worker_shape(worker: WorkerInfo) -> WorkerShape:
         "queues": worker.queues.split(",") if worker.queues else None,
         "offers": worker.offers.split(", ") if worker.offers else [],
         "site": worker.site or None,
+        "heliostat": worker.release,
         "started_at": stamp(worker.started_at),
         "beat_at": stamp(worker.beat_at),
     }
@@ -878,11 +908,15 @@ def workflow_details(graph: Graph, schedule: Schedule | None = None, hold: Hold 
 
 def node_shape(node: Node) -> NodeShape:
     """A node and what leads to it."""
+    env, secrets = variables(node)
     return {
         "name": node.name,
         "kind": str(node.kind),
         "arity": str(node.arity),
         "trigger": None if node.trigger is None else str(node.trigger),
+        "requires": list(node.requires),
+        "env": env,
+        "secrets": secrets,
         "queue": node.queue,
         "priority": node.priority,
         "resources": resources_shape(node.resources),
@@ -899,3 +933,11 @@ def node_shape(node: Node) -> NodeShape:
             for edge in node.edges
         ],
     }
+
+
+def variables(node: Node) -> tuple[list[str], list[str]]:
+    """The names of the variables that a node's function or command is given, and of the secrets among their values."""
+    from heliostat.secret import Secret
+
+    env = node.env if node.job is None else node.job.env
+    return sorted(env), sorted({value.name for value in env.values() if isinstance(value, Secret)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliostat.cli import output, shapes
+from heliostat.cli.run import NOT_ENDED
 from heliostat.errors import NotEnded
 
 if TYPE_CHECKING:
@@ -66,6 +67,6 @@ def wait_for(engine: Engine, run: RunHandle, seconds: float | None) -> bool:
             engine._wait(run, lambda: run.over, seconds, progress.tick)  # noqa: SLF001 - shown meanwhile
     except NotEnded as error:
         words = error.waits_for.partition("; work on it here")[0]
-        output.say(f"heliostat: run {run.id} has not ended: {words}")
+        output.refuse(type(error).__name__, f"run {run.id} has not ended: {words}", NOT_ENDED)
         return False
     return True

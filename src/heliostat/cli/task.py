@@ -15,6 +15,7 @@ from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Id, Reason, tell
 from heliostat.cli.session import find_run, find_task, session
+from heliostat.inside import as_runs, past_runs
 from heliostat.run import task_id
 from heliostat.task import TaskState
 
@@ -50,7 +51,7 @@ def list_(
         if node is not None:
             node = handle.graph[node].name
         tasks = engine.store.tasks(handle.key, state, node, limit=limit + 1)
-        shown = tasks[:limit]
+        shown = as_runs(engine.store, handle.graph, tasks[:limit])
         if as_json:
             output.document([shapes.task_shape(task) for task in shown])
             return
@@ -75,10 +76,12 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
 
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
-        found = engine.store.task(run.key, number)
-        assert found is not None
-        given = noted(found, run.graph[found.node], engine.around.log_file(run.key))
-        details = shapes.task_details(engine, found, run.explain(number), given)
+        task_ = engine.store.task(run.key, number)
+        assert task_ is not None
+        [found] = as_runs(engine.store, run.graph, [task_])
+        past = past_runs(engine.store, run.graph, found, engine.store.attempts(run.key, number))
+        given = noted(task_, run.graph[found.node], engine.around.log_file(run.key))
+        details = shapes.task_details(engine, found, past, run.explain(number), given)
         if as_json:
             output.document(details)
             return
@@ -108,8 +111,8 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
         )
         if details["inputs"]:
             output.show("", _inputs(details["inputs"]))
-        if history := engine.store.attempts(run.key, number):
-            output.show("", _history(history, given))
+        if past:
+            output.show("", _history(past, given))
         output.show(*_raised(engine, found))
 
 
@@ -149,6 +152,15 @@ def retry(context: typer.Context, task: TaskId, reason: Reason = "") -> None:
     with session(context).engine() as engine:
         run, number = find_task(engine, task)
         tell(run.retry(number, reason), f"{task_id(run.key, number)} is tried again")
+
+
+@app.command()
+def cancel(context: typer.Context, task: TaskId, reason: Reason = "") -> None:
+    """Have a task fail that is ready, waits or runs, which is asked to stop; its run fails if nothing catches that."""
+    with session(context).engine() as engine:
+        run, number = find_task(engine, task)
+        answer = run.cancel_task(number, reason)
+        tell(answer, f"{task_id(run.key, number)}: {answer.note or 'cancelled'}")
 
 
 @app.command()

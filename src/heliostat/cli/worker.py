@@ -11,6 +11,8 @@ from heliostat.cli import output, shapes
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import Session, duration, session, whoever, workflows
 from heliostat.errors import BadInput, NotFound, nearest
+from heliostat.run import RunState, task_id
+from heliostat.task import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
     from heliostat.cli.signals import Stops
     from heliostat.config import Config
     from heliostat.engine import Engine
+    from heliostat.graph import Graph
     from heliostat.worker import Worker
 
 NAME = "worker"
 app = typer.Typer(no_args_is_help=True)
 
 SLOTS = 8  #: as in `compose`, which takes too long to import for a --help
+SOON_SECONDS = 2.0  #: what an idle worker waits for no longer than this is not worth a word
+LOOKED_AT = 100  #: runs, and tasks of each, among which is looked for what it is
 EXHAUSTED = 7  #: exit code of a worker that wants to be started afresh
 
 
@@ -46,7 +51,8 @@ def start(
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="So many workers, each a process.")] = 1,
     until: Annotated[
-        Literal["idle"] | None, typer.Option(help="End when nothing can happen without a person or a message.")
+        Literal["idle"] | None,
+        typer.Option(help="End when nothing can happen without a person or a message; what it waits for is said."),
     ] = None,
     grace: Annotated[str, typer.Option(help="How long what runs may go on after a signal to stop.")] = "30s",
     name: Annotated[str, typer.Option(help="What to call the worker.", show_default=False)] = "",
@@ -80,6 +86,7 @@ def start(
             ", ".join(sorted(flow.graph.label for flow in flows)) or "what is kept as data; for the rest name files"
         )
         output.say(f"worker {worker.id} offers {labels}" + (f" on {','.join(names)}" if names else ""))
+        _tell_left(engine, {flow.name: flow.graph for flow in flows})
         raise typer.Exit(_serve(engine, worker, patience, until, parent))
 
 
@@ -106,6 +113,20 @@ def _warn(engine: Engine, names: Sequence[str]) -> None:
             output.say(f"no workflow here uses a queue {name!r}{nearest(name, sorted(known))}")
 
 
+def _tell_left(engine: Engine, offered: dict[str, Graph]) -> None:
+    """Say what is ready of the same workflows in another structure: their file was edited since it was started."""
+    from heliostat.fleet import offers, takers
+
+    store = engine.store
+    there = takers(store.workers(), engine.around.clock.now())
+    for key in sorted({graph for _, graph in store.lively_lanes()}):
+        left = store.graph(key)
+        mine = offered.get(left.name)
+        if mine is not None and mine.id != key and not any(offers(worker, left) for worker in there):
+            again = f"`heliostat run rerun` begins it anew with {mine.label} once it is over"
+            output.say(f"what is ready of {left.label} waits for a worker that offers that; {again}")
+
+
 def _command(given: Session, options: list[str]) -> list[str]:
     """How a worker process is started that does the same."""
     import sys
@@ -130,7 +151,7 @@ def _serve(engine: Engine, worker: Worker, grace: float, until: str | None, pare
 
 
 def _over(engine: Engine, worker: Worker, stops: Stops, until: str | None, parent: int | None) -> Callable[[], bool]:
-    heard = False
+    heard, awaited = False, _Awaited(engine, worker)
 
     def over() -> bool:
         nonlocal heard
@@ -141,9 +162,39 @@ def _over(engine: Engine, worker: Worker, stops: Stops, until: str | None, paren
             return True
         if parent is not None and os.getppid() != parent:
             return True
-        return until == "idle" and worker.idle and not any(running for *_, running in engine.store.queues())
+        if until != "idle":
+            return False
+        awaited.look()
+        return worker.idle and not any(running for *_, running in engine.store.queues())
 
     return over
+
+
+class _Awaited:
+    """Says for which time a worker waits that is to end when it is idle, once for each time."""
+
+    def __init__(self, engine: Engine, worker: Worker) -> None:
+        self._engine, self._worker, self._said = engine, worker, 0.0
+
+    def look(self) -> None:
+        """Say it, where nothing else is left and it is some time off."""
+        due, now = self._worker.awaits, self._engine.around.clock.now()
+        if due is None or due == self._said or due - now < SOON_SECONDS:
+            return
+        self._said = due
+        output.say(f"worker {self._worker.id} is not idle yet: {self._what(due)}")
+
+    def _what(self, due: float) -> str:
+        """What waits for it, as far as the newest runs tell."""
+        store = self._engine.store
+        for run in store.runs(state=RunState.active, limit=LOOKED_AT):
+            if run.deadline_at == due:
+                return f"run {run.public} is to have ended at {output.when(due)}"
+            for task in store.tasks(run.id, TaskState.waiting, limit=LOOKED_AT):
+                if task.due_at == due:
+                    why = self._engine.find(run.public).explain(task.number)
+                    return f"{task_id(run.id, task.number)} {task.title}: {why}"
+        return f"something waits until {output.when(due)}"
 
 
 @app.command()

@@ -92,7 +92,7 @@ def _next(stands: Schedule, known: schedule.Schedules) -> str:
     if stands.paused:
         hold = known.holds.get(stands.workflow)
         return "paused" + (f" {paused_by(hold, known.now)}" if hold else "")
-    said = output.lately(stands.next_at, known.now)
+    said = f"{output.lately(stands.next_at, known.now)} {output.zone(stands.next_at)}"
     return said if known.now - stands.next_at <= LATE_SECONDS else f"{said}: missed, for no worker offers it"
 
 
@@ -124,6 +124,10 @@ def _policy(node: Node) -> str:
     words += [f"timeout {node.timeout:g} s"] if node.timeout is not None else []
     words += ["may fail"] if node.may_fail else []
     words += [f"{node.resources}{', then as its function says' if node.adapts else ''}"] if node.resources else []
+    words += [f"requires {', '.join(node.requires)}"] if node.requires else []
+    env, secrets = shapes.variables(node)
+    words += [f"env {', '.join(env)}"] if env else []
+    words += [f"secret {', '.join(secrets)}"] if secrets else []
     return ", ".join(words)
 
 
@@ -177,11 +181,12 @@ def drawn_run(engine: Engine, run: RunHandle, form: Format) -> str:
     from heliostat.exporters.dot import dot
     from heliostat.exporters.mermaid import mermaid
     from heliostat.exporters.notebook import drawing
+    from heliostat.inside import traffic
 
     if form is Format.svg:
         return drawing(run) or ""
     return (mermaid if form is Format.mermaid else dot)(
-        run.graph, engine.store.states(run.key), engine.store.traffic(run.key)
+        run.graph, engine.store.states(run.key), traffic(engine.store, run.graph, run.key)
     )
 
 

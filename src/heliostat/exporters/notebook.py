@@ -15,6 +15,7 @@ from heliostat.exporters.lettering import escaped, shown
 from heliostat.exporters.picture import duration, headline, size
 from heliostat.exporters.sheet import folded, section, sheet, state, table
 from heliostat.exporters.svg import svg
+from heliostat.inside import traffic
 from heliostat.run import RunState
 from heliostat.story import cause
 from heliostat.task import TaskState
@@ -37,7 +38,8 @@ def drawing(thing: object) -> str | None:
             return svg(thing.graph)
         case RunHandle():
             store = thing._engine.store  # noqa: SLF001 - a handle is its engine's, and shows what that knows
-            return svg(thing.graph, store.states(thing.key), store.traffic(thing.key), caption=_caption(thing))
+            sent = traffic(store, thing.graph, thing.key)
+            return svg(thing.graph, store.states(thing.key), sent, caption=_caption(thing))
         case _:
             return None
 
@@ -111,7 +113,7 @@ def _failures(run: RunHandle) -> str:
 def _cause(run: RunHandle) -> str:
     """The traceback of what it has failed for."""
     engine = run._engine  # noqa: SLF001 - as above
-    found = cause(engine.store, run.info, engine.around.log_file)
+    found = cause(engine.store, run.info, engine.around.log_files)
     return "" if found is None else f"<pre>{escaped(found.text)}</pre>"
 
 
@@ -136,7 +138,7 @@ def _nodes(run: RunHandle) -> str:
     """How each node stands; folded, since the picture shows it."""
     store = run._engine.store  # noqa: SLF001 - as above
     states, seconds = store.states(run.key), dict[str, float]()
-    for _, receiver, _, spent in store.traffic(run.key):
+    for _, receiver, _, spent in traffic(store, run.graph, run.key):
         seconds[receiver] = seconds.get(receiver, 0.0) + spent
     rows = []
     for node in list(run.graph)[:ROWS]:

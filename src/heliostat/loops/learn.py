@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from heliostat.errors import NotFound
+from heliostat.queue import ITSELF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,4 +47,4 @@ class Learn:
         yield from (graph for _, graph in self._store.lively_lanes())
         for worker in self._store.workers():
             if worker.state == "lost" and worker.code:
-                yield from (graph for graph, *_ in json.loads(worker.code))
+                yield from (graph for graph, *_ in json.loads(worker.code) if graph != ITSELF)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from heliostat import planner
-from heliostat.effects import End, Send, Start
+from heliostat.effects import End, Keep, Send, Start
 from heliostat.errors import BadInput, Ended, NotFound, OperatorError, Refused, Taken
 from heliostat.graph import Kind
 from heliostat.outcome import (
@@ -31,12 +31,13 @@ from heliostat.outcome import (
     Verdict,
 )
 from heliostat.queue import Hold, Lane, Queue, node_hold, own_lane, pace
-from heliostat.run import RunState, public_id
+from heliostat.run import OVERDUE, RunState, public_id
 from heliostat.store import (
     KEEP,
     Answer,
     Ask,
     Batch,
+    Cancel,
     Claim,
     Command,
     Configure,
@@ -84,7 +85,6 @@ PROMOTE_AT_ONCE = 1000
 #: The verbs after which something may be ready that no commit has counted.
 _LOOSENS = (Pause, SetQueue, Configure, SetNode, TryAgain, Resolve)
 SWEEP_AT_ONCE = 100
-OVERDUE = "it had not ended by its deadline"
 MOVE_AT_ONCE = 1000  #: ready tasks among which a lease that met a stray looks for others
 FOREVER = 1 << 63  #: above every key
 
@@ -220,6 +220,7 @@ class Ledger(ABC):
     ) -> None:
         """Fence first, then apply what follows. ``own``: the attempts say so themselves."""
         rows, runs, now = commit.rows, commit.runs, commit.now
+        outcomes = _called_off(rows, outcomes)
         successes = [
             lean(Success, (outcome.result, now, attempt.run, attempt.number, attempt.count, worker))
             for attempt, outcome in outcomes
@@ -380,8 +381,8 @@ class Ledger(ABC):
         run = commit.runs.get(command.run) if command.run is not None else None
         if run is None:
             raise NotFound(f"there is no run {public_id(command.run or 0)}")
-        number = getattr(command.verb, "number", 1)
-        if not 0 < number < FOREVER:
+        number = getattr(command.verb, "number", None)
+        if number is not None and not 0 < number < FOREVER:
             raise NotFound(f"run {public_id(run.id)} has no task {number}")
         match command.verb:
             case Send() as send:
@@ -390,11 +391,15 @@ class Ledger(ABC):
                 return rerun(commit, run, verb, command)
             case End() as end:
                 return self._end(commit, run, end, command)
+            case Keep(artifact):
+                commit.artifacts.append((run.id, 0, artifact, commit.now))
+                run.facts |= {"kept": artifact.name, "by": command.actor, "reason": command.reason}
+                return Answer(run.id)
             case Pause(on):
                 return self._pause(commit, run, command, on=on)
             case Claim() | Decide() as verb:
                 return reviewed(commit, run, verb, command)
-            case TryAgain() | Resolve() | SetTask() as verb:
+            case TryAgain() | Resolve() | Cancel() | SetTask() as verb:
                 return operated(commit, run, verb, command)
             case _:
                 raise BadInput(f"{type(command.verb).__name__} is not about a run")
@@ -466,7 +471,9 @@ class Ledger(ABC):
             with self.transaction() as rows:
                 if not rows.worker_beat(worker, now):
                     return None
-                return Orders(frozenset(rows.worker_stops(worker.id)), rows.worker_state(worker.id) == "draining")
+                stops, drain = rows.worker_stops(worker.id), rows.worker_state(worker.id) == "draining"
+                cancelled = frozenset(task for task, called_off in stops.items() if called_off)
+                return Orders(frozenset(stops) - cancelled, drain, cancelled)
 
         return self.again(work)
 
@@ -658,6 +665,26 @@ def _runs_of(outcomes: Sequence[tuple[Attempt, Outcome]]) -> set[int]:
         if effects := getattr(outcome, "effects", ()):
             ids.update(effect.run for effect in effects if isinstance(effect, Start))
     return ids
+
+
+def _called_off(rows: Rows, outcomes: Sequence[tuple[Attempt, Outcome]]) -> Sequence[tuple[Attempt, Outcome]]:
+    """Outcomes in which those who were called off have failed for that, unless they have succeeded before they knew."""
+    asked = [attempt.task for attempt, outcome in outcomes if type(outcome) not in _DONE]
+    fences = rows.task_fences(asked) if asked else {}
+    why = {task: fence.called_off for task, fence in fences.items() if fence.called_off is not None}
+    return (
+        [
+            (attempt, Failed(why[attempt.task], how=AttemptState.stopped, final=True))
+            if attempt.task in why and type(outcome) not in _DONE
+            else (attempt, outcome)
+            for attempt, outcome in outcomes
+        ]
+        if why
+        else outcomes
+    )
+
+
+_DONE = (Succeeded, Skipped)  #: outcomes of attempts that have done what they should
 
 
 def _planned(run: OpenRun, attempt: Attempt, outcome: Outcome) -> tuple[TaskState, Sequence[Change]]:

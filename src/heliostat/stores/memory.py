@@ -239,8 +239,9 @@ class MemoryRows:
         live = [run for run in runs if run.state is RunState.active and not run.closing]
         return sorted((run.deadline_at, run.id) for run in live if run.deadline_at is not None)
 
-    def run_undated(self, run: int) -> None:
-        self.put(self.t.runs, run, replace(self.t.runs[run], deadline_at=None))
+    def run_dated(self, run: int, deadline_at: float | None) -> None:
+        self.put(self.t.runs, run, replace(self.t.runs[run], deadline_at=deadline_at))
+        self.put(self.t.dated, run, True)
 
     def run_leftover(self, limit: int) -> list[int]:
         return sorted(run for run, leftover in self.t.leftover.items() if leftover)[:limit]
@@ -277,7 +278,11 @@ class MemoryRows:
 
     def task_fences(self, references: Sequence[Reference]) -> dict[Reference, FenceState]:
         found = {r: self.t.tasks[r[0]].get(r[1]) for r in references}
-        return {r: FenceState(t.state, t.count, t.settled, t.worker) for r, t in found.items() if t}
+        return {
+            r: FenceState(t.state, t.count, t.settled, t.worker, t.reason if t.unmet else None)
+            for r, t in found.items()
+            if t
+        }
 
     def task_arrive(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
         found = []
@@ -418,7 +423,7 @@ class MemoryRows:
         for run, number in tasks:
             task = self.t.tasks[run][number]
             state = READY if task.key is None else PENDING
-            self.change(task, state=state, reason=None, due_at=None, ended_at=None, held=False)
+            self.change(task, state=state, reason=None, due_at=None, ended_at=None, held=False, unmet=0)
 
     def task_revive(self, run: int) -> None:
         for task in self.t.tasks[run].values():
@@ -426,6 +431,7 @@ class MemoryRows:
                 waits = PENDING if task.missing or task.key else READY
                 state = waits if task.due_at is None else WAITING
                 self.change(task, state=state, reason=None, ended_at=None, held=False)
+                self.change(task, unmet=0 if task.count else task.unmet)  # it was called off, and its run then ended
 
     def task_reask(self, run: int, nodes: Iterable[str]) -> None:
         for task in self.t.tasks[run].values():
@@ -439,6 +445,13 @@ class MemoryRows:
         ended = {r.parent_task for r in self.t.runs.values() if r.parent == run and r.state.final}
         waiting = [t for t in self.t.tasks[run].values() if t.state is PENDING and t.missing > 0]
         return sorted(task.number for task in waiting if task.number in ended)
+
+    def task_call_off(self, run: int, number: int, reason: str) -> bool:
+        task = self.t.tasks[run].get(number)
+        if task is None or task.state is not RUNNING or task.unmet:
+            return False
+        self.change(task, unmet=1, reason=reason)
+        return True
 
     def task_set(self, run: int, number: int, priority: int) -> bool:
         task = self.t.tasks[run].get(number)
@@ -721,9 +734,10 @@ class MemoryRows:
         known = self.t.workers.get(worker)
         return None if known is None else known.state
 
-    def worker_stops(self, worker: str) -> list[Reference]:
+    def worker_stops(self, worker: str) -> dict[Reference, bool]:
         held = [task for lane in self.t.running.values() for task in lane if task.worker == worker]
-        return [(t.run, t.number) for t in held if self.t.runs[t.run].state.final and not t.epilogue]
+        stops = [t for t in held if t.unmet or (self.t.runs[t.run].state.final and not t.epilogue)]
+        return {(t.run, t.number): bool(t.unmet) for t in stops}
 
     def worker_lose(self, worker: str, beat: int) -> bool:
         known = self.t.workers.get(worker)
@@ -1066,6 +1080,14 @@ class MemoryStore(Ledger):
     def done_with(self, discarded: Sequence[int]) -> None:
         done = set(discarded)
         self.tables.discarded = [row for row in self.tables.discarded if row[0] not in done]
+
+    @_alone
+    def holding(self) -> dict[str, tuple[int, float]]:
+        held: dict[str, tuple[int, float]] = {}
+        for task in [task for lane in self.tables.running.values() for task in lane]:
+            n, since = held.get(task.worker or "", (0, task.started_at or 0.0))
+            held[task.worker or ""] = (n + 1, min(since, task.started_at or 0.0))
+        return held
 
     @_alone
     def running_since(self) -> float | None:

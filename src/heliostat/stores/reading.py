@@ -214,6 +214,9 @@ class Reading(ABC):
     def running_since(self) -> float | None:
         return next((row[0] for row in self.fetch("running_since")), None)
 
+    def holding(self) -> dict[str, tuple[int, float]]:
+        return {row[0]: (row[1], row[2]) for row in self.fetch("holding")}
+
     def workers(self) -> list[WorkerInfo]:
         return [WorkerInfo(*row) for row in self.fetch("workers")]
 

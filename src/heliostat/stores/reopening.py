@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliostat.errors import Conflict, Ended
-from heliostat.run import RunState, public_id, task_id
+from heliostat.run import OVERDUE, RunState, public_id, task_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 NOBODY = (0, 0)
 
 
-def go_on(commit: Commit, run: OpenRun, task: Task, *, but: Reference = NOBODY) -> None:
+def go_on(commit: Commit, run: OpenRun, task: Task | None, *, but: Reference = NOBODY) -> None:
     """Have a run that failed go on: what made it fail is tried again, but for one task, and its end is undone.
 
-    A run that is part of another one goes on with that, if it was that one's failure too.
+    Without a ``task`` it failed for its deadline. A run that is part of another one goes on with that, if it was that
+    one's failure too.
     """
-    node = run.graph[task.node]
-    if task.state is not TaskState.failed or task.number not in _stopped(commit, run):
-        raise Ended(f"{title(task)} is {task.state}: {_why_not(run, task, node)}")
+    if task is None:
+        if run.state is not RunState.failed or run.reason != OVERDUE:
+            raise Ended(f"run {public_id(run.id)} has not failed for a deadline; it {run.state.over}")
+    elif task.state is not TaskState.failed or task.number not in _stopped(commit, run):
+        raise Ended(f"{title(task)} is {task.state}: {_why_not(run, task, run.graph[task.node])}")
     if run.state is not RunState.failed:
         raise Ended(f"run {public_id(run.id)} is failing; it can be tried again when what still runs has ended")
     if run.row.parent is None or run.row.parent_task is None:
@@ -48,7 +51,7 @@ def _newest(commit: Commit, run: OpenRun, task: Task) -> list[int]:
 def _reopen(commit: Commit, run: OpenRun, but: Reference) -> bool:
     """Undo a run's end; answers whether there is anything with which it goes on."""
     rows, stopped = commit.rows, _stopped(commit, run) - ({but[1]} if but[0] == run.id else set())
-    rows.run_undated(run.id)  # it may have failed for it, and would again at once
+    rows.run_dated(run.id, None)  # it may have failed for it, and would again at once
     rows.task_revive(run.id)
     if run.graph.reviews:
         rows.task_reask(run.id, run.graph.reviews)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from heliostat import codec, planner
 from heliostat.errors import BadInput, Conflict, Ended, NotFound
-from heliostat.review import decision
+from heliostat.review import decision, told
 from heliostat.run import public_id, task_id
 from heliostat.store import Answer, Claim, Decide
 from heliostat.task import TaskState
@@ -80,10 +80,10 @@ def _not_open(commit: Commit, run: OpenRun, verb: Claim | Decide, command: Comma
     if isinstance(verb, Decide) and verb.choice is None and said.startswith(f"{WITHDRAWN} by {command.actor}"):
         return Answer(run.id, task.number, done=False, note=f"nothing to do: {said}")
     if isinstance(made, dict):
-        said = f"{made['by'] or 'its deadline'} decided {made['choice']!r}"
+        said = told(made)
         if isinstance(verb, Decide) and (made["choice"], made["by"]) == (verb.choice, command.actor):
             return Answer(run.id, task.number, done=False, note=f"nothing to do: {said}")
-    raise Ended(f"{task.title} of run {public_id(run.id)} is {task.state}: {said}")
+    raise Ended(f"{task.title} of run {public_id(run.id)} is over: {said or task.state}")
 
 
 def _tell(run: OpenRun, review: Review, command: Command, what: str) -> None:

@@ -209,6 +209,7 @@ class FenceState(NamedTuple):
     attempt: int
     settled: int
     worker: str | None
+    called_off: str | None  # why it is to fail, where somebody has cancelled it while it runs
 
 
 class Due(NamedTuple):
@@ -259,8 +260,8 @@ class Rows(Protocol):
     def run_next_deadline(self) -> float | None:
         """When the next of those is to have ended."""
 
-    def run_undated(self, run: int) -> None:
-        """Take a run's deadline away."""
+    def run_dated(self, run: int, deadline_at: float | None) -> None:
+        """Give a run another deadline, or none."""
 
     def run_leftover(self, limit: int) -> list[int]:
         """Ended runs with tasks that are not final, at which no sweep has looked since they were last written."""
@@ -365,6 +366,9 @@ class Rows(Protocol):
 
     def task_heard(self, run: int) -> list[int]:
         """The tasks that wait for the end of another run which has ended: nobody heard it meanwhile."""
+
+    def task_call_off(self, run: int, number: int, reason: str) -> bool:
+        """Mark a running task as one that is to fail; answers False if it does not run, or is marked already."""
 
     def task_set(self, run: int, number: int, priority: int) -> bool:
         """Set the priority of a task that has not begun; answers whether it had not."""
@@ -510,8 +514,8 @@ class Rows(Protocol):
     def worker_state(self, worker: str) -> str | None:
         """What a worker is: active, draining, stopped, lost; None if there is none."""
 
-    def worker_stops(self, worker: str) -> list[Reference]:
-        """The worker's attempts whose run is over."""
+    def worker_stops(self, worker: str) -> dict[Reference, bool]:
+        """The worker's attempts that are to stop: whether they were called off, or else their run is over."""
 
     def worker_lose(self, worker: str, beat: int) -> bool:
         """Declare a worker lost if its heartbeat is still the one seen; answers whether it was."""

@@ -95,8 +95,8 @@ class SqlRows(ABC):
         found = self.fetch("run_next_deadline")
         return found[0][0] if found else None
 
-    def run_undated(self, run: int) -> None:
-        self.later("run_undated", run=run)
+    def run_dated(self, run: int, deadline_at: float | None) -> None:
+        self.later("run_dated", run=run, deadline_at=deadline_at)
 
     def run_leftover(self, limit: int) -> list[int]:
         return [row[0] for row in self.fetch("run_leftover", most=limit)]
@@ -221,6 +221,9 @@ class SqlRows(ABC):
 
     def task_heard(self, run: int) -> list[int]:
         return [row[0] for row in self.fetch("task_heard", run=run)]
+
+    def task_call_off(self, run: int, number: int, reason: str) -> bool:
+        return self.run("task_call_off", run=run, number=number, reason=reason) == 1
 
     def task_set(self, run: int, number: int, priority: int) -> bool:
         return self.run("task_set", run=run, number=number, priority=priority) == 1
@@ -407,8 +410,8 @@ class SqlRows(ABC):
         found = self.fetch("worker_state", worker=worker)
         return found[0][0] if found else None
 
-    def worker_stops(self, worker: str) -> list[Reference]:
-        return [(row[0], row[1]) for row in self.fetch("worker_stops", worker=worker)]
+    def worker_stops(self, worker: str) -> dict[Reference, bool]:
+        return {(row[0], row[1]): bool(row[2]) for row in self.fetch("worker_stops", worker=worker)}
 
     def worker_lose(self, worker: str, beat: int) -> bool:
         return self.run("worker_lose", worker=worker, beat=beat) == 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat.effects import End, Send, Start
 from heliostat.outcome import Failed, Released, Skipped, Snoozed, Succeeded
-from heliostat.store import Claim, Decide, FireTicks, Pause, Rerun, Resolve, TryAgain
+from heliostat.store import Cancel, Claim, Decide, FireTicks, Pause, Rerun, Resolve, TryAgain
 
 if TYPE_CHECKING:
     from heliostat.outcome import Outcome, Verdict
@@ -97,7 +97,9 @@ def _asked(tables: Tables, command: Command) -> str:
         case Decide(number, choice):
             return f"decides {where}{_title(tables, command.run, number)}: {choice or 'withdrawn'}"
         case TryAgain(number):
-            return f"has {where}{_title(tables, command.run, number)} tried again"
+            return f"has {where or 'the run '}{_title(tables, command.run, number) if number else ''} tried again"
+        case Cancel(number):
+            return f"cancels {where}{_title(tables, command.run, number)}"
         case Resolve(number, state, result):
             how = f"said to have {state} with {_short(result)}" if result else str(state)
             return f"has {where}{_title(tables, command.run, number)} {how}"

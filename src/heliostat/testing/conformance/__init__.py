@@ -12,6 +12,7 @@ import pytest
 
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
 
+from heliostat.testing.conformance.cancelling import *
 from heliostat.testing.conformance.deadlines import *
 from heliostat.testing.conformance.definitions import *
 from heliostat.testing.conformance.fixtures import *

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from heliostat.effects import Start
+from heliostat.errors import Ended
 from heliostat.graph import Arity, Edge, Graph, Node, On
 from heliostat.outcome import Failed, Snoozed
 from heliostat.store import TryAgain
@@ -88,3 +91,43 @@ def test_many_runs_end_at_one_deadline(hand: Hand) -> None:
     while hand.wait(0) is not None:
         pass
     assert {hand.run(run).state for run in runs} == {"failed"}
+
+
+@pytest.mark.parametrize("seconds", [None, 60])
+def test_a_run_that_failed_for_its_deadline_goes_on_with_another_or_none(hand: Hand, seconds: float | None) -> None:
+    """With what was left when it failed; what ran then begins again."""
+    run = hand.start(CHAIN, deadline_at=hand.now + 60)
+    [attempt] = hand.lease()
+    hand.wait(60)
+    assert hand.settle(attempt).word == "ended"
+    until = None if seconds is None else hand.now + seconds
+    assert hand.do(TryAgain(None, until), run, "anna", "the queue was long").done
+    assert (hand.run(run).state, hand.run(run).deadline_at) == ("active", until)
+    assert '"by":"anna"' in hand.store.journal(run)[-1].event
+    if seconds is None:
+        assert hand.wait(1e6) is None
+        assert sorted(hand.work()) == ["a", "alarm", "b"]
+        assert hand.run(run).state == "succeeded"
+    else:
+        hand.wait(seconds)
+        assert (hand.run(run).state, hand.run(run).reason) == ("failed", OVERDUE)
+
+
+def test_a_task_that_is_tried_again_may_bring_a_deadline(hand: Hand) -> None:
+    """In the run that had one, and in one that had none."""
+    run = hand.start(CHAIN)
+    hand.settle(hand.lease()[0], Failed("no light", final=True))
+    hand.do(TryAgain(1, hand.now + 60), run)
+    assert hand.wait(10) == hand.now + 50
+    hand.wait(50)
+    assert hand.run(run).reason == OVERDUE
+
+
+def test_only_a_run_that_failed_for_its_deadline_goes_on_without_a_task(hand: Hand) -> None:
+    """Of another it is to be said what is tried again."""
+    run = hand.start(CHAIN, deadline_at=hand.now + 60)
+    for said in ("active", "failed"):
+        with pytest.raises(Ended, match="has not failed for a deadline"):
+            hand.do(TryAgain(None), run)
+        if said == "active":
+            hand.settle(hand.lease()[0], Failed("no light", final=True))

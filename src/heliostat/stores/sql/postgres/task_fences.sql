@@ -1,5 +1,5 @@
 -- Lock tasks and say where they stand.
-SELECT t.run_id, t.number, t.state, t.attempt, t.settled, t.worker
+SELECT t.run_id, t.number, t.state, t.attempt, t.settled, t.worker, CASE WHEN t.unmet > 0 THEN t.reason END
 FROM json_array_elements(:references::json) AS wanted (pair)
 CROSS JOIN LATERAL (
     SELECT * FROM tasks
