@@ -479,7 +479,7 @@ CASES: dict[str, list[Case]] = {
              "heliostat.toml: apps is a list of strings, not 'night.py'"),
         Case("a queue's executor that there is not",
              '# heliostat.toml\nqueues.cluster = { executor = "fibre" }',
-             "queues.cluster.executor: 'fibre' is none; write thread or process or local"),
+             "heliostat.toml: queues.cluster.executor: 'fibre' is none; write thread or process or …"),
         Case("a directory that holds no attempt",
              "heliostat task exec .",
              "there is no work.json in …"),
