@@ -99,7 +99,7 @@ class Flag(Enum):
         (np.ma.array([1, 2], mask=[False, True]), "[1,null]"),
         (Region(np.float32(10.5), ["Pisa"]), '{"west":10.5,"names":["Pisa"]}'),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_what_has_a_json_form_is_written_in_it(value: object, text: str) -> None:
     """Compact UTF-8 text, keys in the order given."""

@@ -20,11 +20,13 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(
         (
             *("runs", "graphs", "journal", "queues", "workers", "discarded", "running_since", "lively", "holding"),
-            *("lively_lanes", "lanes", "reviews", "schedules"),
+            *("lively_lanes", "lanes", "busy", "reviews", "schedules"),
         ),
         (),
     ),
-    **dict.fromkeys(("run", "graph", "tasks", "records", "artifacts", "attempts", "traffic", "states", "parts"), (1,)),
+    **dict.fromkeys(
+        ("run", "graph", "tasks", "records", "artifacts", "attempts", "traffic", "states", "parts", "holds"), (1,)
+    ),
     **dict.fromkeys(("task", "items", "joined", "first", "child", "children", "why", "review"), (1, 1)),
     "worker": ("w",),
     **dict.fromkeys(("messages", "results"), ((),)),
