@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import json
 import marshal
+import os
 import sys
 import sysconfig
 from importlib.util import resolve_name
@@ -135,10 +136,13 @@ def _gathered(names: Mapping[str, Any], root: Path) -> Iterator[tuple[str, bytes
 def _imported(source: bytes, file: Path, top: Path) -> Iterator[Path]:
     """The files of modules that a source imports, where they lie below the directory that has its outermost package."""
     package = ".".join(file.relative_to(top).parts[:-1])
-    for statement in _imports(source):
-        for name in leads_to(statement, package):
-            for place in _outer(top.joinpath(*name.split(".")), top):
-                yield from filter(Path.is_file, (place.with_name(f"{place.name}.py"), place / "__init__.py"))
+    led = {name for statement in _imports(source) for name in leads_to(statement, package)}
+    with_packages = {
+        tuple(parts[:many]) for parts in (name.split(".") for name in led) for many in range(1, len(parts) + 1)
+    }
+    for parts in with_packages:
+        place = os.path.join(top, *parts)  # noqa: PTH118 - there are many of them, and texts are quick
+        yield from (Path(found) for found in (f"{place}.py", f"{place}/__init__.py") if os.path.isfile(found))  # noqa: PTH113
 
 
 @functools.lru_cache(maxsize=256)  # the same files are behind each structure that a workflow takes
