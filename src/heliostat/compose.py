@@ -177,18 +177,22 @@ def _executor(
 
 
 def _systems(settings: Config) -> Systems:
-    """The batch systems of the queues: one for all queues that share a scheduler."""
+    """The batch systems of the queues."""
     from heliostat.batches.local import LocalBatch
 
-    local = LocalBatch()
+    found: dict[str, Batch] = {}
+    for names, cluster in _clusters(settings):
+        found |= dict.fromkeys(names, cluster)
+    return Systems(LocalBatch(), found)
+
+
+def _clusters(settings: Config) -> list[tuple[list[str], ClusterBatch]]:
+    """The clusters that are configured, each with its queues: one for all queues that share a scheduler."""
     shared: dict[tuple[str, str, str], dict[str, BatchQueue]] = {}
     for name, queue in settings.queues.items():
         if (batch := queue.batch) is not None and batch.system != "local":
             shared.setdefault((batch.system, batch.host, batch.directory), {})[name] = batch
-    found: dict[str, Batch] = {}
-    for queues in shared.values():
-        found |= dict.fromkeys(queues, cluster(queues))
-    return Systems(local, found)
+    return [(list(queues), cluster(queues)) for queues in shared.values()]
 
 
 def cluster(queues: Mapping[str, BatchQueue]) -> ClusterBatch:
@@ -198,9 +202,9 @@ def cluster(queues: Mapping[str, BatchQueue]) -> ClusterBatch:
     from heliostat.batches.slurm import Slurm
     from heliostat.transports.local import LocalTransport
 
-    host = next(iter(queues.values())).host
-    if host:
-        raise BadInput(f"queues.{next(iter(queues))}.host: a cluster behind ssh is not there yet")
+    name, first = next(iter(queues.items()))
+    if first.host:
+        raise BadInput(f"queues.{name}.host: a cluster behind ssh is not there yet")
     transport = LocalTransport()
     return ClusterBatch(Slurm(), transport, Shared(transport), queues)
 
@@ -260,6 +264,7 @@ def patient(settings: Config) -> Patient:
         lambda: store_on(settings.database, patience=PATIENCE_SECONDS)[0],
         lambda: open_broker(settings.broker),
         file_system,
+        {f"{cluster.system} of {', '.join(names)}": cluster.about for names, cluster in _clusters(settings)},
     )
 
 

@@ -7,6 +7,7 @@ The files in a job's directory are all that is known of it, and people may read 
 - ``job.submitting``: the name of the job, from when its submission is begun; ``job.void``: it never will be
 - ``job.claim``: linked by the wrapper, which succeeds once or not at all: handle, node, begin, time-out
 - ``job.stop``: made before the job is asked to end: why, when, and the grace until KILL
+- ``job.term``: made when the scheduler asks it to end, which will have a reason
 - ``stdout``, ``stderr``, and at the end ``job.exit_code``; ``job.out`` and ``job.log``: the script's own words
 - ``job.array``: of a job that was submitted with others, which it is of which array
 
@@ -23,9 +24,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation, gather
+from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation, gather, tail
 from heliostat.batches import script
-from heliostat.batches.shared import VOID, chunks
+from heliostat.batches.shared import ARRAY, LOG, VOID, chunks, membership
 from heliostat.batches.submission import COMMAND_SECONDS, Submission
 from heliostat.batches.verdict import Case, judge
 from heliostat.errors import OperatorError
@@ -149,9 +150,18 @@ class ClusterBatch:
                 raise
             return self._files.look(directories)[0]
         self._unasked = ""
+        by_case = dict(zip(directories, notes, strict=True))
         for case in cases:
-            case.asked_at, case.said = now, said.get(case.handle)
+            case.asked_at, case.said = now, self._with_why(case, said.get(case.handle), by_case[case.directory])
         return notes
+
+    def _with_why(self, case: Case, said: Observation | None, note: Notes) -> Observation | None:
+        """What the scheduler says of a job; should that be little, what it wrote into the output of its script."""
+        if (said is not None and not said.state.final) or (said is not None and said.reason):
+            return said
+        index, array = membership(note) if ARRAY in note else (None, case.directory)
+        case.output = array / (LOG if index is None else f"{LOG}.{index}")
+        return self._dialect.why(tail(case.output)) or said
 
     def _ask_records(self, cases: list[Case]) -> None:
         for case in cases:

@@ -31,7 +31,8 @@ rm -f "$mine"
 HELIOSTAT_JOB=$PWD
 export HELIOSTAT_JOB
 child=
-trap '[ -z "$child" ] || kill -s TERM -- "-$child"' HUP INT TERM
+# The scheduler ends the job: it will say why, and the command is told in case that it was not.
+trap ': > job.term; [ -z "$child" ] || kill -s TERM -- "-$child" 2> /dev/null' HUP INT TERM
 setsid /bin/sh ./job.sh run < /dev/null > stdout 2> stderr &
 child=$!
 
@@ -48,14 +49,14 @@ overdue() {
     printf '%s\n' "reason timed out after $timeout s" "since $(date +%s)" "grace $grace" > "$mine"
     ln "$mine" job.stop 2> /dev/null
     rm -f "$mine"
-    kill -s TERM -- "-$child"
+    kill -s TERM -- "-$child" 2> /dev/null
     nap "$grace" USR2 &
     naps="$naps $!"
 }
 naps=
 if [ -n "$timeout" ]; then
     trap overdue USR1
-    trap 'kill -s KILL -- "-$child"' USR2
+    trap 'kill -s KILL -- "-$child" 2> /dev/null' USR2
     nap "$timeout" USR1 &
     naps=$!
 fi

@@ -50,8 +50,8 @@ class Dialect(Protocol):
     def header(self, wanted: Wanted) -> str:
         """The directives at the head of a script.
 
-        The job is not to be started a second time by the scheduler; its output goes to ``SCRIPT_OUTPUT`` where it
-        was submitted, at its end if an array's jobs share it.
+        The job is not to be started a second time by the scheduler. Its output goes to ``SCRIPT_OUTPUT`` where it was
+        submitted; that of an array's jobs to a file each, with a dot and the index behind that name.
         """
 
     @property
@@ -81,6 +81,9 @@ class Dialect(Protocol):
 
         The exit code is that of the script, where it is told. Raises OperatorError if the scheduler did not answer.
         """
+
+    def why(self, output: str) -> Observation | None:
+        """Why a job ended, as the scheduler may have written into the output of its script; None if it did not."""
 
     def cancel(self, handles: Sequence[str], *, kill: bool) -> str:
         """A line of sh that asks jobs to end (TERM and, in the scheduler's own time, KILL), or kills them now."""

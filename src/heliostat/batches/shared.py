@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 SCRIPT, WRAPPER, COMMAND, ENVIRONMENT = "job.script", "job.sh", "job.command", "job.env"
 NAME, LOCK, SUBMITTING, SAID, ID, VOID = "job.name", "job.lock", "job.submitting", "job.said", "job.id", "job.void"
 CLAIM, STOP, EXIT_CODE, OUT, LOG = "job.claim", "job.stop", "job.exit_code", "job.out", "job.log"
+TERM = "job.term"  #: the scheduler has asked the job to end
 ARRAY, MEMBERS = "job.array", "job.members"  #: of a job in an array: which, and where; of an array: its jobs
 #: What tells how a job stands; each is small, and written once.
-TELLING = (EXIT_CODE, CLAIM, STOP, ID, VOID, ARRAY)
+TELLING = (EXIT_CODE, CLAIM, STOP, TERM, ID, VOID, ARRAY)
+MARKS = frozenset({TERM, VOID})  #: of which it is enough that they are there
 MOST_BYTES = 1 << 12
 
 T = TypeVar("T")
@@ -73,6 +75,12 @@ def fields(text: str) -> dict[str, str]:
     return {key: value for key, _, value in (line.partition(" ") for line in text.splitlines())}
 
 
+def membership(note: Notes) -> tuple[int, Path]:
+    """Which job of an array it is, and the array's directory."""
+    index, directory = note[ARRAY].splitlines()[:2]
+    return int(index), Path(directory)
+
+
 def chunks(items: list[T], size: int) -> Iterator[list[T]]:
     """A list in pieces of a size."""
     for start in range(0, len(items), size):
@@ -82,7 +90,9 @@ def chunks(items: list[T], size: int) -> Iterator[list[T]]:
 def _notes(directory: Path) -> Notes:
     with suppress(OSError):
         found = set(os.listdir(directory))  # noqa: PTH208 - asks a network file system anew, as opening may not
-        return {name: text for name in TELLING if name in found and (text := _read(directory / name)) is not None}
+        wanted = found.intersection(TELLING) - ({ID} if CLAIM in found else frozenset())  # the claim says it better
+        texts = {name: "" if name in MARKS else _read(directory / name) for name in wanted}
+        return {name: text for name, text in texts.items() if text is not None}
     return {}
 
 

@@ -32,7 +32,7 @@ _REFUSED = re.compile(
     r"does not (?:exist|specify)|[Uu]nable to open file|[Uu]ser's group not permitted"
 )
 _LATER = re.compile(
-    r"[Uu]nable to contact|[Tt]imed out|temporarily|try again|QOS|limit|not responding|credential|connection refused",
+    r"unable to contact|timed out|temporarily|try again|QOS|submit ?limit|available now|not responding|credential",
     re.IGNORECASE,
 )
 
@@ -70,7 +70,8 @@ class Slurm:
         return "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" if array else "$SLURM_JOB_ID"
 
     def header(self, wanted: Wanted) -> str:
-        lines = [f"--job-name={wanted.name}", f"--output={SCRIPT_OUTPUT}", "--open-mode=append", "--no-requeue"]
+        output = f"{SCRIPT_OUTPUT}.%a" if wanted.array else SCRIPT_OUTPUT
+        lines = [f"--job-name={wanted.name}", f"--output={output}", "--open-mode=append", "--no-requeue"]
         lines += [f"--nodes={wanted.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={wanted.cores}"]
         if wanted.memory_bytes is not None:
             lines.append(f"--mem={max(1, math.ceil(wanted.memory_bytes / (1 << 20)))}M")
@@ -116,6 +117,12 @@ class Slurm:
                 state, reason, last = rest.split("|", 2)
                 seen[handle] = _observation(state, reason, last)
         return seen
+
+    def why(self, output: str) -> Observation | None:
+        if re.search(r"slurmstepd.*(?:oom.kill|[Ee]xceeded (?:job|step) memory limit|exceeded memory limit)", output):
+            how, words = _ENDS["OUT_OF_MEMORY"]
+            return Observation(JobState.ended, None, words, how)
+        return None
 
     def cancel(self, handles: Sequence[str], *, kill: bool) -> str:
         jobs = shlex.join(handles)

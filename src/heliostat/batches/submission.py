@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import Accepted, BatchQueue, Deferred, Rejected
 from heliostat.batches import script
-from heliostat.batches.shared import ARRAY, CLAIM, ID, VOID, chunks, fields
+from heliostat.batches.shared import ARRAY, CLAIM, ID, VOID, chunks, fields, membership
 from heliostat.errors import BadInput, OperatorError
 
 if TYPE_CHECKING:
@@ -200,16 +200,11 @@ class Submission:
 
     def _of_array(self, note: Notes) -> Reply | None:
         """How a job stands that is to be submitted with others; None if that never came about, and never will."""
-        index, directory = _membership(note)
+        index, directory = membership(note)
         reply = self._submit_some([directory], "void").get(directory)
         if isinstance(reply, Accepted):
             return Accepted(self._dialect.member(reply.handle, index)) if reply.handle else None
         return reply
-
-
-def _membership(note: Notes) -> tuple[int, Path]:
-    index, directory = note[ARRAY].splitlines()[:2]
-    return int(index), Path(directory)
 
 
 def _words(text: str) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliostat.batch import JobState, Observation, tail
-from heliostat.batches.shared import CLAIM, EXIT_CODE, LOG, OUT, STOP, fields
+from heliostat.batches.shared import CLAIM, EXIT_CODE, OUT, STOP, TERM, fields
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
     from heliostat.batches.shared import Notes
 
 NEVER = float("-inf")
+NO_WORDS = "it left no words; is its directory there on the compute nodes?"
 SIGNALLED = 128  #: exit codes above tell of a signal, and not who sent it
 
 
@@ -27,6 +28,7 @@ class Case:
 
     directory: Path
     handle: str
+    output: Path | None = None  # of its script, and its scheduler's words
     said: Observation | None = None  # by the scheduler, when it was last asked; None: it does not know the job
     asked_at: float = NEVER  # when it last answered, with whatever
     ending_at: float | None = None  # since when the job seems to have ended
@@ -58,7 +60,7 @@ def judge(case: Case, note: Notes, now: float, settle: float, unasked: str) -> O
 def _seen(case: Case, note: Notes, now: float, settle: float, unasked: str) -> Observation:
     stop, code, said = _stopped(note), _code(note), case.said
     begun = JobState.running if CLAIM in note else JobState.submitted
-    if code is not None and (stop is not None or code <= SIGNALLED):
+    if code is not None and (stop is not None or (code <= SIGNALLED and TERM not in note)):
         return Observation(JobState.ended, code) if stop is None else _stop(stop, code)
     if code is None and not case.handle:
         return Observation(JobState.ended, None, "cancelled before it began")
@@ -93,7 +95,7 @@ def _ended(case: Case, code: int | None, stop: str | None, begun: JobState) -> O
     if code is not None:
         return Observation(JobState.ended, code)
     if case.directory.is_dir() and begun is JobState.submitted:
-        words = tail(case.directory / OUT) or tail(case.directory / LOG) or "it left no words"
+        words = tail(case.directory / OUT) or (tail(case.output) if case.output else "") or NO_WORDS
         reason = f"its script ended before its command began: {words}"
         return Observation(JobState.ended, said.exit_code if said else None, reason)
     reason = "it is gone and left no exit code: killed by somebody, or its node failed"
