@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+MOST = 4  #: processes that run tests; each has a database server of its own
 
 
 def main(arguments: list[str]) -> int:
@@ -35,6 +36,8 @@ def main(arguments: list[str]) -> int:
     # The seed is chosen here, so that the line above the tests says how to repeat their order.
     seed = random.SystemRandom().randrange(1 << 16)
     options = ["-q", f"--randomly-seed={seed}", "--durations=5", "--durations-min=1"]
+    if not arguments:  # some of all tests wait for others, so several at once are done sooner
+        options += ["--numprocesses", str(min(os.cpu_count() or 1, MOST)), "--dist", "worksteal"]
     _head(f"pytest {' '.join([*options, *arguments])}")
     if failed:
         print(f"Failed so far: {', '.join(failed)} (see above)", flush=True)

@@ -28,7 +28,7 @@ class CeleryCrew(Crew):
     pools: dict[int, tuple[str, int]] = field(default_factory=dict)  #: by process id
 
     def __post_init__(self) -> None:
-        (self.files / "heliostat.toml").write_text('apps = ["torture.flows"]\n')
+        (self.files / "heliostat.toml").write_text('apps = ["torture.flows", "torture.others"]\n')
 
     def begin(self, manner: Manner | None = None) -> Member:
         """Start a worker, with the pool of which there are fewest: who takes the place of another can do as much."""

@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 
 from heliostat.run import public_id
 from torture.feed import Accepted
-from torture.flows import LIMITED, NEVER, SERIAL, Fate, Node, chain_fate
+from torture.flows import NEVER, Fate, Node, chain_fate
 from torture.grounds import Ground
+from torture.load import LIMITED, SERIAL
 
 FINAL = ("succeeded", "failed", "cancelled", "skipped")
 LOST, REPEATED, STUCK = "lost", "repeated", "stuck"
@@ -259,21 +260,27 @@ def _one_task(tables: Tables, task: Row) -> Iterator[Violation]:
 
 
 def _story(tables: Tables) -> Iterator[Violation]:
-    """No task reaches an end twice, no run ends twice, and after its end nothing in it succeeds."""
+    """No task reaches an end twice, no run ends twice, and after its end nothing in it succeeds.
+
+    A run that was tried again has undone its end, and those of its tasks that had not succeeded.
+    """
     ended: set[int] = set()
-    ends: set[tuple[int, int]] = set()
+    ends: defaultdict[int, dict[int, str]] = defaultdict(dict)
     for _, run, text in tables.journal:
         event = json.loads(text)
         several = event.get("succeeded")
         routine = several if run == 0 and isinstance(several, dict) else {}
         lines = [(int(one), {"succeeded": numbers}) for one, numbers in routine.items()] if run == 0 else [(run, event)]
         for one, facts in lines:
+            if "reopened" in facts:
+                ended.discard(one)
+                ends[one] = {number: state for number, state in ends[one].items() if state == "succeeded"}
             over = one in ended
             for state in FINAL:
                 for number in facts.get(state, ()):
-                    if (one, number) in ends:
+                    if number in ends[one]:
                         yield Violation("backwards", one, number, f"it reached an end again: {state}")
-                    ends.add((one, number))
+                    ends[one][number] = state
                     if over and state != "cancelled":
                         yield Violation("backwards", one, number, f"it has {state} after its run's end")
             if "ended" in facts:

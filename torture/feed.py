@@ -17,12 +17,15 @@ from typing import TypeVar
 
 import heliostat
 from heliostat.engine import Engine, RunHandle
-from heliostat.errors import Ended, StoreUnavailable
+from heliostat.errors import Ended, NotFound, StoreUnavailable
 from heliostat.run import RunState
 from heliostat.store import Command, SetQueue
-from torture.flows import FLOWS, NARROW, OUTSIDE, QUEUE_LIMIT, Fate
+from torture.flows import NARROW, OUTSIDE, QUEUE_LIMIT, Fate
+from torture.load import FLOWS
+from torture.others import bar, decision_on
 
 T = TypeVar("T")
+TRIES = 80  #: each a quarter of a second after the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,10 @@ class Feed:
                     self._later(lambda message=message: self._send(run, accepted, message))  # type: ignore[misc]
         elif name == "dropped":
             self._later(lambda: run.cancel("the campaign has seen enough"))
+        elif name == "asked":
+            self._until(lambda: self._decide(run, decision_on(number)))
+        elif name == "barred":
+            self._until(lambda: self._open_up(run))
         elif name == "pack" or (number % 5 == 0 and name != "steady"):
             insist(lambda: _if_open(run.pause))
             self._later(lambda: _if_open(run.resume))
@@ -111,6 +118,28 @@ class Feed:
     def _send(self, run: RunHandle, accepted: Accepted, message: int) -> None:
         answer = run.send("ear", message, idempotency_key=f"from outside {message}")
         accepted.sent.append(answer.number or 0)
+
+    def _decide(self, run: RunHandle, choice: str) -> bool:
+        try:
+            run.decide("judged", choice)
+        except NotFound:  # nobody is asked yet
+            return False
+        return True
+
+    def _open_up(self, run: RunHandle) -> bool:
+        if run.info.state is RunState.failed:
+            bar(self._files.parent, run.id).touch()
+            _if_open(run.retry)
+        return run.info.state is RunState.succeeded
+
+    def _until(self, act: Callable[[], bool], tries: int = TRIES) -> None:
+        """Say something later, and again, until it has come about; after so many tries it is left to the checker."""
+
+        def again() -> None:
+            if tries and not act():
+                self._until(act, tries - 1)
+
+        self._later(again)
 
     def _later(self, act: Callable[[], object]) -> None:
         self._said += 1  # in this order where two come at once

@@ -66,6 +66,15 @@ class Fate:
     children: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A workflow, what must become of it, and how often it comes among the others."""
+
+    workflow: Workflow
+    fate: Callable[[int], Fate]
+    share: int = 1
+
+
 # a chain
 
 chain = Workflow("chain", rescues=PATIENT)
@@ -470,31 +479,3 @@ def never(ctx: Context, message: int) -> None:
 def dropped_fate(n: int) -> Fate:
     """It was cancelled; how far it came is chance."""
     return Fate(state="cancelled")
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A workflow, what must become of it, and how often it comes among the others."""
-
-    workflow: Workflow
-    fate: Callable[[int], Fate]
-    share: int = 1
-
-
-FLOWS = {
-    flow.workflow.name: flow
-    for flow in (
-        Flow(steady, steady_fate, 0),
-        Flow(chain, chain_fate, 3),
-        Flow(mosaic, mosaic_fate, 3),
-        Flow(tally, tally_fate, 2),
-        Flow(pack, pack_fate, 2),
-        Flow(family, family_fate, 2),
-        Flow(moods, moods_fate, 2),
-        Flow(slow, slow_fate),
-        Flow(doomed, doomed_fate),
-        Flow(dropped, dropped_fate, 2),
-    )
-}
-SERIAL = {"count": "tile", "book": "", "told": ""}  #: nodes that take one task of a key at a time
-LIMITED = {"tile": TILE_LIMIT, "total": QUEUE_LIMIT}  #: nodes of which so many run at once

@@ -16,11 +16,11 @@ from torture.campaign import Outcome, until
 from torture.checker import LOST, REPEATED, STUCK, check
 from torture.crew import Crew
 from torture.feed import Accepted
-from torture.flows import FLOWS
 from torture.grounds import opened
+from torture.load import FLOWS
 from torture.worker import Manner, When
 
-LOAD = ("chain", "mosaic", "pack", "family", "moods")  #: flows that need nobody from outside
+LOAD = ("chain", "mosaic", "pack", "family", "moods", "nested")  #: flows that need nobody from outside
 PATIENCE = 60.0
 
 

@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 import heliostat
 from torture import mutants
-from torture.flows import FLOWS, NOTES
+from torture.flows import NOTES
+from torture.load import FLOWS
 
 When = Literal["before", "after"]
 

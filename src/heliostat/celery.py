@@ -25,9 +25,11 @@ from heliostat.errors import HeliostatError, StoreUnavailable
 from heliostat.graph import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from heliostat.broker import Broker
+    from heliostat.store import Ask
+    from heliostat.task import Attempt
     from heliostat.worker import Worker
     from heliostat.workflow import Workflow
 
@@ -35,6 +37,7 @@ LOG = logging.getLogger("heliostat.celery")
 
 SPREAD_SECONDS = 0.05  #: a ticket for several tasks that is still busy then calls others for the rest
 TURN_SECONDS = 1.0  #: a ticket takes what is ready for so long, then finishes it and makes room for the next
+LOOKS = 2  #: after so many that found nothing in its queue, a ticket's turn is over, whatever else runs here
 OPEN_SECONDS = 30.0  #: a ticket waits so long for a process that cannot reach the database
 LOOK_SECONDS = 3.0  #: between two looks whether anybody consumes
 SILENT_SECONDS = 30.0  #: without a ticket, after which a worker consumes anew
@@ -49,6 +52,16 @@ class _Ticket:
     def __init__(self, queue: str) -> None:
         self.queue, self.open, self.more = queue, True, False
         self.over = threading.Event()
+        self._looks, self._drew = 0, False
+
+    def looked(self, *, drew: bool) -> None:
+        """The worker has looked for work with a slot free, and has taken some of this queue or none."""
+        self._looks, self._drew = self._looks + 1, self._drew or drew
+
+    @property
+    def barren(self) -> bool:
+        """Whether its queue has nothing: of two looks, one begins with it."""
+        return self._looks >= LOOKS and not self._drew
 
 
 class Carrier:
@@ -88,7 +101,7 @@ class Carrier:
             for flow in self._flows:
                 engine.add(flow)
             self._worker, self._broker = engine.worker(queues=self._queues), engine.broker
-            self._worker.taking = frozenset()
+            self._worker.taking, self._worker.looked = frozenset(), self._looked
             self._why = ""
             self._opened.set()
             try:
@@ -104,13 +117,21 @@ class Carrier:
         """Between the worker's turns: let tickets go, see what it may take, and whether it is to end."""
         assert self._worker is not None
         for ticket in tuple(self._tickets):
+            ticket.open = ticket.open and not ticket.barren
             draining = self._worker.draining  # others have the rest, and are reminded of it
             if self._worker.spent or draining or self._may_go(ticket, self._worker):
-                ticket.more = not (self._worker.spent or draining)
+                ticket.more = not (self._worker.spent or draining or ticket.barren)
                 self._tickets.remove(ticket)
                 ticket.over.set()
         self._look(self._worker)
         return self._ending.is_set()
+
+    def _looked(self, ask: Ask, leased: Sequence[Attempt]) -> None:
+        """After each look of the worker: a ticket hears whether there was something in its queue."""
+        queues = {attempt.queue for attempt in leased}
+        for ticket in tuple(self._tickets) if ask.n else ():
+            if ask.queues is None or ticket.queue in ask.queues:
+                ticket.looked(drew=ticket.queue in queues)
 
     def _may_go(self, ticket: _Ticket, worker: Worker) -> bool:
         """Whether a ticket whose turn is over holds up nothing: as many stay as functions run."""
@@ -153,7 +174,7 @@ class Carrier:
         try:
             self._tickets.append(ticket)
             worker.ring()
-            if not ticket.over.wait(SPREAD_SECONDS) and n > 1:
+            if not ticket.over.wait(SPREAD_SECONDS) and n > 1 and not ticket.barren:
                 broker.ring({queue: n - 1})
             ticket.over.wait(max(0.0, began + TURN_SECONDS - time.monotonic()))
             ticket.open = False

@@ -178,18 +178,22 @@ def _executor(
 
 
 def _systems(settings: Config) -> Systems:
-    """The batch systems of the queues: one for all queues that share a scheduler."""
+    """The batch systems of the queues."""
     from heliostat.batches.local import LocalBatch
 
-    local = LocalBatch()
+    found: dict[str, Batch] = {}
+    for names, cluster in _clusters(settings):
+        found |= dict.fromkeys(names, cluster)
+    return Systems(LocalBatch(), found)
+
+
+def _clusters(settings: Config) -> list[tuple[list[str], ClusterBatch]]:
+    """The clusters that are configured, each with its queues: one for all queues that share a scheduler."""
     shared: dict[tuple[str, str, str], dict[str, BatchQueue]] = {}
     for name, queue in settings.queues.items():
         if (batch := queue.batch) is not None and batch.system != "local":
             shared.setdefault((batch.system, batch.host, batch.directory), {})[name] = batch
-    found: dict[str, Batch] = {}
-    for queues in shared.values():
-        found |= dict.fromkeys(queues, cluster(queues))
-    return Systems(local, found)
+    return [(list(queues), cluster(queues)) for queues in shared.values()]
 
 
 def cluster(queues: Mapping[str, BatchQueue]) -> ClusterBatch:
@@ -266,6 +270,7 @@ def patient(settings: Config) -> Patient:
         lambda: store_on(settings.database, patience=PATIENCE_SECONDS)[0],
         lambda: open_broker(settings.broker),
         file_system,
+        {f"{cluster.system} of {', '.join(names)}": cluster.about for names, cluster in _clusters(settings)},
     )
 
 

@@ -60,6 +60,11 @@ class QueueConfig:
     executor: str = ""
     batch: BatchQueue | None = None
 
+    @property
+    def runs(self) -> str:
+        """What runs its tasks, as it is written; empty where the worker decides."""
+        return self.executor if self.batch is None else self.batch.system
+
 
 @dataclass(frozen=True, slots=True)
 class Config:

@@ -20,7 +20,7 @@ from heliostat.finding import Verdict, bad, doubtful, good
 from heliostat.worker import IDLE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from heliostat.broker import Broker
@@ -38,13 +38,15 @@ ROOM_BYTES = 1 << 30  #: of room for files, below which it is worth a word
 class Patient:
     """What is looked at. The database and the broker are opened by the checks, so that neither need be there.
 
-    ``file_system`` tells the kind of the file system that a path lies on.
+    ``file_system`` tells the kind of the file system that a path lies on. ``clusters`` are by name what asks the
+    scheduler of each what it says of itself.
     """
 
     config: Config
     open_store: Callable[[], Store]
     open_broker: Callable[[], Broker | None]
     file_system: Callable[[Path], str]
+    clusters: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     store: Store | None = field(default=None, init=False)
     about: About | None = field(default=None, init=False)
     readable: bool = field(default=False, init=False)
@@ -199,6 +201,16 @@ def look_at_broker(patient: Patient) -> Iterator[Finding]:
         yield good("tickets", f"waiting by queue: {', '.join(each)}")
 
 
+def look_at_clusters(patient: Patient) -> Iterator[Finding]:
+    """Whether their schedulers answer."""
+    for name, ask in patient.clusters.items():
+        try:
+            yield good("clusters", f"{name}: {ask()}")
+        except HeliostatError as error:
+            advice = "jobs go on, and what is to be submitted is tried again; see that its commands work from here"
+            yield doubtful("clusters", f"{name}: {error}", advice)
+
+
 # what the database says
 
 
@@ -223,5 +235,12 @@ def _workers(patient: Patient) -> list[WorkerInfo]:
     return [worker for worker in patient.database.workers() if worker.state != "stopped"]
 
 
-CHECKS: tuple[Check, ...] = (look_at_configuration, look_at_database, look_at_schema, look_at_files, look_at_broker)
+CHECKS: tuple[Check, ...] = (
+    look_at_configuration,
+    look_at_database,
+    look_at_schema,
+    look_at_files,
+    look_at_broker,
+    look_at_clusters,
+)
 READING: tuple[Check, ...] = (look_at_workers, look_at_queues, look_at_workflows)

@@ -91,6 +91,7 @@ class Worker:
         self.executor: Executor
         self.watch: Watch | None = None
         self.loops: list[Loop] = []
+        self.looked: Callable[[Ask, Sequence[Attempt]], object] | None = None  # is told of each look, and what it found
         self.queues = None if queues is None else frozenset(queues)
         self.taking = self.queues  #: the queues that it takes from now; none while it is empty
         self.site, self.lease_seconds = site, lease_seconds
@@ -419,6 +420,8 @@ class Worker:
         self._outcomes = []
         if ask is not None:
             self._unheard, self._found_nothing = False, not batch.leased
+            if self.looked is not None:
+                self.looked(ask, batch.leased)
         self.settled += len(outcomes)
         for (attempt, outcome), verdict in zip(outcomes, batch.verdicts, strict=True):
             if verdict is COMMITTED:

@@ -316,6 +316,25 @@ def test_a_repeated_ticket_changes_nothing(engine: Engine, crew: CeleryCrew, vho
     assert engine.store.attempts(run.key) == []
 
 
+def test_a_ticket_for_nothing_is_gone_whatever_else_runs_there(
+    engine: Engine, crew: CeleryCrew, vhost: str, tmp_path: Path
+) -> None:
+    """Where something of another queue runs, it does not pass for a queue that has more to do."""
+    crew.one("--pool", "threads", concurrency=3)
+    run = engine.start(carried.endless, str(tmp_path))
+    wait_for_marks(tmp_path, "begun")
+    app = application(vhost)
+    with app.connection_for_write() as connection:
+        producer = app.amqp.Producer(connection)
+        for _ in range(30):
+            app.send_task(TICKET, ("telescope", 5), queue="telescope", producer=producer)
+    wait_until(lambda: tickets(vhost, "telescope") == 0, "the tickets to be taken")
+    assert run.state is RunState.active
+    ended(engine.start(carried.two))
+    run.cancel()
+    ended(run)
+
+
 def test_no_flood_builds_up_while_nobody_consumes(engine: Engine, vhost: str) -> None:
     """Commits are added up before tickets are issued, and reminding adds none to those that wait."""
     engine.start_many(carried.many, range(1000))

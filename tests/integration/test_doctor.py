@@ -25,6 +25,7 @@ from heliostat.finding import Finding, Verdict
 from heliostat.store import Command, SetQueue
 from heliostat.stores.memory import MemoryStore
 from tests.integration.test_schema import RELEASED
+from tests.slurm_server import Slurm
 
 SECRET = "oPen-5esame"
 Look = Callable[..., dict[str, Any]]
@@ -53,6 +54,27 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
         return {entry["about"]: (entry["verdict"], entry["text"]) for entry in found}
 
     return call
+
+
+def test_a_cluster_says_whether_its_scheduler_answers(
+    look: Look, slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that does not is no reason to stop: its jobs go on."""
+    (tmp_path / "heliostat.toml").write_text(
+        'queues.fast = { executor = "slurm" }\nqueues.long = { executor = "slurm", partition = "closed" }\n'
+    )
+    verdict, text = look()["clusters"]
+    assert (verdict, text.partition(" 2")[0]) == ("good", "slurm of fast, long: slurm-wlm")
+    assert "main* up" in text
+    (tmp_path / "sinfo").write_text(
+        "#!/bin/sh\necho 'slurm_load_partitions: Unable to contact controller' >&2; exit 1\n"
+    )
+    (tmp_path / "sinfo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    verdict, text = look()["clusters"]
+    assert verdict == "doubtful"
+    assert text.startswith("slurm of fast, long: slurm on ")
+    assert text.endswith(" does not answer: slurm_load_partitions: Unable to contact controller")
 
 
 def started(database: str) -> None:

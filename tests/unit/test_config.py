@@ -146,6 +146,21 @@ def test_a_queue_may_have_a_cluster(tmp_path: Path) -> None:
     )
 
 
+def test_a_queue_says_what_runs_its_tasks_as_it_was_written(tmp_path: Path) -> None:
+    """An executor, a batch system, or nothing where the worker decides."""
+    (tmp_path / config.FILE).write_text(
+        'queues.a = { executor = "process" }\nqueues.b = { executor = "slurm" }\nqueues.c = { executor = "local" }\n'
+        "queues.d = {}\n",
+        "utf-8",
+    )
+    assert {name: queue.runs for name, queue in config.read(tmp_path).queues.items()} == {
+        "a": "process",
+        "b": "slurm",
+        "c": "local",
+        "d": "",
+    }
+
+
 def test_a_template_without_its_placeholders_is_refused(tmp_path: Path) -> None:
     """It would be a job that does nothing."""
     (tmp_path / "site.sh").write_text("#!/bin/sh\n{{header}}\n")

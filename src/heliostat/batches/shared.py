@@ -24,6 +24,7 @@ TERM = "job.term"  #: the scheduler has asked the job to end
 ARRAY, MEMBERS = "job.array", "job.members"  #: of a job in an array: which, and where; of an array: its jobs
 #: What tells how a job stands; each is small, and written once.
 TELLING = (EXIT_CODE, CLAIM, STOP, TERM, ID, VOID, ARRAY)
+MARKS = frozenset({TERM, VOID})  #: of which it is enough that they are there
 MOST_BYTES = 1 << 12
 
 T = TypeVar("T")
@@ -90,7 +91,9 @@ def notes(directory: Path) -> Notes:
     """The telling files of a directory at hand, by name."""
     with suppress(OSError):
         found = set(os.listdir(directory))  # noqa: PTH208 - asks a network file system anew, as opening may not
-        return {name: text for name in TELLING if name in found and (text := _read(directory / name)) is not None}
+        wanted = found.intersection(TELLING) - ({ID} if CLAIM in found else frozenset())  # the claim says it better
+        texts = {name: "" if name in MARKS else _read(directory / name) for name in wanted}
+        return {name: text for name, text in texts.items() if text is not None}
     return {}
 
 

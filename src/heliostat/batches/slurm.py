@@ -32,7 +32,7 @@ _REFUSED = re.compile(
     r"does not (?:exist|specify)|[Uu]nable to open file|[Uu]ser's group not permitted"
 )
 _LATER = re.compile(
-    r"[Uu]nable to contact|[Tt]imed out|temporarily|try again|QOS|limit|not responding|credential|connection refused",
+    r"unable to contact|timed out|temporarily|try again|QOS|submit ?limit|available now|not responding|credential",
     re.IGNORECASE,
 )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from heliostat.batches.shared import Notes
 
 NEVER = float("-inf")
+NO_WORDS = "it left no words; is its directory there on the compute nodes?"
 SIGNALLED = 128  #: exit codes above tell of a signal, and not who sent it
 
 
@@ -94,7 +95,7 @@ def _ended(case: Case, code: int | None, stop: str | None, begun: JobState) -> O
     if code is not None:
         return Observation(JobState.ended, code)
     if case.directory.is_dir() and begun is JobState.submitted:
-        words = tail(case.directory / OUT) or (tail(case.output) if case.output else "") or "it left no words"
+        words = tail(case.directory / OUT) or (tail(case.output) if case.output else "") or NO_WORDS
         reason = f"its script ended before its command began: {words}"
         return Observation(JobState.ended, said.exit_code if said else None, reason)
     reason = "it is gone and left no exit code: killed by somebody, or its node failed"

@@ -121,7 +121,7 @@ def settled(given: Session) -> ConfigShape:
         "sites": {name: list(queues) for name, queues in chosen.sites.items()},
         "sites_from": chosen.whence["sites"],
         "queues": {
-            name: {"limit": queue.terms.limit, "rate": queue.terms.rate, "executor": queue.executor or None}
+            name: {"limit": queue.terms.limit, "rate": queue.terms.rate, "executor": queue.runs or None}
             for name, queue in chosen.queues.items()
         },
         "queues_from": chosen.whence["queues"],

@@ -170,14 +170,14 @@ def test_cancel_ends_the_whole_group(opened: Open, tmp_path: Path) -> None:
     """TERM reaches children and grandchildren, and the command may end as it likes."""
     batch, job = opened(), tmp_path / "job"
     child = "trap 'touch heard; exit' TERM; touch there; while :; do sleep 0.1; done"
-    command = f"sh -c {shlex.quote(child)} & trap 'touch took; exit 4' TERM; touch up; while :; do sleep 0.1; done"
+    took = "while [ ! -e heard ]; do sleep 0.1; done; touch took; exit 4"
+    command = f"sh -c {shlex.quote(child)} & trap {shlex.quote(took)} TERM; touch up; while :; do sleep 0.1; done"
     begin(batch, request(job, command))
     until(lambda: (job / "up").exists() and (job / "there").exists())
     batch.cancel([job], 60)
     seen = end(batch, job)
     assert (seen.state, seen.reason, seen.how) == (JobState.ended, "cancelled", AttemptState.failed)
     assert (job / "took").exists()
-    until((job / "heard").exists)
     left = batch.collect(job, JobSpec("…"))
     assert (left.succeeded, left.reason) == (False, "cancelled")
 
