@@ -497,11 +497,12 @@ CASES: dict[str, list[Case]] = {
              "heliostat.toml: sites are tables, such as sites.JAO = { queues = [] }"),
         Case("a queue with a partition, and no cluster to have it",
              '# heliostat.toml\nqueues.long = { partition = "long" }',
-             "heliostat.toml: queues.long.partition is for a cluster: write executor = 'slurm' too"),
+             "heliostat.toml: queues.long.partition is for a cluster: "
+             "write executor = 'slurm' or 'pbs' or 'torque' too"),
         Case("a batch system that there is not",
              '# heliostat.toml\nqueues.long = { executor = "slrum" }',
-             "heliostat.toml: queues.long.executor: 'slrum' is none; write thread or process or local or slurm; "
-             "did you mean 'slurm'?"),
+             "heliostat.toml: queues.long.executor: 'slrum' is none; "
+             "write thread or process or local or slurm or pbs or torque; did you mean 'slurm'?"),
         Case("a queue whose set-up is one string",
              '# heliostat.toml\nqueues.long = { executor = "slurm", setup = "module load gdal" }',
              "heliostat.toml: queues.long.setup is a list of strings, one a line, not 'module load gdal'"),
