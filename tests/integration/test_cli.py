@@ -373,7 +373,9 @@ def test_queues_are_limited_and_paused(shell: Shell) -> None:
     shell.start("hello", "name=Ada")
     shell("queue", "set", "default", "--limit", "3")
     shell("queue", "pause", "default")
-    assert shell.json("queue", "list") == [
+    (told,) = shell.json("queue", "list")
+    assert told.pop("hold")["by"]
+    assert [told] == [
         {
             "name": "default",
             "limit": 3,
@@ -383,6 +385,8 @@ def test_queues_are_limited_and_paused(shell: Shell) -> None:
             "paused": True,
             "ready": 1,
             "running": 0,
+            "why": None,
+            "jobs": {},
         }
     ]
     shell("queue", "resume", "default")
