@@ -19,7 +19,8 @@ from heliostat import Workflow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
+    from heliostat.handle import RunHandle
 
 LONGEST_LIST = 500_000  # items of one digit in a result of 1 MiB
 

@@ -20,8 +20,8 @@ from examples import wildfire_world as world
 from examples.sweep import Behaviour
 from heliostat import Artifact
 from heliostat.cli import app
-from heliostat.engine import RunHandle
 from heliostat.exporters.svg import svg
+from heliostat.handle import RunHandle
 from heliostat.testing import VirtualEngine, engine
 
 ROOT = Path(__file__).resolve().parent.parent

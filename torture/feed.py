@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import heliostat
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import Ended, NotFound, StoreUnavailable
+from heliostat.handle import RunHandle
 from heliostat.run import RunState
 from heliostat.store import Command, SetQueue
 from torture.flows import NARROW, OUTSIDE, QUEUE_LIMIT, Fate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from heliostat.engine import RunHandle
+    from heliostat.handle import RunHandle
 
 NUMBERS = [5, 3, 8, 1, 9, 2, 7, 3]
 

@@ -18,7 +18,8 @@ from heliostat.workflow import NodeHandle, Workflow
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
+    from heliostat.handle import RunHandle
 
 Places: TypeAlias = "NodeHandle[..., Any] | str | Iterable[NodeHandle[..., Any] | str] | None"
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Protocol
 
-    from heliostat.engine import RunHandle
+    from heliostat.handle import RunHandle
 
     class Progress(Protocol):
         """Shows how a run goes."""

@@ -20,8 +20,9 @@ from heliostat.task import TaskState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
     from heliostat.graph import Graph
+    from heliostat.handle import RunHandle
     from heliostat.task import Task
 
 PAGE = 500

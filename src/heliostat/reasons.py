@@ -10,7 +10,7 @@ from heliostat.run import task_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from heliostat.engine import RunHandle
+    from heliostat.handle import RunHandle
     from heliostat.store import Store
 
 LOOKED_AT = 20  #: tasks of a node in a state that are asked one by one; a run may have a million

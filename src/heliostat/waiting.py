@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heliostat.clock import Clock
-    from heliostat.engine import RunHandle
     from heliostat.graph import Node
+    from heliostat.handle import RunHandle
     from heliostat.store import Store
     from heliostat.worker import Worker
 

@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import heliostat
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.task import TaskState
 from tests.acceptance.worker import Manner, work
 

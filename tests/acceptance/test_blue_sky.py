@@ -23,9 +23,10 @@ import heliostat
 from heliostat import Workflow
 from heliostat.batch import JobState, Observation
 from heliostat.batches.local import LocalBatch
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import BadInput
 from heliostat.grid import Seen, grid
+from heliostat.handle import RunHandle
 from heliostat.importers import bluesky
 from heliostat.run import RunState
 from heliostat.task import TaskState

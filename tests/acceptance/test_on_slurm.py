@@ -14,7 +14,8 @@ import pytest
 
 import heliostat
 from heliostat import Workflow
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.run import RunState
 from tests.acceptance.crew import wait_until
 from tests.slurm_server import Slurm

@@ -13,7 +13,8 @@ import pytest
 import heliostat
 from heliostat import Resources, Retry, Workflow
 from heliostat.allotment import noted
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.printed import Printed
 from heliostat.run import RunState
 from heliostat.seen import standings

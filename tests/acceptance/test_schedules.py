@@ -18,7 +18,8 @@ import heliostat
 from examples.nightly import nightly
 from examples.poller import incident, update
 from heliostat import testing
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.run import RunState
 from tests.acceptance.crew import wait_until
 

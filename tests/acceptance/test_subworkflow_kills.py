@@ -12,7 +12,7 @@ from tests.acceptance import inside
 from tests.acceptance.crew import Crew, Hall, wait_until
 
 if TYPE_CHECKING:
-    from heliostat.engine import RunHandle
+    from heliostat.handle import RunHandle
 
 MODULE = "tests.acceptance.inside"
 TILES = 3

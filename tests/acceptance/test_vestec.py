@@ -15,8 +15,8 @@ from examples.julia import View, julia, mosaic, tile
 from examples.quicksort import begin, merge, quicksort, sort
 from examples.quicksort import finish as last
 from heliostat import RunFailed
-from heliostat.engine import RunHandle
 from heliostat.errors import BadInput, NotFound, Refused
+from heliostat.handle import RunHandle
 from heliostat.run import RunState, public_id
 from heliostat.task import TaskState
 from tests.acceptance import fires, messages

@@ -19,8 +19,9 @@ import heliostat
 from examples.quicksort import quicksort
 from heliostat import parcel
 from heliostat.carrier import Carrier
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.executor import Work
+from heliostat.handle import RunHandle
 from heliostat.inputs import Inputs
 from heliostat.outcome import Failed, Outcome, Succeeded
 from heliostat.run import task_id

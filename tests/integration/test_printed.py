@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 import heliostat
 from heliostat import Retry, Secret, Workflow
 from heliostat.cli import app
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.printed import BURST, HIDDEN, MOST, Printed, job_directory
 from heliostat.run import RunState
 from heliostat.story import Line

@@ -20,8 +20,9 @@ from typer.testing import CliRunner
 
 import heliostat
 from heliostat.cli import app
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.executors import process
+from heliostat.handle import RunHandle
 from heliostat.run import task_id
 from tests.integration import processes as flows
 

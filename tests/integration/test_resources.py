@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 import heliostat
 from heliostat import Context, Resources, Retry, Workflow
 from heliostat.cli import app
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.run import RunState
 from heliostat.task import AttemptState
 from tests.integration import processes

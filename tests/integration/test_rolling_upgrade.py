@@ -15,8 +15,9 @@ import psycopg
 import pytest
 
 import heliostat
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import SchemaMismatch
+from heliostat.handle import RunHandle
 from heliostat.run import RunState
 from heliostat.store import Command, Drain
 from heliostat.stores.sqliterows import STATEMENTS

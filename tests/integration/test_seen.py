@@ -12,7 +12,8 @@ import pytest
 import heliostat
 from heliostat import Workflow
 from heliostat.batch import SEEN, JobState
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.printed import job_directory
 from heliostat.reasons import reasons
 from heliostat.seen import Seen, seen

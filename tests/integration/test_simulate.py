@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from heliostat import Context, Workflow, testing
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import BadInput
+from heliostat.handle import RunHandle
 
 night = Workflow("night")
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from heliostat import Context, Cron, Every, Tick, Workflow, testing
-from heliostat.engine import RunHandle
+from heliostat.handle import RunHandle
 from heliostat.run import EPOCH
 from heliostat.stores.memory import MemoryRows
 

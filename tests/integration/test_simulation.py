@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from heliostat import Context, Ended, Fail, Retry, Skip, Snooze, Workflow
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.outcome import COMMITTED
 from heliostat.queue import WorkerInfo
 from heliostat.store import Ask, Batch

@@ -14,8 +14,9 @@ import pytest
 import heliostat
 from heliostat import Context, Retry, Snooze, Workflow
 from heliostat.cli.export import exported
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import Ended
+from heliostat.handle import RunHandle
 from heliostat.reasons import LOOKED_AT, OTHERS, reasons, summary
 from heliostat.run import task_id
 from tests.integration.test_cli import Shell, shell  # noqa: F401 - a fixture

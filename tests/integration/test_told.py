@@ -16,7 +16,8 @@ import heliostat
 from heliostat import Every, Workflow
 from heliostat.batch import SEEN
 from heliostat.cli import app
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.printed import job_directory
 from heliostat.store import Ask
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, assert_type
 
 from heliostat import Context, Failure, Skip, Workflow, testing
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
+from heliostat.handle import RunHandle
 from heliostat.run import RunState
 from heliostat.testing import Called, Record, Sent
 

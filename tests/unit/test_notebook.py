@@ -19,10 +19,11 @@ import pytest
 from heliostat import Context, Workflow, testing
 from heliostat.clock import SystemClock
 from heliostat.compose import engine_on
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import NotEnded
 from heliostat.exporters import live
 from heliostat.exporters.svg import svg
+from heliostat.handle import RunHandle
 from heliostat.stores.memory import MemoryStore, Tables
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x1b[31m"

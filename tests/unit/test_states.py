@@ -8,8 +8,9 @@ from contextlib import suppress
 import pytest
 
 from heliostat import Context, Retry, Skip, Snooze, Workflow
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import Conflict, Ended
+from heliostat.handle import RunHandle
 from heliostat.run import RUN_MOVES, RunState
 from heliostat.stores.memory import MemoryStore
 from heliostat.task import FINAL, TASK_MOVES, TaskState

@@ -15,10 +15,11 @@ from heliostat import Context, Retry, Snooze, Workflow
 from heliostat.clock import Ids
 from heliostat.context import Surroundings
 from heliostat.effects import End
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import StoreUnavailable
 from heliostat.executor import Answered, Work
 from heliostat.executors.inline import InlineExecutor
+from heliostat.handle import RunHandle
 from heliostat.loops.promote import Promote
 from heliostat.loops.sweep import Sweep
 from heliostat.outcome import Failed, Outcome, Released, Succeeded

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heliostat.cli.shapes import DoneRunShape
-    from heliostat.engine import RunHandle
+    from heliostat.handle import RunHandle
     from heliostat.store import Verb
 
 HELP = "Ids of runs, or four letters of each from either end."

@@ -19,8 +19,9 @@ from heliostat.errors import BadInput, HeliostatError, NotFound, RunFailed, Task
 
 if TYPE_CHECKING:
     from heliostat.artifact import Artifact
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
     from heliostat.graph import Edge, Graph, Node
+    from heliostat.handle import RunHandle
     from heliostat.testing.called import Called
 
 

@@ -16,7 +16,8 @@ from heliostat.errors import NotFound, RunFailed
 from heliostat.run import RunState
 
 if TYPE_CHECKING:
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
+    from heliostat.handle import RunHandle
     from heliostat.workflow import Workflow
 
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
     from heliostat.graph import Graph
+    from heliostat.handle import RunHandle
     from heliostat.queue import WorkerInfo
     from heliostat.store import Entry, Record, Store
     from heliostat.task import Task

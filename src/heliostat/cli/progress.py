@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
     from heliostat.graph import Node
+    from heliostat.handle import RunHandle
 
 PAUSE = 0.1  #: seconds between looks at the database, at least
 SHARE = 0.05  #: of the time, at most, goes into looking

@@ -15,7 +15,8 @@ from heliostat.errors import BadInput, NotFound
 from heliostat.run import split_task_id, task_id
 
 if TYPE_CHECKING:
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
+    from heliostat.handle import RunHandle
     from heliostat.review import Review
 
 NAME = "review"
@@ -34,7 +35,7 @@ def list_(
 ) -> None:
     """List the reviews that are open, oldest first."""
     from heliostat import codec
-    from heliostat.engine import MOST
+    from heliostat.handle import MOST
 
     with session(context).engine() as engine:
         most = codec.whole(limit, "limit", 1, MOST)

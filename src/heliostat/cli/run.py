@@ -15,7 +15,8 @@ from heliostat.errors import NotFound, RunFailed, nearest
 from heliostat.run import RunState, public_id
 
 if TYPE_CHECKING:
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
+    from heliostat.handle import RunHandle
     from heliostat.store import Answer
 
 NAME = "run"
@@ -178,7 +179,7 @@ def list_(
 ) -> None:
     """List runs, newest first."""
     from heliostat import codec
-    from heliostat.engine import MOST
+    from heliostat.handle import MOST
 
     most = codec.whole(limit, "limit", 1, MOST)
     with session(context).engine() as engine:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import typer
 
     from heliostat.config import Config
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
     from heliostat.graph import Graph
+    from heliostat.handle import RunHandle
     from heliostat.workflow import Workflow
 
 SHORTEST = 4  #: letters of an id that are enough, if no other run has them

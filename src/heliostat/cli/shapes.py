@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from heliostat.comparison import Comparison, Side
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
     from heliostat.graph import Graph, Node
+    from heliostat.handle import RunHandle
     from heliostat.inputs import Given
     from heliostat.queue import Hold, Lane, Queue, WorkerInfo
     from heliostat.resources import Resources

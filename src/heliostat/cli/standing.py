@@ -9,7 +9,8 @@ from heliostat.cli.run import NOT_ENDED
 from heliostat.errors import NotEnded
 
 if TYPE_CHECKING:
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
+    from heliostat.handle import RunHandle
     from heliostat.reasons import Reason
 
 

@@ -22,7 +22,8 @@ from heliostat.task import TaskState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
+    from heliostat.handle import RunHandle
     from heliostat.resources import Resources
     from heliostat.store import AttemptRecord
     from heliostat.task import Task
@@ -85,35 +86,38 @@ def show(context: typer.Context, task: TaskId, as_json: AsJson = False) -> None:
         if as_json:
             output.document(details)
             return
-        output.show(
-            output.facts(
-                {
-                    "task": details["id"],
-                    "node": found.node if found.item is None else f"{found.node}, item {found.item}",
-                    "state": output.state(str(found.state)),
-                    "why": details["explanation"],
-                    "queue": found.queue,
-                    "priority": found.priority or None,
-                    "resources": given.get(found.count, run.graph[found.node].resources),
-                    "worker": found.worker,
-                    "code": details["code"] and details["code"][: len("sha256:") + 12],
-                    "attempts": found.count or None,
-                    "caused by": details["cause"],
-                    "born": output.when(found.created_at),
-                    "due": output.when(found.due_at),
-                    "started": output.when(found.started_at),
-                    "ended": output.when(found.ended_at),
-                    "ran": output.span(found.started_at, found.ended_at) or None,
-                    "message": None if found.message is None else output.short(found.message, 2000),
-                    "result": None if found.result is None else output.short(found.result, 2000),
-                }
-            )
-        )
+        output.show(_facts(found, details, given.get(found.count, run.graph[found.node].resources)))
         if details["inputs"]:
             output.show("", _inputs(details["inputs"]))
         if past:
             output.show("", _history(past, given))
         output.show(*_raised(engine, found))
+
+
+def _facts(task: Task, details: shapes.TaskDetails, given: Resources | None) -> object:
+    """What is to be said of a task itself."""
+    return output.facts(
+        {
+            "task": details["id"],
+            "node": task.node if task.item is None else f"{task.node}, item {task.item}",
+            "state": output.state(str(task.state)),
+            "why": details["explanation"],
+            "queue": task.queue,
+            "priority": task.priority or None,
+            "resources": given,
+            "worker": task.worker,
+            "code": details["code"] and details["code"][: len("sha256:") + 12],
+            "attempts": task.count or None,
+            "caused by": details["cause"],
+            "born": output.when(task.created_at),
+            "due": output.when(task.due_at),
+            "started": output.when(task.started_at),
+            "ended": output.when(task.ended_at),
+            "ran": output.span(task.started_at, task.ended_at) or None,
+            "message": None if task.message is None else output.short(task.message, 2000),
+            "result": None if task.result is None else output.short(task.result, 2000),
+        }
+    )
 
 
 def _raised(engine: Engine, task: Task) -> list[object]:

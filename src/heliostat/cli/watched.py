@@ -21,8 +21,9 @@ from heliostat.graph import Arity
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
     from heliostat.graph import Graph
+    from heliostat.handle import RunHandle
     from heliostat.workflow import Workflow
 
 WHY = "run anew after its files were saved"

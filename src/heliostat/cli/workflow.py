@@ -15,8 +15,9 @@ from heliostat.cli.session import session
 from heliostat.errors import BadInput
 
 if TYPE_CHECKING:
-    from heliostat.engine import Engine, RunHandle
+    from heliostat.engine import Engine
     from heliostat.graph import Graph, Node
+    from heliostat.handle import RunHandle
     from heliostat.trigger import Schedule
 
 NAME = "workflow"

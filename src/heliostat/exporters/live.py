@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from heliostat.display import Progress
-    from heliostat.engine import RunHandle
+    from heliostat.handle import RunHandle
 
 PAUSE = 0.25  #: seconds between pictures, at least
 SHARE = 0.05  #: of the time, at most, goes into drawing

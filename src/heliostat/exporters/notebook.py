@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from heliostat.artifact import Artifact
-from heliostat.engine import RunHandle, Runs
 from heliostat.errors import ArtifactError
 from heliostat.exporters.lettering import escaped, shown
 from heliostat.exporters.picture import duration, headline, size
 from heliostat.exporters.sheet import folded, section, sheet, state, table
 from heliostat.exporters.svg import svg
+from heliostat.handle import RunHandle, Runs
 from heliostat.inside import traffic
 from heliostat.run import RunState
 from heliostat.story import cause

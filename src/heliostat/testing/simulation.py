@@ -22,9 +22,10 @@ from heliostat import code
 from heliostat.clock import Ids
 from heliostat.codec import whole
 from heliostat.context import Surroundings
-from heliostat.engine import MOST, Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import BadInput, Refused, StoreUnavailable
 from heliostat.executors.inline import InlineExecutor
+from heliostat.handle import MOST, RunHandle
 from heliostat.loops.fire import Fire
 from heliostat.loops.promote import Promote
 from heliostat.loops.rescue import Rescue

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from heliostat import code, codec
 from heliostat.clock import Ids
 from heliostat.context import Context, Surroundings
-from heliostat.engine import Engine, RunHandle
+from heliostat.engine import Engine
 from heliostat.errors import BadInput, NotEnded, NotEndedInTime, nearest
 from heliostat.executors.inline import InlineExecutor
 from heliostat.graph import Kind
+from heliostat.handle import RunHandle
 from heliostat.loops.fire import Fire
 from heliostat.registry import Registry
 from heliostat.repositories.directory import DirectoryRepository
