@@ -194,7 +194,7 @@ def test_a_failure_in_a_part_shows_the_traceback_of_the_part() -> None:
     outermost.subworkflow("outer", outer)
     with testing.engine() as engine:
         run = engine.run(outermost, 1.0)
-        found = cause(engine.store, run.info, engine.around.log_file)
+        found = cause(engine.store, run.info, engine.around.log_files)
     assert found is not None
     assert found.node == "fit"
 
