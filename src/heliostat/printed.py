@@ -31,9 +31,18 @@ PART = 1 << 16  #: what is printed without a line's end is cut there
 HIDDEN = "what its job prints may hold secrets that cannot be read here; it is told when the job has ended"
 
 
+def job_directories(around: Surroundings, run: int, number: int, tried: int) -> list[Path]:
+    """Where a try at a task has run as a job: in one directory, and in another one each time that it was put off."""
+    found, again = [around.directory / "jobs" / public_id(run) / f"{number}.{tried}"], 2
+    while (other := found[0].with_name(f"{found[0].name}.{again}")).is_dir():
+        found.append(other)
+        again += 1
+    return found
+
+
 def job_directory(around: Surroundings, run: int, number: int, tried: int) -> Path:
     """Where a try at a task runs as a job."""
-    return around.directory / "jobs" / public_id(run) / f"{number}.{tried}"
+    return job_directories(around, run, number, tried)[-1]
 
 
 @dataclass(slots=True)
@@ -87,7 +96,7 @@ class Printed:
     node: Node
     most: int = MOST
     _tried: int = 1
-    _files: dict[str, _File] = field(default_factory=dict)
+    _files: dict[Path, _File] = field(default_factory=dict)
     _hidden: bool = False
 
     def read(self, task: Task) -> Iterator[Line]:
@@ -95,10 +104,12 @@ class Printed:
         counts: list[tuple[int, float | None]] | None = None
         while self._tried <= task.failures + 1:
             over = task.state.final or self._tried <= task.failures
-            directory = job_directory(self.around, task.run, task.number, self._tried)
-            if directory.is_dir():
+            *before, last = job_directories(self.around, task.run, task.number, self._tried)
+            if last.is_dir():
                 counts = counts or self._counts(task)
-                yield from self._lines(task, directory, *counts[self._tried - 1], over=over)
+                for directory in (*before, last):
+                    left = over or directory is not last
+                    yield from self._lines(task, directory, *counts[self._tried - 1], over=left)
             if not over or self._tried > task.failures:
                 return
             self._tried, self._files, self._hidden = self._tried + 1, {}, False
@@ -119,7 +130,8 @@ class Printed:
                 yield Line(self.around.clock.now(), "output", HIDDEN, about, task.node, attempt=attempt)
             return
         for stream in (STDOUT, STDERR):
-            file = self._files.setdefault(stream, _File(directory / stream, self.most))
+            path = directory / stream
+            file = self._files.setdefault(path, _File(path, self.most))
             file.parts = not confided  # half a secret would not be known
             for at, text in file.more(whole=over):
                 shown, at = self.around.vault.masked(text), at if ended_at is None else min(at, ended_at)

@@ -130,6 +130,7 @@ asks = Workflow("asks")
 @asks.node(retry=Retry(1, delay=0))
 def again(ctx: Context) -> Snooze | int:
     """Put off, fail, put off, and answer."""
+    print(f"try {ctx.attempt}")  # noqa: T201 - to be told
     if ctx.attempt in (1, 3):
         return Snooze(0.01)
     if ctx.attempt == 2:

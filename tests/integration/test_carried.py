@@ -24,6 +24,7 @@ from heliostat.executor import Work
 from heliostat.handle import RunHandle
 from heliostat.inputs import Inputs
 from heliostat.outcome import Failed, Outcome, Succeeded
+from heliostat.printed import Printed
 from heliostat.run import task_id
 from heliostat.store import Ask
 from tests.integration import journeys, packed, processes
@@ -125,6 +126,9 @@ def test_each_try_is_a_job_of_its_own(engine: Engine) -> None:
     run = engine.run(journeys.asks)
     assert run.result() == 4
     assert [place.name for place in jobs(engine, run)] == ["1.1", "1.1.2", "1.2", "1.2.2"]
+    [task] = run.tasks()
+    printed = [line.text for line in Printed(engine.around, run.graph["again"]).read(task)]
+    assert printed == ["try 1", "try 2", "try 3", "try 4"]
 
 
 def test_a_secret_reaches_a_function_and_no_file(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

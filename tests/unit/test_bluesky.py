@@ -284,7 +284,8 @@ def test_what_a_strategy_says_no_to_when_its_program_is_over_has_failed(tmp_path
     run = engine.run(flow, {"name": "plate", "parts": 0})
     assert run.state is RunState.failed
     assert re.match(
-        r"four: after the job: ValueError: nothing was let in \(test_bluesky\.py:\d+ in on_finishing\)", run.info.reason or ""
+        r"four: after the job: ValueError: nothing was let in \(test_bluesky\.py:\d+ in on_finishing\)",
+        run.info.reason or "",
     )
     assert [name for name, _ in heard] == ["plate"]
     assert heard[0][1].startswith("after the job: ValueError: nothing was let in")
