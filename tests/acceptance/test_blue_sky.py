@@ -32,6 +32,7 @@ from heliostat.run import RunState
 from heliostat.task import TaskState
 from tests.acceptance import blue_sky
 from tests.acceptance.crew import wait_until
+from tests.pbs_server import Pbs, pbs_server
 from tests.slurm_server import Slurm
 from tests.unit.test_bluesky import MOCK
 
@@ -119,14 +120,15 @@ class Institute:
 
 
 @contextmanager
-def institute(place: Path, slurm: Slurm | None, partition: str = "main") -> Iterator[Institute]:
+def institute(place: Path, cluster: Slurm | Pbs | None, partition: str = "main") -> Iterator[Institute]:
     """Open one; its workers end with it."""
     place.mkdir(exist_ok=True)
-    queue = f'queues.imaging = {{ executor = "slurm", partition = "{partition}" }}\n' if slurm is not None else ""
+    system, lane = ("pbs", "workq") if isinstance(cluster, Pbs) else ("slurm", partition)
+    queue = f'queues.imaging = {{ executor = "{system}", partition = "{lane}" }}\n' if cluster is not None else ""
     (place / "heliostat.toml").write_text(queue, "utf-8")
     with contextlib.chdir(place), heliostat.open() as engine:
         engine.store.upgrade()
-        found = Institute(place, engine, slurm)
+        found = Institute(place, engine, cluster if isinstance(cluster, Slurm) else None)
         try:
             yield found
         finally:
@@ -156,6 +158,14 @@ def cluster(slurm: Slurm, tmp_path: Path) -> Iterator[Institute]:
     """Give one on a real Slurm."""
     with institute(tmp_path, slurm) as found:
         yield found
+
+
+@pytest.fixture
+def pbs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pbs]:
+    """Give a stand-in of PBS, whose commands are found first."""
+    with pbs_server("openpbs") as server:
+        monkeypatch.setenv("PATH", server.environment["PATH"])
+        yield server
 
 
 def most_at_once(lines: list[tuple[int, str, str, str]]) -> int:
@@ -411,10 +421,12 @@ def jobs(at: Institute) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_b15_the_same_workflow_comes_out_the_same_on_slurm_and_here(slurm: Slurm, tmp_path: Path) -> None:
+def test_b15_the_same_workflow_comes_out_the_same_on_slurm_on_pbs_and_here(
+    slurm: Slurm, pbs: Pbs, tmp_path: Path
+) -> None:
     """The same states and the same results, of what succeeds, is tried again, and fails."""
     came = []
-    for name, where in (("local", None), ("slurm", slurm)):
+    for name, where in (("local", None), ("slurm", slurm), ("pbs", pbs)):
         with institute(tmp_path / name, where) as found:
             found.hire()
             fine = found.ingest(blue_sky.steps, "fine")
@@ -423,5 +435,6 @@ def test_b15_the_same_workflow_comes_out_the_same_on_slurm_and_here(slurm: Slurm
             found.ended(fine, again, bad)
             results = [run.results() for run in (fine, again)]
             came.append(([found.seen(run) for run in (fine, again, bad)], results, bad.info.reason))
-    assert came[0] == came[1]
+    assert came[0] == came[1] == came[2]
+    assert len(pbs.submissions()) == 7
     assert came[0][0][2] == {"first": Seen.success, "second": Seen.failed_execution}

@@ -91,7 +91,7 @@ def test_a_job_is_followed_while_it_runs(engine: Engine, tmp_path: Path) -> None
 
         wait_until(lambda: said("one"), seconds=SECONDS)
         assert told == ["one"]
-        assert run.explain(1).startswith("running in slurm on ")
+        wait_until(lambda: run.explain(1).startswith("running in slurm on "), "somebody to have looked", SECONDS)
         go.touch()
         wait_until(lambda: said("two"), seconds=SECONDS)
         assert told == ["one", "two"]

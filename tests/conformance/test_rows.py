@@ -414,7 +414,7 @@ def test_postgresql_does_what_memory_does(postgres: PostgresStore, seeds: range)
     """The same history leaves the same rows in memory and in PostgreSQL."""
     for seed in seeds:
         with postgres.transaction() as rows:
-            tables = "runs, tasks, graphs, lanes, queues, gates, records, artifacts, attempts, journal, workers"
+            tables = "runs, tasks, graphs, lanes, queues, gates, records, artifacts, attempts, journal, workers, holds"
             rows._connection.execute(f"TRUNCATE {tables}, discarded")
         postgres.known = Known()
         live(seed, [MemoryStore(), postgres])

@@ -322,7 +322,7 @@ class Packer:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.worker = engine, engine.worker()
-        self.carrier: Carrier = self.worker.executor._perform_here._carrier  # type: ignore[attr-defined]
+        self.carrier: Carrier = self.worker.executor._perform_here.carrier  # type: ignore[attr-defined]
 
     def pack(self, flow: heliostat.Workflow, message: object = None) -> Work:
         """An attempt at the first node of a new run."""

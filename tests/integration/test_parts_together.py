@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from heliostat import Context, Every, Secret, Tick, Workflow, testing
-from heliostat.errors import BadInput, DefinitionError, Ended
+from heliostat.errors import BadInput, DefinitionError
 from heliostat.footprint import footprints
 
 
@@ -100,17 +100,6 @@ def test_a_message_that_no_longer_fits_a_part_is_refused_before_the_rerun() -> N
         with pytest.raises(BadInput, match="part: message"):
             run.rerun(workflow=within(inner(west)))
         assert len(engine.runs("outer")) == 1
-
-
-def test_who_would_retry_what_failed_for_its_deadline_is_told_how_to_go_on() -> None:
-    """No task of it has failed."""
-    flow = Workflow("late")
-    flow.review("ask", choices=("yes", "no"))
-    with testing.engine() as engine:
-        run = engine.start(flow, deadline="1h")
-        engine.advance("2h")
-        with pytest.raises(Ended, match=r"no task that made it fail; it is failed; run\.rerun begins it anew"):
-            run.retry()
 
 
 def test_what_the_json_form_cannot_say_is_named() -> None:

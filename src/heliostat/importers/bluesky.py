@@ -185,9 +185,8 @@ def _processor(given: Value) -> dict[str, Any]:
     asks: dict[str, Any] = {}
     for word in re.split(r"[,:\s]+", given.text().removeprefix("-l").strip()):
         name, _, value = word.partition("=")
-        if name in ("nodes", "select"):
-            if value != "1":
-                given.refuse(f"{word!r} asks for several machines; a state's program runs on one")
+        if name in ("nodes", "select") and value.isdecimal() and int(value):
+            asks["nodes"] = int(value)
         elif name in ("ppn", "ncpus") and value.isdecimal() and int(value):
             asks["cores"] = int(value)
         elif name in ("gpus", "ngpus") and value.isdecimal():
