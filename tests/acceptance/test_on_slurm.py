@@ -167,7 +167,7 @@ def test_an_engine_that_starts_again_adopts_what_runs_and_what_has_ended(slurm: 
         for number in (4, 5):
             (tmp_path / f"go{number}").touch()
         second.wait(SECONDS)
-    shown = subprocess.run([*heliostat_, "run", "result", run, "--json"], cwd=tmp_path, capture_output=True, check=True)
-    assert json.loads(shown.stdout) == [1, 2, 3, 4, 5]
+    shown = subprocess.run([*heliostat_, "run", "show", run, "--json"], cwd=tmp_path, capture_output=True, check=True)
+    assert json.loads(shown.stdout)["result"] == [1, 2, 3, 4, 5]
     submitted = {place: count for place, count in places(slurm).items() if place.startswith(f"{tmp_path}/")}
     assert sorted(submitted.values()) == [1] * 5

@@ -14,8 +14,12 @@ from pathlib import Path
 import heliostat
 from heliostat import Context, Workflow
 from heliostat.errors import HeliostatError
-from heliostat.loading import load
 from heliostat.stores.sqliterows import STATEMENTS
+
+try:
+    from heliostat.loading import load
+except ImportError:  # where the one before has it
+    from heliostat.compose import load  # type: ignore[attr-defined,no-redef]
 
 PAUSE = threading.Event()  # never set
 

@@ -102,7 +102,7 @@ def test_each_version_of_a_workflow_is_run_by_its_own_code(database: str, hire: 
         old.drain(engine)
         late = engine.start(rolling.survey_1, 5)
         ended(*runs["2.0"])
-        assert late.explain().endswith("no worker offers survey 1.0")
+        assert late.explain().endswith("no worker offers survey 1.0; workers offer 2.0")
         waiting = [run for run in runs["1.0"] if not run.over]
         assert all("no worker offers survey 1.0" in run.explain() for run in waiting)
         assert hire("survey_1").says == "ready"
