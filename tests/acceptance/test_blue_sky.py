@@ -244,7 +244,7 @@ def test_b05_where_one_part_of_three_fails_nothing_follows(here: Institute) -> N
     run = here.ingest(blue_sky.spread, "plate", parts=3)
     here.ended(run)
     assert run.state is RunState.failed
-    assert (run.info.reason or "").startswith("part[1]: run ")
+    assert (run.info.reason or "").startswith('part[1]: message={"name":"plate.1",')
     assert here.lines("begin", "joined") == []
     (here.place / "broken-plate.1").unlink()
     assert run.retry(reason="mended").done
