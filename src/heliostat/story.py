@@ -66,11 +66,9 @@ def task_story(store: Store, task: Task, log: Log) -> list[Line]:
 
 def raised(task: Task, log: Log) -> Line | None:
     """The traceback of a task's newest attempt that raised, where the log of that lies on this machine."""
-    about, found = task_id(task.run, task.number), None
-    for line in log.read():
-        if line.kind == "traceback" and line.task == about:
-            found = line
-    return found
+    about = task_id(task.run, task.number)
+    found = [line for line in log.read() if line.kind == "traceback" and line.task == about]
+    return max(found, key=lambda line: (line.attempt or 0, line.at), default=None)
 
 
 def culprit(store: Store, run: Run) -> Task | None:

@@ -14,7 +14,8 @@ import heliostat
 from heliostat import Context, Cron, RunFailed, Workflow, origin, testing
 from heliostat.engine import Engine
 from heliostat.graph import Retry
-from heliostat.story import cause
+from heliostat.story import Log, cause, raised
+from heliostat.task import TaskState
 
 HERE = Path(__file__).name
 
@@ -185,6 +186,21 @@ def test_the_reason_names_the_authors_line_and_the_log_has_the_traceback() -> No
     assert failed.value.traceback == raised[1].text
     assert failed.value.__notes__ == [raised[1].text]
     assert "Traceback" not in str(failed.value)
+
+
+def test_the_traceback_of_a_task_is_that_of_its_newest_attempt(tmp_path: Path) -> None:
+    """In whatever order the files of its attempts are found: each that ran as a job has one of its own."""
+    with testing.engine() as engine:
+        run = engine.run(flow, 1.0)
+        [task] = [task for task in run.tasks() if task.state is TaskState.failed]
+    files = []
+    for attempt in (2, 1):
+        line = {"at": 1.0 * attempt, "task": task.number, "node": task.node, "attempt": attempt, "traceback": True}
+        files.append(tmp_path / f"{attempt}.jsonl")
+        files[-1].write_text(json.dumps({**line, "message": f"of {attempt}"}) + "\n", "utf-8")
+    found = raised(task, Log(run.key, lambda _: files))
+    assert found is not None
+    assert (found.attempt, found.text) == (2, "of 2")
 
 
 def test_a_failure_in_a_part_shows_the_traceback_of_the_part() -> None:
