@@ -129,7 +129,7 @@ MISTAKES = {
     "no document": ("", "there is nothing in it"),
     "no YAML": ("a: [1,\nb: 2", "line 2: not YAML"),
     "a tab": ("executables:\n\tx: 1", "line 2: not YAML"),
-    "twice": ("executables: {}\nworkflows: {}\nexecutables: {}", "line 3: : 'executables' is given twice"),
+    "twice": ("executables: {}\nworkflows: {}\nexecutables: {}", "line 3: the document: 'executables' is given twice"),
     "a list on top": ("- 1", "line 1: the document: keys and values are wanted, not a list"),
     "a key": (MOCK.replace("batch_size", "batchsize"),
               "line 25: workflows.mock_workflow.states[1].batchsize: there is no key 'batchsize' here; did you mean"),

@@ -98,18 +98,21 @@ class _Reader:
     def __init__(self, yaml: ModuleType, file: str) -> None:
         self.yaml, self.file, self.count = yaml, file, 0
 
+    def _wrong(self, line: int, path: str, what: str) -> BadInput:
+        return BadInput(f"{self.file}, line {line}: {path or 'the document'}: {what}")
+
     def value(self, node: Any, path: str, depth: int) -> Value:
         line = node.start_mark.line + 1
         self.count += 1
         if self.count > MOST or depth > DEEPEST:
-            raise BadInput(f"{self.file}, line {line}: {path}: nested too deep, or too much of it stands for itself")
+            raise self._wrong(line, path, "nested too deep, or too much of it stands for itself")
         content: str | list[Value] | dict[str, Value] | None
         if isinstance(node, self.yaml.MappingNode):
             content = {}
             for key, found in self.pairs(node, depth):
                 name = self.name(key, path)
                 if name in content:
-                    raise BadInput(f"{self.file}, line {key.start_mark.line + 1}: {path}: {name!r} is given twice")
+                    raise self._wrong(key.start_mark.line + 1, path, f"{name!r} is given twice")
                 content[name] = self.value(found, f"{path}.{name}" if path else name, depth + 1)
         elif isinstance(node, self.yaml.SequenceNode):
             content = [self.value(item, f"{path}[{place}]", depth + 1) for place, item in enumerate(node.value)]
@@ -128,5 +131,5 @@ class _Reader:
 
     def name(self, key: Any, path: str) -> str:
         if not isinstance(key, self.yaml.ScalarNode):
-            raise BadInput(f"{self.file}, line {key.start_mark.line + 1}: {path}: a key is a word")
+            raise self._wrong(key.start_mark.line + 1, path, "a key is a word")
         return str(key.value)
