@@ -535,7 +535,8 @@ CASES: dict[str, list[Case]] = {
              "heliostat workflow import cores.yaml",
              "cores.yaml, line 1: executables.cp.pbs_processor: 'nodes=n17' cannot be read; write such as "
              "nodes=1:ppn=4, ncpus=4, mem=6gb, gpus=1",
-             before='Path("cores.yaml").write_text("executables: {cp: {path: cp, pbs_queue: q, pbs_processor: nodes=n17}}")'),
+             before='Path("cores.yaml").write_text('
+                    '"executables: {cp: {path: cp, pbs_queue: q, pbs_processor: nodes=n17}}")'),
         Case("a job with two functions before it",
              'flow.job("crop", lambda: "crop", prepare=lambda: 1)',
              "job crop: a function gives its command, and may prepare it too; leave prepare= out"),
