@@ -104,7 +104,7 @@ def cut(out: Path, names: Sequence[str], target: Path) -> Path:
     figure, axes = plt.subplots(2, 1, figsize=(16, 6.4), dpi=100, facecolor=NIGHT)
     for axis, stack, title in zip(axes, stacks, ("stitched", "aligned"), strict=True):
         width = min(image.shape[1] for image in stack)
-        row = stack[0].shape[0] // 2
+        row = int(np.median(np.flatnonzero((stack[0] > 0).any(axis=1))))  # amid what was seen
         lines = np.stack([image[row - 1 : row + 2, :width].mean(axis=0) for image in stack])
         axis.imshow(_coloured(lines, 1, 99.5), aspect="auto", interpolation="nearest")
         axis.set_axis_off()
