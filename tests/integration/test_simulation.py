@@ -812,7 +812,7 @@ ROWS = "heliostat.stores.memory.MemoryRows"
 MISTAKES: dict[str, tuple[dict[str, Any], Workflow, str]] = {
     "a settle without a fence": ({f"{ROWS}._settle": _unfenced}, counting, "went from|took effect|open tasks"),
     "what an unheard answer leased is not asked for again": (
-        {"heliostat.worker.Ask": lambda *ask: Ask(*ask[:6])},
+        {"heliostat.worker.Ask": lambda *ask, **more: Ask(*ask[:6], **more)},
         chain,
         "is active",
     ),
