@@ -66,7 +66,8 @@ class Shell:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self.environment = {**os.environ, "HELIOSTAT_DATABASE": f"sqlite:///{place / 'x.db'}"}
+        # a terminal that is wide enough for every line, whatever the tests run in
+        self.environment = {**os.environ, "COLUMNS": "200", "HELIOSTAT_DATABASE": f"sqlite:///{place / 'x.db'}"}
         self.write("night.py", NIGHT)
         self.write("factors.py", "GAIN = 2.0\n")
 
