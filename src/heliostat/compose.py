@@ -237,7 +237,7 @@ def open_broker(address: str) -> Broker | None:
             "with %2F, %3F, %23 and %40 for /, ?, # and @ in the password"
         ) from None
     if importlib.util.find_spec("celery") is None:
-        raise BadInput("a broker needs the extra: pip install 'heliostat[celery]'")
+        raise BadInput("a broker needs Heliostat's extra celery: pip install 'CHECKOUT[celery]'")
     from heliostat.brokers.celery import CeleryBroker
 
     return CeleryBroker(address)
@@ -291,7 +291,7 @@ def store_on(database: str, **options: float) -> tuple[Store, Callable[[], float
         try:
             from heliostat.stores.postgres import PostgresStore
         except ImportError:
-            raise BadInput("PostgreSQL needs the extra: pip install 'heliostat[postgres]'") from None
+            raise BadInput("PostgreSQL needs Heliostat's extra postgres: pip install 'CHECKOUT[postgres]'") from None
         store = PostgresStore(database, **options)
         return store, store.time
     raise BadInput(f"{database!r} is no database; write sqlite:///file.db, postgresql://… or memory://")

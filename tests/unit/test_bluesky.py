@@ -343,5 +343,5 @@ def test_a_subject_comes_in_once_however_often_it_is_sent(tmp_path: Path, engine
 def test_a_file_needs_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence says which extra brings it."""
     monkeypatch.setitem(__import__("sys").modules, "yaml", None)
-    with pytest.raises(BadInput, match=re.escape("pip install 'heliostat[bluesky]'")):
+    with pytest.raises(BadInput, match=re.escape("pip install 'CHECKOUT[bluesky]'")):
         document.read("a: 1", "flow.yaml")

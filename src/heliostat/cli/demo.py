@@ -33,7 +33,7 @@ def demo(
     from heliostat.cli.workflow import Format, drawn_run
 
     if missing := [name for name in ("matplotlib", "numpy") if find_spec(name) is None]:
-        raise NotFound(f"the demonstration needs {' and '.join(missing)}: pip install 'heliostat[examples]'")
+        raise NotFound(f"the demonstration needs {' and '.join(missing)}: pip install 'CHECKOUT[examples]'")
     flow, region = _example()
     out.mkdir(parents=True, exist_ok=True)
     given = session(context)

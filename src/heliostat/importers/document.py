@@ -79,7 +79,7 @@ def read(text: str, file: str) -> Value:
     try:
         import yaml
     except ImportError:
-        raise BadInput("a YAML file needs the extra: pip install 'heliostat[bluesky]'") from None
+        raise BadInput("a YAML file needs Heliostat's extra bluesky: pip install 'CHECKOUT[bluesky]'") from None
     if len(text) > LIMIT_BYTES:
         raise BadInput(f"{file}: more than {LIMIT_BYTES:,} characters; a workflow has fewer")
     try:
