@@ -6,6 +6,7 @@ after a kill at whatever point, submits to the same directory and finds the job 
 
 from __future__ import annotations
 
+import logging
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from heliostat import codec
 from heliostat import job as jobs
 from heliostat.artifact import Artifact
 from heliostat.batch import STDERR, STDOUT, Accepted, Deferred, JobRequest, JobState, Rejected, later
-from heliostat.errors import BadInput, OperatorError, TaskError
+from heliostat.errors import BadInput, OperatorError, TaskError, said
 from heliostat.executor import Submitted
 from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, OUTPUT
@@ -38,8 +39,11 @@ if TYPE_CHECKING:
     from heliostat.executor import Work
     from heliostat.job import JobSpec
 
+LOG = logging.getLogger("heliostat.worker")
+
 MOST_GATHERING = 10  #: times its gathering a batch system waits for more requests, while they keep coming
 AGAIN_SECONDS = (1.0, 60.0)  #: between tries to submit what the batch system would not have, growing
+UNKEPT_SECONDS = 30.0  #: between tries to have what an ended job left
 FOREVER = float("inf")
 
 
@@ -299,14 +303,23 @@ class Jobs:
             with suppress(OSError):
                 vault.veil(work.job / name)
 
+    def put_off(self, work: Work, error: OperatorError | OSError) -> Released:
+        """What an ended job left cannot be had or kept now: nothing is lost, for whoever looks again finds it there."""
+        words = f"its job has ended, and what it left cannot be kept: {said(error) or type(error).__name__}"
+        LOG.warning("task %s: %s", task_id(*work.task), self._around.vault.masked(words))
+        return Released(words, until=self._around.clock.now() + UNKEPT_SECONDS)
+
     def collect(self, work: Work, context: Context) -> str | Failed | Released:
         """What an ended job gave, as JSON, or how it failed; its files become artifacts of the run."""
+        try:
+            return self._collected(work, context)
+        except (OperatorError, OSError) as error:
+            return self.put_off(work, error)
+
+    def _collected(self, work: Work, context: Context) -> str | Failed:
         assert work.node.job is not None
         assert work.job is not None
-        try:
-            left = self.left(work, work.node.job)
-        except OperatorError as error:  # nothing is lost: whoever takes the attempt finds the job where it is
-            return Released(str(error))
+        left = self.left(work, work.node.job)
         if secret := self._around.vault.held(left.output):
             self._around.vault.veil(work.job / OUTPUT)
             return Failed(f"{OUTPUT} holds the secret {secret!r}, which nothing may keep", final=True)

@@ -19,7 +19,7 @@ from heliostat.inputs import Inputs
 from heliostat.run import RunState
 from heliostat.store import Ask
 from heliostat.task import TaskState
-from heliostat.watch import Jobs
+from heliostat.watch import UNKEPT_SECONDS, Jobs
 
 
 @pytest.fixture
@@ -361,3 +361,24 @@ def test_a_job_whose_task_is_cancelled_is_ended(engine: Engine) -> None:
     pid = int((directory / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_what_an_ended_job_left_is_kept_as_soon_as_it_can_be(engine: Engine) -> None:
+    """A disk without a place costs no computation: its job is not submitted again, and no attempt has failed."""
+    flow = Workflow("flow")
+    made = flow.job("made", "echo ran >> ran; echo light > made.txt", outputs="made.txt")
+    run = engine.start(flow)
+    artifacts = engine.around.directory / "artifacts"
+    artifacts.write_text("in the way of a directory", "utf-8")
+    engine.work(until=lambda: run.tasks()[0].state is TaskState.waiting or run.over)
+    words = run.explain()
+    assert "after: its job has ended, and what it left cannot be kept: [Errno 20] Not a directory: " in words, words
+    artifacts.unlink()
+    engine.store.promote(engine.around.clock.now() + UNKEPT_SECONDS)
+    engine.work(until=run)
+    assert run.state is RunState.succeeded, run.info.reason
+    with engine.around.repository.open(run.result(made)) as left:
+        assert left.read() == b"light\n"
+    [directory] = (engine.around.directory / "jobs" / run.id).iterdir()
+    assert (directory / "ran").read_text() == "ran\n"
+    assert (run.tasks()[0].failures, engine.store.attempts(run.key)) == (0, [])

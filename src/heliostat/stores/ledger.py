@@ -710,6 +710,8 @@ def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, no
     else:
         holds = attempt.key is not None
         rescues += isinstance(outcome, Rescued)
+        if isinstance(outcome, Released) and outcome.until is not None:
+            reason, due_at = outcome.reason, outcome.until
     missing = int(state is TaskState.pending)
     changed = (state, reason, due_at, holds, failures, rescues, now, attempt.count if own else 0, missing)
     return Fence(*changed, *attempt[:3], worker)

@@ -81,6 +81,7 @@ OUTCOMES: list[Outcome] = [
     Failed("no"),
     Failed("no", retry_at=9e9),
     Released(),
+    Released("no space left", 9e9),
     Rescued(),
 ]
 
