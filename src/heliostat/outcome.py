@@ -134,11 +134,12 @@ class Failed:
 class Released:
     """The worker hands the attempt back, and nothing counts; the next one is at once, or not before ``until``.
 
-    Then the reason tells what is waited for.
+    Then the reason tells what is waited for. ``how`` is as what it is remembered, where it had begun and was ended.
     """
 
     reason: str = "handed back"
     until: float | None = None
+    how: AttemptState | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", codec.legible(self.reason))

@@ -52,6 +52,9 @@ AWAY_SECONDS = 1.0  #: the pause after the database could not be reached
 FOREVER = float("inf")
 IDLE_SECONDS = (0.005, 0.25)  #: the pause between looks for work, growing while there is none
 
+OVER = "its run is over"  #: why a work is to stop
+#: What is settled of it then, however it ended: should its run go on meanwhile, it is begun anew.
+STOPPED = Released(OVER, how=AttemptState.stopped)
 UNSAID = Failed("its error could not be kept", final=True)  #: for a failure that the store would not take
 
 
@@ -341,7 +344,7 @@ class Worker:
         self.draining = self.draining or orders.drain
         for task in orders.stop:
             if (held := self._works.get(task)) is not None:
-                held.stop = "its run is over"
+                held.stop = OVER
         for task in orders.cancelled:
             if (held := self._works.get(task)) is not None:
                 held.stop, held.cancelled = "it was cancelled", True
@@ -361,8 +364,10 @@ class Worker:
             if isinstance(answer, Submitted):
                 assert self.watch is not None
                 self.watch.begin(work, answer, now)
+            elif type(answer) is Failed:
+                outcomes.append((work.attempt, STOPPED if work.stop == OVER else self._judge(work, answer, now)))
             else:
-                outcomes.append((work.attempt, self._judge(work, answer, now) if type(answer) is Failed else answer))
+                outcomes.append((work.attempt, answer))
         outcomes += self._overdue(now)
         if self.watch is not None and now >= self.watch.due:
             outcomes += self._looked(self.watch.tick(now), now)
@@ -376,7 +381,7 @@ class Worker:
         if came:
             self._progress_at = now  # what a long job left to collect has not waited in line
         self.executor.submit([work for work, over, rejected in came if not over and rejected is None])
-        outcomes: list[tuple[Attempt, Outcome]] = [(work.attempt, Released()) for work, over, _ in came if over]
+        outcomes: list[tuple[Attempt, Outcome]] = [(work.attempt, STOPPED) for work, over, _ in came if over]
         for work, over, rejected in came:
             if rejected is not None and not over:
                 outcomes.append((work.attempt, self._judge(work, Failed(rejected), now)))

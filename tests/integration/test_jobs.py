@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -361,6 +362,42 @@ def test_a_job_whose_task_is_cancelled_is_ended(engine: Engine) -> None:
     pid = int((directory / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+STUBBORN = """
+marks={message}
+if [ -e "$marks/mended" ]; then exit 0; fi
+trap 'while [ ! -e "$marks/go" ]; do sleep 0.05; done; exit 1' TERM
+touch "$marks/begun"
+while :; do sleep 0.05; done
+"""
+
+
+def test_a_job_that_is_being_stopped_when_its_run_is_retried_is_begun_anew(engine: Engine, tmp_path: Path) -> None:
+    """It ends because its run had failed, and the run that goes on does not fail for that."""
+    flow = Workflow("flow")
+    flow.job("long", STUBBORN)
+
+    @flow.node
+    def fails(message: str) -> None:
+        while not (begun := Path(message, "begun")).exists():
+            threading.Event().wait(0.01)
+        if begun.with_name("mended").exists():
+            return
+        raise OSError("no light")
+
+    run = engine.start(flow, str(tmp_path))
+    jobs = engine.around.directory / "jobs" / run.id
+    engine.work(until=(jobs / "1.1" / "job.stop").exists)
+    assert run.state is RunState.failed
+    (tmp_path / "mended").touch()
+    assert run.retry("fails").done
+    (tmp_path / "go").touch()
+    engine.work(until=run)
+    assert run.state is RunState.succeeded, run.info.reason
+    assert sorted(path.name for path in jobs.iterdir()) == ["1.1", "1.1.2"]
+    told = [(past.number, past.state, past.reason) for past in engine.store.attempts(run.key)]
+    assert (1, "stopped", "its run is over") in told
 
 
 def test_what_an_ended_job_left_is_kept_as_soon_as_it_can_be(engine: Engine) -> None:

@@ -57,6 +57,7 @@ def through(data: Any) -> Any:
         Failed("no", final=True),
         Released("its worker stops"),
         Released("no space left", 1e9 / 3),
+        Released("its run is over", how=AttemptState.stopped),
     ],
 )
 def test_an_outcome_is_read_back_equal(outcome: Outcome) -> None:

@@ -255,7 +255,7 @@ class Ledger(ABC):
                 commit.review(attempt.task, outcome, final=final)
             if run.graph.polled and attempt.node in run.graph.polled:
                 poll_again(commit, run, attempt, state, changes)
-        if past := [_past(attempt, outcome, worker, now) for attempt, outcome, _ in others if type(outcome) in _HOW]:
+        if past := [_past(attempt, outcome, worker, now) for attempt, outcome, _ in others if _how(outcome)]:
             rows.attempt_insert(past)
         commit.write()
 
@@ -717,18 +717,19 @@ def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, no
     return Fence(*changed, *attempt[:3], worker)
 
 
-#: How an attempt that did not simply succeed is remembered.
-_HOW: dict[type, str] = {
-    Failed: AttemptState.failed,
-    Snoozed: AttemptState.snoozed,
-    Rescued: AttemptState.rescued,
-}
+def _how(outcome: Outcome) -> AttemptState | None:
+    """How an attempt that did not simply succeed is remembered, if it is."""
+    if isinstance(outcome, Failed | Released):
+        return outcome.how
+    return _HOW.get(type(outcome))
+
+
+_HOW: dict[type, AttemptState] = {Snoozed: AttemptState.snoozed, Rescued: AttemptState.rescued}
 
 
 def _past(attempt: Attempt, outcome: Outcome, worker: str, now: float) -> PastAttempt:
-    how = outcome.how if isinstance(outcome, Failed) else _HOW[type(outcome)]
     reason = getattr(outcome, "error", None) or getattr(outcome, "reason", None)
-    return PastAttempt(*attempt.task, attempt.count, how, worker, attempt.started_at, now, reason)
+    return PastAttempt(*attempt.task, attempt.count, str(_how(outcome)), worker, attempt.started_at, now, reason)
 
 
 def _passed_on(jobs: Sequence[Attempt], adopted: Sequence[Attempt], worker: str, now: float) -> list[PastAttempt]:
