@@ -99,6 +99,7 @@ class Worker:
         self.looked: Callable[[Ask, Sequence[Attempt]], object] | None = None  # is told of each look, and what it found
         self.queues = None if queues is None else frozenset(queues)
         self.batched: frozenset[str] = frozenset()  #: the queues whose functions run as jobs
+        self.reached: frozenset[str] = frozenset()  #: the queues whose jobs are elsewhere, to be watched from anywhere
         self.taking = self.queues  #: the queues that it takes from now; none while it is empty
         self.site, self.lease_seconds = site, lease_seconds
         self.settled, self.started_at = 0, clock.now()
@@ -487,7 +488,7 @@ class Worker:
 
     def offer(self) -> Ask:
         """What it could take over, as an asking for nothing."""
-        return Ask(self.id, self.registry.offers, 0, self.queues, batched=self.batched)
+        return Ask(self.id, self.registry.offers, 0, self.queues, batched=self.batched, reached=self.reached)
 
     def adopt(self, attempts: tuple[Attempt, ...]) -> None:
         """Take over jobs whose worker was lost: submitting again finds them."""
