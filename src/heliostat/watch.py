@@ -131,6 +131,8 @@ class Watch:
         assert found is not None
         came: list[Came] = []
         for task, job in list(lookout.jobs.items()):
+            if found.jobs.get(task) is not job:  # begun since, perhaps another try at the same task
+                continue
             reply = found.replies.get(task)
             if isinstance(reply, Accepted):
                 job.handle = reply.handle

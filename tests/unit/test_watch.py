@@ -163,6 +163,25 @@ def test_a_look_that_takes_its_time_holds_up_nothing() -> None:
     assert watch.tick(3.0) == [Came(slow_work[0])]
 
 
+def test_a_look_that_began_before_a_job_says_nothing_of_it() -> None:
+    """The lease was lost meanwhile, and what is watched now is the next try at the same task."""
+    system = System()
+    looks: list[Callable[[], None]] = []
+    watch = Watch(Systems(system), aside=looks.append)
+    watch.begin(*job(directory=Path("/first")), 0.0)
+    assert watch.tick(0.0) == []
+    watch.clear()
+    second, submitted = job(directory=Path("/second"))
+    watch.begin(second, submitted, 0.0)
+    system.says = JobState.ended
+    looks[0]()
+    assert watch.tick(0.0) == []
+    assert list(watch.jobs) == [second.task]
+    assert watch.tick(9.0) == []
+    looks[1]()
+    assert watch.tick(9.0) == [Came(second)]
+
+
 def test_jobs_are_gathered_where_many_are_cheaper_together() -> None:
     """Until no more come for a while; a stream that does not end is cut."""
     system = System(gathering=1.0)
