@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -74,23 +75,26 @@ class _Lookout:
 class Watch:
     """All jobs of a worker, each in the batch system of its queue, and looked at with one question per system.
 
-    ``aside`` has a look made: in line, or by a thread, which rings the worker when it is done. ``veil`` is called for a
-    job that has ended and that nobody will collect.
+    ``aside`` has something done that takes time: in line, or by a thread, which rings the worker when it is done.
+    ``veil`` is called so for a job that has ended and that nobody will collect, before it is told of.
     """
 
     def __init__(
         self,
         systems: Systems,
         veil: Callable[[Work], None] = lambda _: None,
-        aside: Callable[[Callable[[], None]], None] = lambda look: look(),
+        aside: Callable[[Callable[[], None]], None] = lambda act: act(),
     ) -> None:
         self._systems, self._veil, self._aside = systems, veil, aside
         self._lookouts: dict[int, _Lookout] = {}
         self.jobs: dict[tuple[int, int], Watched] = {}
+        self._veiled: deque[Came] = deque()
 
     @property
     def due(self) -> float:
-        """When the next tick has something to do, unless a look that is under way rings before."""
+        """When the next tick has something to do, unless what is done aside rings before."""
+        if self._veiled:
+            return 0.0
         dues = [_due(lookout) for lookout in self._lookouts.values() if lookout.jobs or lookout.found]
         return min(dues, default=FOREVER)
 
@@ -120,7 +124,28 @@ class Watch:
                 self._aside(partial(_go, lookout, errand))
             if lookout.found is not None:
                 came += self._take(lookout, now)
-        return came
+        if over := [each for each in came if each.over]:
+            self._aside(partial(self._veil_all, over))
+        came = [each for each in came if not each.over]
+        while self._veiled:
+            came.append(self._veiled.popleft())
+        return [each for each in came if self._forget(each.work)]
+
+    def _veil_all(self, over: list[Came]) -> None:
+        for each in over:
+            try:
+                self._veil(each.work)
+            except Exception:
+                LOG.exception("what the job of task %s has printed could not be looked through", each.work.task)
+            self._veiled.append(each)  # its task comes to its end all the same
+
+    def _forget(self, work: Work) -> bool:
+        """Watch a job no more; answers whether it was, and is not another's by now."""
+        job = self.jobs.get(work.task)
+        if job is None or job.work is not work:
+            return False
+        del self.jobs[work.task]
+        return True
 
     def _lookout(self, work: Work) -> _Lookout:
         batch = self._systems.of(work.attempt.queue)
@@ -155,11 +180,7 @@ class Watch:
     def _drop(self, lookout: _Lookout, job: Watched, rejected: str | None = None) -> Came:
         work = job.work
         del lookout.jobs[work.task]
-        if self.jobs.get(work.task) is job:
-            del self.jobs[work.task]
         work.job = job.directory
-        if work.stop is not None:
-            self._veil(work)
         return Came(work, work.stop is not None, rejected)
 
 
