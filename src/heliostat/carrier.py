@@ -24,7 +24,7 @@ from heliostat.effects import End, Keep, Map, Put, Send, Start
 from heliostat.errors import ArtifactError, BadInput, DefinitionError, OperatorError, Refused
 from heliostat.graph import Arity
 from heliostat.job import JobSpec
-from heliostat.outcome import Failed, Outcome, Released, Skipped, Snoozed, Succeeded
+from heliostat.outcome import Failed, Outcome, Skipped, Snoozed, Succeeded
 from heliostat.repository import check_files
 from heliostat.telling import Notes, Truth
 
@@ -121,18 +121,20 @@ class Carrier:
         """The outcome that an ended job left, with its files in the repository; or how the job ended without one."""
         assert work.job is not None
         try:
-            left = self._jobs.left(work, LEFT)
-        except OperatorError as error:  # nothing is lost: whoever takes the attempt finds the job where it is
-            return Released(str(error))
-        there = isinstance(left.outputs, dict) and "outcome" in left.outputs
-        outcome: Outcome
-        try:
-            outcome = self._outcome(work, work.job) if there else _none(left)
-        except (Refused, DefinitionError, ArtifactError) as error:
-            outcome = Failed(f"what its job left cannot be taken: {error}")
+            outcome = self._collected(work, work.job)
+        except (OperatorError, OSError) as error:
+            return self._jobs.put_off(work, error)
         for name in (parcel.ARTIFACTS, parcel.KEPT, parcel.ATTEMPTS):
             shutil.rmtree(work.job / name, ignore_errors=True)
         return outcome
+
+    def _collected(self, work: Work, directory: Path) -> Outcome:
+        left = self._jobs.left(work, LEFT)
+        there = isinstance(left.outputs, dict) and "outcome" in left.outputs
+        try:
+            return self._outcome(work, directory) if there else _none(left)
+        except (Refused, DefinitionError, ArtifactError) as error:
+            return Failed(f"what its job left cannot be taken: {error}")
 
     def _outcome(self, work: Work, directory: Path) -> Outcome:
         path = directory / parcel.OUTCOME

@@ -84,7 +84,8 @@ def _running(why: Why, now: float, job: str | None) -> str:
     since, worker = lasting(now - (task.started_at or now)), f"worker {task.worker} (attempt {task.count})"
     held = f"running since {since} on {worker}" if job is None else f"{job}; watched for {since} by {worker}"
     if not any(worker.id == task.worker and worker.state != "lost" for worker in why.workers):
-        return f"{held}, which shows no life; it will be rescued"
+        then = "it will be rescued" if job is None else "a worker that can watch the job takes it over"
+        return f"{held}, which shows no life; {then}"
     if why.run.state.final and not why.graph[task.node].epilogue:
         return f"{held}; run {public_id(why.run.id)} {why.run.state.over}: it is to stop"
     if task.unmet:

@@ -131,7 +131,7 @@ def engine_on(
         perform = Performer(registry, around, jobs)
         parent = ChildrensParent(registry, around, module, Environments(settings.environments), perform.prepare)
         perform.carrier = Carrier(jobs, parent, around, settings.batched)
-        worker.batched = frozenset(settings.batched)
+        worker.batched, worker.reached = frozenset(settings.batched), frozenset(systems.by_queue)
         worker.executor = _executor(worker, perform, slots, parent, alone)
         worker.watch = Watch(systems, jobs.veil, partial(_beside, worker))
         rescue = Rescue(store, lease_seconds, worker.offer, worker.adopt, gone)

@@ -122,6 +122,7 @@ _SPECIAL: dict[type, dict[str, Callable[[Any], Any]]] = {
     Snoozed: {"effects": _effects},
     Skipped: {"effects": _effects},
     Failed: {"how": AttemptState},
+    Released: {"how": lambda how: how and AttemptState(how)},
     Map: {"messages": tuple},
     Start: {"graph": Graph.from_json},
     Keep: {"artifact": Artifact.from_json},

@@ -35,7 +35,7 @@ from heliostat.store import (
     SetTask,
     TryAgain,
 )
-from heliostat.story import Line, Log, cause, ordered, story
+from heliostat.story import Line, Log, cause, failures, ordered, story
 from heliostat.subworkflow import asks
 from heliostat.task import Task, TaskState
 from heliostat.workflow import Duration, NodeHandle, Workflow
@@ -259,7 +259,7 @@ class RunHandle(Drawn):
         return self.graph.number(node.name)
 
     def _first_failed(self) -> int:
-        for task in self._engine.store.tasks(self.key, TaskState.failed):
+        for task in failures(self._engine.store, self.key):
             node = self.graph[task.node]
             if not (node.may_fail or node.epilogue or self.graph.caught(node.name)):
                 return task.number

@@ -62,8 +62,9 @@ class Errand:
 
 @dataclass(slots=True)
 class Found:
-    """What came of a look: replies and observations by task, and whether the system has answered."""
+    """What came of a look at ``jobs``: replies and observations by task, and whether the system has answered."""
 
+    jobs: dict[tuple[int, int], Watched] = field(default_factory=dict)
     replies: dict[tuple[int, int], Reply] = field(default_factory=dict)
     seen: dict[tuple[int, int], Observation] = field(default_factory=dict)
     reached: bool = True
@@ -71,7 +72,7 @@ class Found:
 
 def look(batch: Batch, errand: Errand) -> Found:
     """Go on an errand. It never raises: a system that cannot be asked is unknown, never failed."""
-    found = Found()
+    found = Found(errand.submit | errand.observe)
     try:
         _look(batch, errand, found)
     except Exception as error:  # noqa: BLE001 - a defect in one batch system stops neither worker nor jobs

@@ -132,9 +132,17 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The worker hands the attempt back before it began; nothing counts."""
+    """The worker hands the attempt back, and nothing counts; the next one is at once, or not before ``until``.
+
+    Then the reason tells what is waited for. ``how`` is as what it is remembered, where it had begun and was ended.
+    """
 
     reason: str = "handed back"
+    until: float | None = None
+    how: AttemptState | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", codec.legible(self.reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +166,7 @@ def times(outcome: Outcome) -> list[float]:
     """The times for which an outcome asks."""
     if isinstance(outcome, Failed):
         return [] if outcome.retry_at is None else [outcome.retry_at]
-    if isinstance(outcome, Snoozed | Asked):
+    if isinstance(outcome, Snoozed | Asked | Released):
         return [] if outcome.until is None else [outcome.until]
     effects = getattr(outcome, "effects", ())
     return [effect.due_at for effect in effects if isinstance(effect, Send) and effect.due_at is not None]

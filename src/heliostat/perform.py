@@ -343,7 +343,7 @@ def _guarded(answer: Answered, vault: Vault) -> Answered:
         return answer
     if isinstance(answer, Failed):
         answer = replace(answer, error=vault.masked(answer.error))
-    if isinstance(answer, Skipped):
+    if isinstance(answer, Skipped | Released):
         answer = replace(answer, reason=vault.masked(answer.reason))
     if secret := vault.held(json.dumps(form.outcome_to_json(answer))):
         return Failed(f"what it asks for holds the secret {secret!r}, which nothing may keep", final=True)

@@ -183,7 +183,7 @@ def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState
             return TaskState.waiting, _effects(graph, attempt._replace(join=None, place=None), effects)
         case Begun((start,)):
             return TaskState.pending, [Launch(start, part=True)]
-        case Released() | Rescued():
+        case Released(until=None) | Rescued():
             return TaskState.ready, []
         case Failed(retry_at=None):
             return TaskState.failed, _failure(graph, node, attempt, outcome)

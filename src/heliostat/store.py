@@ -219,7 +219,7 @@ class Ask(NamedTuple):
     ``queues`` restricts to those named (None: all). ``turn`` rotates which queue comes first. ``ahead`` is how many
     beyond its free slots it would take, from lanes without a limit only. With ``again`` an answer before may have been
     lost: what the worker holds is answered, the attempts it knows of among it; only if it holds nothing, more is taken.
-    Functions of ``batched`` queues are jobs.
+    Functions of ``batched`` queues are jobs, and jobs of ``reached`` queues can be watched from any machine.
     """
 
     worker: str
@@ -230,6 +230,7 @@ class Ask(NamedTuple):
     ahead: int = 0
     again: bool = False
     batched: frozenset[str] = frozenset()
+    reached: frozenset[str] = frozenset()
 
 
 class Orders(NamedTuple):
@@ -377,7 +378,8 @@ class Store(Protocol):
         """Take the attempts of lost workers (id and last beat seen) back; answers how many, and the adopted jobs.
 
         Jobs go on without their worker, and so do functions of the adopter's ``batched`` queues: they pass to the
-        adopter if it offers them and could see them from ``here``, else they stay as they are.
+        adopter if it offers them and can watch them, else they stay as they are. ``here``: it is where the lost ones
+        were, so it can watch all of their jobs.
         """
 
     def promote(self, now: float) -> float | None:

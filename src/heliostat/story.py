@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ _RANK = {name: rank for rank, names in enumerate((
 )) for name in names}  # fmt: skip
 _FACTS = ("reason", "by", "result")
 _PAGE = 10_000
+_TASKS = 1000
 
 
 def story(store: Store, run: int, tasks: Sequence[Task], log: Log) -> list[Line]:
@@ -73,10 +75,19 @@ def raised(task: Task, log: Log) -> Line | None:
 
 def culprit(store: Store, run: Run) -> Task | None:
     """The task whose failure is the reason for a run's."""
-    for task in store.tasks(run.id, state=TaskState.failed, limit=1000):
-        if (run.reason or "").startswith(f"{task.title}: {task.reason}"):
-            return task
-    return None
+    reason = run.reason or ""
+    node = re.split(r"[\[:]", reason, maxsplit=1)[0]  # a title begins with it
+    return next((t for t in failures(store, run.id, node) if reason.startswith(f"{t.title}: {t.reason}")), None)
+
+
+def failures(store: Store, run: int, node: str | None = None) -> Iterator[Task]:
+    """The tasks of a run, or of one of its nodes, that have failed, by number."""
+    after = 0
+    while page := store.tasks(run, TaskState.failed, node, after, _TASKS):
+        yield from page
+        if len(page) < _TASKS:
+            return
+        after = page[-1].number
 
 
 def cause(store: Store, run: Run, log_files: Callable[[int], Iterable[Path]]) -> Line | None:

@@ -33,9 +33,11 @@ class Truth:
         """One task."""
         return form.from_json(Task, self._ask("task", run=run, number=number))
 
-    def tasks(self, run: int, state: TaskState | None = None, node: str | None = None, limit: int = 1000) -> Any:
+    def tasks(
+        self, run: int, state: TaskState | None = None, node: str | None = None, after: int = 0, limit: int = 1000
+    ) -> Any:
         """Tasks of a run, by number."""
-        return form.from_json(Task, self._ask("tasks", run=run, state=state, node=node, limit=limit))
+        return form.from_json(Task, self._ask("tasks", run=run, state=state, node=node, after=after, limit=limit))
 
     def records(self, run: int, node: str | None = None, key: str | None = None) -> Any:
         """Records of a run, in the order put."""

@@ -13,7 +13,7 @@ import re
 import stat
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus
 from uuid import uuid4
 
@@ -21,10 +21,11 @@ from heliostat.errors import BadInput, DefinitionError, OperatorError
 from heliostat.secret import HIDDEN, Secret, SecretText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 LEAST = 6  #: characters of a value from which on it is looked for: shorter ones stand in many innocent texts
 MOST_BYTES = 64 << 10
+PIECE = 1 << 18  #: characters of a file that are looked through at a time
 
 
 def find(name: str, directory: Path | None = None) -> str:
@@ -75,6 +76,7 @@ class Vault:
         self._values: dict[str, str] = {}  # of each value that was given out, the name
         self._spellings: dict[str, str] = {}  # in which data would hold a value, and the name
         self._shown: re.Pattern[str] | None = None
+        self._longest = 0  # characters of what that finds
 
     def read(self, name: str) -> SecretText:
         """The value of a secret; raises OperatorError where it is missing, BadInput for what is no name."""
@@ -93,6 +95,7 @@ class Vault:
         self._spellings = {spelled: name for text, name in known.items() for spelled in _as_data(text)}
         texts = {spelled for text in known for spelled in _as_text(text)}
         longest = sorted(filter(_telling, texts), key=len, reverse=True)
+        self._longest = len(longest[0]) if longest else 0
         self._shown = re.compile("|".join(map(re.escape, longest))) if longest else None
         self._values = values
 
@@ -127,21 +130,39 @@ class Vault:
         return None
 
     def veil(self, path: Path) -> None:
-        """Mask a file of text; where it holds no value it stays as it is. It is replaced at once."""
-        if self._shown is None or path.is_symlink() or not path.is_file():
+        """Mask a file of text, of any size; where it holds no value it stays as it is. It is replaced at once."""
+        shown, longest = self._shown, self._longest
+        if shown is None or path.is_symlink() or not path.is_file():
             return
         mine, changed = path.with_name(f".{path.name}.{uuid4().hex}"), False
         how: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
         try:
             with path.open(**how) as old, mine.open("w", **how) as new:
-                for line in old:
-                    told = self.masked(line)
-                    changed |= told != line
-                    new.write(told)
+                for part in _masked(shown, longest, old):
+                    changed |= part is HIDDEN
+                    new.write(part)
             if changed:
                 mine.replace(path)
         finally:
             mine.unlink(missing_ok=True)
+
+
+def _masked(shown: re.Pattern[str], longest: int, file: TextIO) -> Iterator[str]:
+    """A text in parts, HIDDEN in the place of values, which may begin in one piece of the file and end in the next."""
+    rest, more = "", True
+    while more:
+        piece = file.read(PIECE)
+        more, text, done = bool(piece), rest + piece, 0
+        whole = len(text) - longest + 1 if more else len(text)  # what begins before this is all there
+        for found in shown.finditer(text):
+            if found.start() >= whole:
+                break
+            yield text[done : found.start()]
+            yield HIDDEN
+            done = found.end()
+        kept = max(done, whole)
+        yield text[done:kept]
+        rest = text[kept:]
 
 
 def _telling(text: str) -> bool:

@@ -6,7 +6,9 @@ after a kill at whatever point, submits to the same directory and finds the job 
 
 from __future__ import annotations
 
+import logging
 import shutil
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +20,7 @@ from heliostat import codec
 from heliostat import job as jobs
 from heliostat.artifact import Artifact
 from heliostat.batch import STDERR, STDOUT, Accepted, Deferred, JobRequest, JobState, Rejected, later
-from heliostat.errors import BadInput, OperatorError, TaskError
+from heliostat.errors import BadInput, OperatorError, TaskError, said
 from heliostat.executor import Submitted
 from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, OUTPUT
@@ -38,8 +40,11 @@ if TYPE_CHECKING:
     from heliostat.executor import Work
     from heliostat.job import JobSpec
 
+LOG = logging.getLogger("heliostat.worker")
+
 MOST_GATHERING = 10  #: times its gathering a batch system waits for more requests, while they keep coming
 AGAIN_SECONDS = (1.0, 60.0)  #: between tries to submit what the batch system would not have, growing
+UNKEPT_SECONDS = 30.0  #: between tries to have what an ended job left
 FOREVER = float("inf")
 
 
@@ -70,23 +75,26 @@ class _Lookout:
 class Watch:
     """All jobs of a worker, each in the batch system of its queue, and looked at with one question per system.
 
-    ``aside`` has a look made: in line, or by a thread, which rings the worker when it is done. ``veil`` is called for a
-    job that has ended and that nobody will collect.
+    ``aside`` has something done that takes time: in line, or by a thread, which rings the worker when it is done.
+    ``veil`` is called so for a job that has ended and that nobody will collect, before it is told of.
     """
 
     def __init__(
         self,
         systems: Systems,
         veil: Callable[[Work], None] = lambda _: None,
-        aside: Callable[[Callable[[], None]], None] = lambda look: look(),
+        aside: Callable[[Callable[[], None]], None] = lambda act: act(),
     ) -> None:
         self._systems, self._veil, self._aside = systems, veil, aside
         self._lookouts: dict[int, _Lookout] = {}
         self.jobs: dict[tuple[int, int], Watched] = {}
+        self._veiled: deque[Came] = deque()
 
     @property
     def due(self) -> float:
-        """When the next tick has something to do, unless a look that is under way rings before."""
+        """When the next tick has something to do, unless what is done aside rings before."""
+        if self._veiled:
+            return 0.0
         dues = [_due(lookout) for lookout in self._lookouts.values() if lookout.jobs or lookout.found]
         return min(dues, default=FOREVER)
 
@@ -116,7 +124,28 @@ class Watch:
                 self._aside(partial(_go, lookout, errand))
             if lookout.found is not None:
                 came += self._take(lookout, now)
-        return came
+        if over := [each for each in came if each.over]:
+            self._aside(partial(self._veil_all, over))
+        came = [each for each in came if not each.over]
+        while self._veiled:
+            came.append(self._veiled.popleft())
+        return [each for each in came if self._forget(each.work)]
+
+    def _veil_all(self, over: list[Came]) -> None:
+        for each in over:
+            try:
+                self._veil(each.work)
+            except Exception:
+                LOG.exception("what the job of task %s has printed could not be looked through", each.work.task)
+            self._veiled.append(each)  # its task comes to its end all the same
+
+    def _forget(self, work: Work) -> bool:
+        """Watch a job no more; answers whether it was, and is not another's by now."""
+        job = self.jobs.get(work.task)
+        if job is None or job.work is not work:
+            return False
+        del self.jobs[work.task]
+        return True
 
     def _lookout(self, work: Work) -> _Lookout:
         batch = self._systems.of(work.attempt.queue)
@@ -127,6 +156,8 @@ class Watch:
         assert found is not None
         came: list[Came] = []
         for task, job in list(lookout.jobs.items()):
+            if found.jobs.get(task) is not job:  # begun since, perhaps another try at the same task
+                continue
             reply = found.replies.get(task)
             if isinstance(reply, Accepted):
                 job.handle = reply.handle
@@ -149,11 +180,7 @@ class Watch:
     def _drop(self, lookout: _Lookout, job: Watched, rejected: str | None = None) -> Came:
         work = job.work
         del lookout.jobs[work.task]
-        if self.jobs.get(work.task) is job:
-            del self.jobs[work.task]
         work.job = job.directory
-        if work.stop is not None:
-            self._veil(work)
         return Came(work, work.stop is not None, rejected)
 
 
@@ -299,14 +326,23 @@ class Jobs:
             with suppress(OSError):
                 vault.veil(work.job / name)
 
+    def put_off(self, work: Work, error: OperatorError | OSError) -> Released:
+        """What an ended job left cannot be had or kept now: nothing is lost, for whoever looks again finds it there."""
+        words = f"its job has ended, and what it left cannot be kept: {said(error) or type(error).__name__}"
+        LOG.warning("task %s: %s", task_id(*work.task), self._around.vault.masked(words))
+        return Released(words, until=self._around.clock.now() + UNKEPT_SECONDS)
+
     def collect(self, work: Work, context: Context) -> str | Failed | Released:
         """What an ended job gave, as JSON, or how it failed; its files become artifacts of the run."""
+        try:
+            return self._collected(work, context)
+        except (OperatorError, OSError) as error:
+            return self.put_off(work, error)
+
+    def _collected(self, work: Work, context: Context) -> str | Failed:
         assert work.node.job is not None
         assert work.job is not None
-        try:
-            left = self.left(work, work.node.job)
-        except OperatorError as error:  # nothing is lost: whoever takes the attempt finds the job where it is
-            return Released(str(error))
+        left = self.left(work, work.node.job)
         if secret := self._around.vault.held(left.output):
             self._around.vault.veil(work.job / OUTPUT)
             return Failed(f"{OUTPUT} holds the secret {secret!r}, which nothing may keep", final=True)

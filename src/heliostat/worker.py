@@ -52,6 +52,9 @@ AWAY_SECONDS = 1.0  #: the pause after the database could not be reached
 FOREVER = float("inf")
 IDLE_SECONDS = (0.005, 0.25)  #: the pause between looks for work, growing while there is none
 
+OVER = "its run is over"  #: why a work is to stop
+#: What is settled of it then, however it ended: should its run go on meanwhile, it is begun anew.
+STOPPED = Released(OVER, how=AttemptState.stopped)
 UNSAID = Failed("its error could not be kept", final=True)  #: for a failure that the store would not take
 
 
@@ -96,6 +99,7 @@ class Worker:
         self.looked: Callable[[Ask, Sequence[Attempt]], object] | None = None  # is told of each look, and what it found
         self.queues = None if queues is None else frozenset(queues)
         self.batched: frozenset[str] = frozenset()  #: the queues whose functions run as jobs
+        self.reached: frozenset[str] = frozenset()  #: the queues whose jobs are elsewhere, to be watched from anywhere
         self.taking = self.queues  #: the queues that it takes from now; none while it is empty
         self.site, self.lease_seconds = site, lease_seconds
         self.settled, self.started_at = 0, clock.now()
@@ -341,7 +345,7 @@ class Worker:
         self.draining = self.draining or orders.drain
         for task in orders.stop:
             if (held := self._works.get(task)) is not None:
-                held.stop = "its run is over"
+                held.stop = OVER
         for task in orders.cancelled:
             if (held := self._works.get(task)) is not None:
                 held.stop, held.cancelled = "it was cancelled", True
@@ -361,8 +365,10 @@ class Worker:
             if isinstance(answer, Submitted):
                 assert self.watch is not None
                 self.watch.begin(work, answer, now)
+            elif type(answer) is Failed:
+                outcomes.append((work.attempt, STOPPED if work.stop == OVER else self._judge(work, answer, now)))
             else:
-                outcomes.append((work.attempt, self._judge(work, answer, now) if type(answer) is Failed else answer))
+                outcomes.append((work.attempt, answer))
         outcomes += self._overdue(now)
         if self.watch is not None and now >= self.watch.due:
             outcomes += self._looked(self.watch.tick(now), now)
@@ -376,7 +382,7 @@ class Worker:
         if came:
             self._progress_at = now  # what a long job left to collect has not waited in line
         self.executor.submit([work for work, over, rejected in came if not over and rejected is None])
-        outcomes: list[tuple[Attempt, Outcome]] = [(work.attempt, Released()) for work, over, _ in came if over]
+        outcomes: list[tuple[Attempt, Outcome]] = [(work.attempt, STOPPED) for work, over, _ in came if over]
         for work, over, rejected in came:
             if rejected is not None and not over:
                 outcomes.append((work.attempt, self._judge(work, Failed(rejected), now)))
@@ -482,7 +488,7 @@ class Worker:
 
     def offer(self) -> Ask:
         """What it could take over, as an asking for nothing."""
-        return Ask(self.id, self.registry.offers, 0, self.queues, batched=self.batched)
+        return Ask(self.id, self.registry.offers, 0, self.queues, batched=self.batched, reached=self.reached)
 
     def adopt(self, attempts: tuple[Attempt, ...]) -> None:
         """Take over jobs whose worker was lost: submitting again finds them."""

@@ -23,7 +23,7 @@ from heliostat.engine import Engine
 from heliostat.executor import Work
 from heliostat.handle import RunHandle
 from heliostat.inputs import Inputs
-from heliostat.outcome import Failed, Outcome, Succeeded
+from heliostat.outcome import Failed, Outcome, Released, Succeeded
 from heliostat.printed import Printed
 from heliostat.run import task_id
 from heliostat.store import Ask
@@ -417,6 +417,22 @@ def test_an_outcome_that_is_collected_twice_is_the_same(packer: Packer, tmp_path
     first = packer.collect(work)
     assert isinstance(first, Succeeded)
     assert packer.collect(work) == first
+
+
+def test_an_outcome_whose_files_cannot_be_kept_stays_until_they_can(packer: Packer, tmp_path: Path) -> None:
+    """A disk that is full or away costs no computation, and whoever looks is told why it waits."""
+    work = packer.pack(journeys.marked, str(tmp_path))
+    packer.perform(work)
+    assert work.job is not None
+    (work.job / "job.exit_code").write_text("0\n")
+    artifacts = packer.engine.around.directory / "artifacts"
+    artifacts.write_text("in the way of a directory")
+    outcome = packer.carrier.collect(work)
+    assert isinstance(outcome, Released)
+    assert outcome.until is not None
+    assert "what it left cannot be kept: [Errno 20] Not a directory: " in outcome.reason
+    artifacts.unlink()
+    assert isinstance(packer.collect(work), Succeeded)
 
 
 def edited(path: Path, **changes: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from heliostat.inputs import Inputs
 from heliostat.run import RunState
 from heliostat.store import Ask
 from heliostat.task import TaskState
-from heliostat.watch import Jobs
+from heliostat.watch import UNKEPT_SECONDS, Jobs
 
 
 @pytest.fixture
@@ -361,3 +362,60 @@ def test_a_job_whose_task_is_cancelled_is_ended(engine: Engine) -> None:
     pid = int((directory / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+STUBBORN = """
+marks={message}
+if [ -e "$marks/mended" ]; then exit 0; fi
+trap 'while [ ! -e "$marks/go" ]; do sleep 0.05; done; exit 1' TERM
+touch "$marks/begun"
+while :; do sleep 0.05; done
+"""
+
+
+def test_a_job_that_is_being_stopped_when_its_run_is_retried_is_begun_anew(engine: Engine, tmp_path: Path) -> None:
+    """It ends because its run had failed, and the run that goes on does not fail for that."""
+    flow = Workflow("flow")
+    flow.job("long", STUBBORN)
+
+    @flow.node
+    def fails(message: str) -> None:
+        while not (begun := Path(message, "begun")).exists():
+            threading.Event().wait(0.01)
+        if begun.with_name("mended").exists():
+            return
+        raise OSError("no light")
+
+    run = engine.start(flow, str(tmp_path))
+    jobs = engine.around.directory / "jobs" / run.id
+    engine.work(until=(jobs / "1.1" / "job.stop").exists)
+    assert run.state is RunState.failed
+    (tmp_path / "mended").touch()
+    assert run.retry("fails").done
+    (tmp_path / "go").touch()
+    engine.work(until=run)
+    assert run.state is RunState.succeeded, run.info.reason
+    assert sorted(path.name for path in jobs.iterdir()) == ["1.1", "1.1.2"]
+    told = [(past.number, past.state, past.reason) for past in engine.store.attempts(run.key)]
+    assert (1, "stopped", "its run is over") in told
+
+
+def test_what_an_ended_job_left_is_kept_as_soon_as_it_can_be(engine: Engine) -> None:
+    """A disk without a place costs no computation: its job is not submitted again, and no attempt has failed."""
+    flow = Workflow("flow")
+    made = flow.job("made", "echo ran >> ran; echo light > made.txt", outputs="made.txt")
+    run = engine.start(flow)
+    artifacts = engine.around.directory / "artifacts"
+    artifacts.write_text("in the way of a directory", "utf-8")
+    engine.work(until=lambda: run.tasks()[0].state is TaskState.waiting or run.over)
+    words = run.explain()
+    assert "after: its job has ended, and what it left cannot be kept: [Errno 20] Not a directory: " in words, words
+    artifacts.unlink()
+    engine.store.promote(engine.around.clock.now() + UNKEPT_SECONDS)
+    engine.work(until=run)
+    assert run.state is RunState.succeeded, run.info.reason
+    with engine.around.repository.open(run.result(made)) as left:
+        assert left.read() == b"light\n"
+    [directory] = (engine.around.directory / "jobs" / run.id).iterdir()
+    assert (directory / "ran").read_text() == "ran\n"
+    assert (run.tasks()[0].failures, engine.store.attempts(run.key)) == (0, [])

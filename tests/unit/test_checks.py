@@ -119,6 +119,16 @@ def test_a_running_task_says_where_and_since_when() -> None:
     assert why(TaskState.running, **facts, workers=(replace(HERE, state="lost"),)) == gone
 
 
+def test_a_job_whose_worker_is_gone_says_that_somebody_else_watches_it_soon() -> None:
+    """Nothing is begun anew, so nothing is to be rescued; and not everybody can watch every job."""
+    task = Task(5, 2, "spread", TaskState.running, worker="w1", started_at=NOW - 30, count=2)
+    known = Why(task, RUN, GRAPH, queue=Queue("default"), workers=(replace(HERE, state="lost"),))
+    assert checks.explain(known, NOW, job="running in slurm for 30.0 s") == (
+        "running in slurm for 30.0 s; watched for 30.0 s by worker w1 (attempt 2), which shows no life; "
+        "a worker that can watch the job takes it over"
+    )
+
+
 def test_a_task_that_is_done_says_how() -> None:
     """With the reason, if it has one."""
     assert why(TaskState.succeeded) == "succeeded"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import heliostat
 from heliostat import compose, loading
 from heliostat.errors import BadInput, NotFound
 
@@ -91,3 +92,13 @@ def test_a_broker_with_a_slip_in_its_address_is_refused_without_the_password() -
     ) as bad:
         compose.open_broker("amqp://me:se/cret@host/sky")
     assert "cret" not in str(bad.value)
+
+
+def test_a_worker_says_which_jobs_it_can_watch_wherever_they_were_submitted() -> None:
+    """Those of a cluster; a process of one machine is seen from there alone."""
+    Path("heliostat.toml").write_text('[queues]\nnight.executor = "slurm"\nhere.executor = "local"\nplain.limit = 2\n')
+    with heliostat.open("memory://") as engine:
+        worker = engine.worker()
+        offer = worker.offer()
+        worker.stop(0.0)
+    assert (offer.batched, offer.reached) == ({"night", "here"}, {"night"})

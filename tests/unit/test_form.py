@@ -56,6 +56,8 @@ def through(data: Any) -> Any:
         Failed("it said \ud800", how=AttemptState.timed_out),
         Failed("no", final=True),
         Released("its worker stops"),
+        Released("no space left", 1e9 / 3),
+        Released("its run is over", how=AttemptState.stopped),
     ],
 )
 def test_an_outcome_is_read_back_equal(outcome: Outcome) -> None:

@@ -198,6 +198,7 @@ def test_the_state_follows_from_the_outcome() -> None:
         Failed("no", retry_at=9.0): TaskState.waiting,
         Failed("no"): TaskState.failed,
         Released(): TaskState.ready,
+        Released("full", 9.0): TaskState.waiting,
         Rescued(): TaskState.ready,
     }
     assert {outcome: planner.settled(graph, attempt("a"), outcome)[0] for outcome in states} == states
@@ -206,7 +207,7 @@ def test_the_state_follows_from_the_outcome() -> None:
 def test_handing_back_and_trying_again_lead_nowhere() -> None:
     """Nothing of an attempt that is not the last one is seen by the rest of the run."""
     graph = graph_of(node("a"), node("b", "a"))
-    for outcome in (Released(), Rescued(), Failed("no", retry_at=9.0), Snoozed(9.0)):
+    for outcome in (Released(), Released("full", 9.0), Rescued(), Failed("no", retry_at=9.0), Snoozed(9.0)):
         assert settled(graph, "a", outcome) == []
 
 

@@ -223,6 +223,41 @@ def test_what_failed_is_told_with_its_item() -> None:
     assert failure.error.startswith("item=1: ValueError: this one (test_values.py:")
 
 
+def test_what_failed_is_found_behind_any_number_of_failures_that_may_be() -> None:
+    """A page of them is not all: the function after the end is told, and the run can be tried again."""
+    flow, told, mended = Workflow("many"), list[Any](), list[bool]()
+
+    @flow.node
+    def numbers() -> list[int]:
+        return [*range(1001)]
+
+    @flow.node(map={"item": numbers}, may_fail=True)
+    def each(item: int) -> None:
+        raise ValueError
+
+    @flow.node(after=each)
+    def two() -> list[int]:
+        return [0, 1]
+
+    @flow.node(map={"item": two})
+    def last(item: int) -> int:
+        if item and not mended:
+            raise OSError("no light")
+        return item
+
+    @flow.node(on="failed")
+    def report(ctx: Context) -> None:
+        told.append(ctx.failure)
+
+    with heliostat.open("memory://", slots=1, seed=1) as engine:
+        run = engine.run(flow)
+        assert [(failure.node, failure.item) for failure in told] == [("last", 1)]
+        mended.append(True)
+        assert run.retry().done
+        engine.work(until=run)
+        assert run.result(last) == [0, 1]
+
+
 class Positive(BaseModel):
     """A number above zero."""
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
+from pathlib import Path
+
 import pytest
 
 from heliostat import Secret, Workflow
@@ -59,3 +63,37 @@ def test_data_is_masked_text_by_text() -> None:
         "b": "abc",
     }
     assert (vault.held("abc"), vault.held(None, '["abcdefgh"]')) == (None, "long")
+
+
+def test_a_file_is_masked_wherever_a_value_stands_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also over the borders of the pieces in which it is read, and over several lines."""
+    monkeypatch.setattr("heliostat.vault.PIECE", 7)
+    vault = Vault({"one": "abcdefgh", "two": "12345678\n87654321"}.__getitem__)
+    vault.read("one")
+    vault.read("two")
+    file = tmp_path / "stdout"
+    for before in range(20):
+        plain = "x" * before + "abcdefg abcdefghabcdefgh\n12345678 " + "y" * before + "12345678\n87654321\r\nab\udcff"
+        file.write_bytes(plain.encode("utf-8", "surrogateescape"))
+        vault.veil(file)
+        shown = "x" * before + "abcdefg ******\n*** " + "y" * before + "***\r\nab\udcff"
+        assert file.read_bytes().decode("utf-8", "surrogateescape") == shown
+    assert [path.name for path in tmp_path.iterdir()] == ["stdout"]
+
+
+def test_a_file_is_masked_in_little_memory_though_it_is_one_line(tmp_path: Path) -> None:
+    """Whatever a program prints for days."""
+    vault = Vault(lambda _: "abcdefgh")
+    vault.read("token")
+    file = tmp_path / "stdout"
+    file.write_text("step " * (4 << 20) + "abcdefgh")
+    tracemalloc.start()
+    try:
+        vault.veil(file)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 << 20
+    with file.open("rb") as masked:
+        masked.seek(-8, os.SEEK_END)
+        assert masked.read() == b"step ***"

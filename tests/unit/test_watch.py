@@ -163,6 +163,54 @@ def test_a_look_that_takes_its_time_holds_up_nothing() -> None:
     assert watch.tick(3.0) == [Came(slow_work[0])]
 
 
+def test_what_a_stopped_job_has_printed_is_looked_through_aside() -> None:
+    """However much it is, the worker shows life meanwhile; the job is told of when nothing in it can be seen."""
+    system, veiled = System(), list[Work]()
+    acts: list[Callable[[], None]] = []
+    watch, (work, submitted) = Watch(Systems(system), veiled.append, acts.append), job()
+    watch.begin(work, submitted, 0.0)
+    watch.tick(0.0)
+    work.stop, system.says = "its run is over", JobState.ended
+    acts.pop()()
+    assert (watch.tick(1.0), veiled, list(watch.jobs)) == ([], [], [work.task])
+    acts.pop()()
+    assert (veiled, watch.due) == ([work], 0.0)
+    assert watch.tick(1.0) == [Came(work, over=True)]
+    assert (watch.jobs, watch.due) == ({}, float("inf"))
+
+
+def test_a_job_whose_words_cannot_be_looked_through_comes_to_its_end() -> None:
+    """Else its task would hold its place for ever."""
+
+    def broken(_: Work) -> None:
+        raise RuntimeError("no light")
+
+    system = System()
+    watch, (work, submitted) = Watch(Systems(system), broken), job()
+    watch.begin(work, submitted, 0.0)
+    work.stop, system.says = "its run is over", JobState.ended
+    assert watch.tick(0.0) == [Came(work, over=True)]
+
+
+def test_a_look_that_began_before_a_job_says_nothing_of_it() -> None:
+    """The lease was lost meanwhile, and what is watched now is the next try at the same task."""
+    system = System()
+    looks: list[Callable[[], None]] = []
+    watch = Watch(Systems(system), aside=looks.append)
+    watch.begin(*job(directory=Path("/first")), 0.0)
+    assert watch.tick(0.0) == []
+    watch.clear()
+    second, submitted = job(directory=Path("/second"))
+    watch.begin(second, submitted, 0.0)
+    system.says = JobState.ended
+    looks[0]()
+    assert watch.tick(0.0) == []
+    assert list(watch.jobs) == [second.task]
+    assert watch.tick(9.0) == []
+    looks[1]()
+    assert watch.tick(9.0) == [Came(second)]
+
+
 def test_jobs_are_gathered_where_many_are_cheaper_together() -> None:
     """Until no more come for a while; a stream that does not end is cut."""
     system = System(gathering=1.0)

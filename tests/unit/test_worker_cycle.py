@@ -630,3 +630,19 @@ def test_a_work_in_line_that_is_cancelled_does_not_begin(bench: Bench) -> None:
     executor.end(*begun(executor))
     bench.turn(worker, 1.0)
     assert run.info.reason == f"{later}: cancelled by python"
+
+
+def test_a_function_that_stopped_for_the_end_of_its_run_is_begun_anew_when_that_goes_on(bench: Bench) -> None:
+    """It said that it was asked to stop, which is no failure of a run that is active again."""
+    run = bench.add("flow", "a", "b")
+    worker, executor = bench.worker()
+    bench.turn(worker, 1.0)
+    executor.end("a", outcome=Failed("no light", final=True))
+    bench.turn(worker, 1.0)
+    assert run.state is RunState.failed
+    assert [work.stop for work in executor.begun()] == ["its run is over"]
+    assert run.retry("a").done
+    executor.end("b", outcome=Failed("its run is over", final=True))
+    bench.turn(worker, 1.0)
+    assert (run.state, begun(executor)) == (RunState.active, ["a", "b"])
+    assert [(past.state, past.count) for past in bench.store.attempts(run.key, 2)] == [("stopped", 1)]

@@ -46,7 +46,7 @@ class Rescue:
             beat, since = self._seen.get(other.id, (-1, now))
             since = since if beat == other.beat else now
             if now - since >= self._lease or other.state in OVER or self._gone(other):
-                here = other.host == host  # a local job can be watched only where it runs
+                here = other.host == host  # jobs on this machine can be watched only from here
                 _, adopted = self._store.rescue([(other.id, other.beat)], now, me, here=here)
                 self._adopt(adopted)
             else:

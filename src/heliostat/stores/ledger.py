@@ -255,7 +255,7 @@ class Ledger(ABC):
                 commit.review(attempt.task, outcome, final=final)
             if run.graph.polled and attempt.node in run.graph.polled:
                 poll_again(commit, run, attempt, state, changes)
-        if past := [_past(attempt, outcome, worker, now) for attempt, outcome, _ in others if type(outcome) in _HOW]:
+        if past := [_past(attempt, outcome, worker, now) for attempt, outcome, _ in others if _how(outcome)]:
             rows.attempt_insert(past)
         commit.write()
 
@@ -504,7 +504,7 @@ class Ledger(ABC):
         here: bool,  # noqa: FBT001 - of its caller's
         also: frozenset[int],
     ) -> tuple[int, tuple[Attempt, ...]]:
-        (worker, beat), heir = lost, adopter if here else None
+        worker, beat = lost
         with self.transaction() as rows:
             if not rows.worker_lose(worker, beat):
                 return 0, ()
@@ -517,7 +517,7 @@ class Ledger(ABC):
                 run = commit.runs[attempt.run]
                 node = run.graph[attempt.node]
                 if _is_job(node, attempt, adopter):  # it goes on; if its run is over, who watches it is told to end it
-                    if heir is not None and _offers(heir, attempt):
+                    if adopter is not None and _can_watch(adopter, attempt, here=here):
                         jobs.append(attempt)  # else it stays with its job until somebody comes who can watch it
                 elif run.state.final and not attempt.epilogue:
                     _stop(rows, run, attempt, worker, now)
@@ -527,7 +527,7 @@ class Ledger(ABC):
                 else:
                     outcomes.append((attempt, Rescued()))
             self._carry_out(commit, worker, outcomes, own=False)
-            adopted = rows.task_adopt(jobs, heir.worker, now) if heir and jobs else []
+            adopted = rows.task_adopt(jobs, adopter.worker, now) if adopter and jobs else []
             if adopted:
                 rows.attempt_insert(_passed_on(jobs, adopted, worker, now))
         self._tell(commit.woken)
@@ -644,9 +644,10 @@ def _within_limits(
     return wanted, room
 
 
-def _offers(adopter: Ask, attempt: Attempt) -> bool:
-    """Whether a worker could have leased an attempt."""
-    return attempt.graph in adopter.offers and (adopter.queues is None or attempt.queue in adopter.queues)
+def _can_watch(adopter: Ask, attempt: Attempt, *, here: bool) -> bool:
+    """Whether a worker could have leased an attempt, and can see its job."""
+    offered = attempt.graph in adopter.offers and (adopter.queues is None or attempt.queue in adopter.queues)
+    return offered and (here or attempt.queue in adopter.reached)
 
 
 def _is_job(node: Node, attempt: Attempt, adopter: Ask | None) -> bool:
@@ -710,23 +711,26 @@ def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, no
     else:
         holds = attempt.key is not None
         rescues += isinstance(outcome, Rescued)
+        if isinstance(outcome, Released) and outcome.until is not None:
+            reason, due_at = outcome.reason, outcome.until
     missing = int(state is TaskState.pending)
     changed = (state, reason, due_at, holds, failures, rescues, now, attempt.count if own else 0, missing)
     return Fence(*changed, *attempt[:3], worker)
 
 
-#: How an attempt that did not simply succeed is remembered.
-_HOW: dict[type, str] = {
-    Failed: AttemptState.failed,
-    Snoozed: AttemptState.snoozed,
-    Rescued: AttemptState.rescued,
-}
+def _how(outcome: Outcome) -> AttemptState | None:
+    """How an attempt that did not simply succeed is remembered, if it is."""
+    if isinstance(outcome, Failed | Released):
+        return outcome.how
+    return _HOW.get(type(outcome))
+
+
+_HOW: dict[type, AttemptState] = {Snoozed: AttemptState.snoozed, Rescued: AttemptState.rescued}
 
 
 def _past(attempt: Attempt, outcome: Outcome, worker: str, now: float) -> PastAttempt:
-    how = outcome.how if isinstance(outcome, Failed) else _HOW[type(outcome)]
     reason = getattr(outcome, "error", None) or getattr(outcome, "reason", None)
-    return PastAttempt(*attempt.task, attempt.count, how, worker, attempt.started_at, now, reason)
+    return PastAttempt(*attempt.task, attempt.count, str(_how(outcome)), worker, attempt.started_at, now, reason)
 
 
 def _passed_on(jobs: Sequence[Attempt], adopted: Sequence[Attempt], worker: str, now: float) -> list[PastAttempt]:

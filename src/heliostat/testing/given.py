@@ -109,7 +109,9 @@ class Desk:
             return Task(run, NUMBER, self._node.name, TaskState.running, cause=CAUSE if self._sender else None)
         return Task(run, CAUSE, self._sender, TaskState.succeeded) if self._sender else None
 
-    def tasks(self, run: int, state: TaskState | None = None, node: str | None = None, limit: int = 1) -> list[Task]:
+    def tasks(
+        self, run: int, state: TaskState | None = None, node: str | None = None, after: int = 0, limit: int = 1
+    ) -> list[Task]:
         """The one that failed."""
         told = self._failure
         if told is None or node not in (None, told.node):

@@ -39,7 +39,9 @@ def test_p07_a_cancelled_task_that_has_not_begun_fails_its_run(hand: Hand, outco
     assert (hand.run(run).state, hand.run(run).open) == ("succeeded", 0)
 
 
-@pytest.mark.parametrize("outcome", [Released(), Failed("dark", retry_at=2e9), Failed("dark"), Snoozed(2e9)])
+@pytest.mark.parametrize(
+    "outcome", [Released(), Released("full", 2e9), Failed("dark", retry_at=2e9), Failed("dark"), Snoozed(2e9)]
+)
 def test_p07_a_cancelled_task_that_runs_fails_when_its_worker_answers(hand: Hand, outcome: Outcome) -> None:
     """However it comes out but well, and nothing is tried again; until then it is told to stop."""
     run = hand.start(FLOW)

@@ -125,18 +125,25 @@ class Hand:
         return None if orders is None else orders.stop
 
     def lose(
-        self, worker: str = "", adopter: str | None = None, batched: Iterable[str] = (), *, here: bool = True
+        self,
+        worker: str = "",
+        adopter: str | None = None,
+        batched: Iterable[str] = (),
+        *,
+        reached: Iterable[str] = (),
+        here: bool = True,
     ) -> tuple[int, tuple[Attempt, ...]]:
         """Declare a worker lost, and rescue what it held; one that never showed life does so first.
 
-        Functions of ``batched`` queues are jobs, which an adopter can see from ``here`` or not.
+        Functions of ``batched`` queues are jobs. An adopter can see jobs from ``here`` or not; those of ``reached``
+        queues it can.
         """
         lost = worker or self.worker
         if lost not in [info.id for info in self.store.workers()]:
             self.beat(lost)
         beats = [(info.id, info.beat) for info in self.store.workers() if info.id == lost]
         offers = frozenset(graph.id for graph in self.store.graphs())
-        ask = Ask(adopter, offers, 0, batched=frozenset(batched)) if adopter else None
+        ask = Ask(adopter, offers, 0, batched=frozenset(batched), reached=frozenset(reached)) if adopter else None
         return self.store.rescue(beats, self.now, ask, here=here)
 
     def wait(self, seconds: float) -> float | None:

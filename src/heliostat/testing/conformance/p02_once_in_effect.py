@@ -81,6 +81,7 @@ OUTCOMES: list[Outcome] = [
     Failed("no"),
     Failed("no", retry_at=9e9),
     Released(),
+    Released("no space left", 9e9),
     Rescued(),
 ]
 
@@ -186,6 +187,20 @@ def test_p02_a_function_that_is_a_job_elsewhere_waits_for_who_can_watch_it(hand:
     assert hand.tasks(run) == ["a running"]
     [attempt] = hand.lose("doomed", "heir", ["default"])[1]
     assert attempt.count == 2
+
+
+@pytest.mark.parametrize("kind", [Kind.job, Kind.function])
+def test_p02_a_job_that_can_be_watched_from_anywhere_goes_on_with_whoever_finds_its_worker_lost(
+    hand: Hand, kind: Kind
+) -> None:
+    """A machine may come back under another name, or not at all; its jobs are where their batch system is."""
+    run = hand.start(Graph("far", (Node("a", kind=kind, queue="cluster"), Node("b", kind=kind, queue="night"))))
+    hand.lease(2, worker="doomed")
+    both = ["cluster", "night"]
+    [adopted] = hand.lose("doomed", "heir", both, reached=["cluster"], here=False)[1]
+    assert (adopted.node, adopted.count, adopted.rescues) == ("a", 2, 0)
+    assert hand.tasks(run) == ["a running", "b running"]
+    assert [attempt.node for attempt in hand.lose("doomed", "other", both, reached=both, here=False)[1]] == ["b"]
 
 
 def test_p02_a_worker_that_has_shown_life_meanwhile_is_not_lost(hand: Hand) -> None:

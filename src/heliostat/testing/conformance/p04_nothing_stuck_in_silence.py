@@ -9,7 +9,7 @@ import pytest
 
 from heliostat.effects import Map, Start
 from heliostat.graph import Arity, Edge, Graph, Node, On
-from heliostat.outcome import Failed, Skipped, Snoozed
+from heliostat.outcome import Failed, Released, Skipped, Snoozed
 from heliostat.queue import WorkerInfo
 from heliostat.store import Drain, Orders, SetNode, SetQueue
 from heliostat.testing.conformance.hand import Hand, gives
@@ -134,6 +134,21 @@ def test_p04_a_waiting_task_says_until_when_and_after_what(hand: Hand) -> None:
     [attempt] = hand.lease()
     hand.settle(attempt, Snoozed(hand.now + 7200))
     assert hand.explain(run, 5).endswith("due in 2.0 h")
+
+
+def test_p04_what_is_handed_back_until_later_waits_and_says_for_what(hand: Hand) -> None:
+    """It is no failure and no past attempt, and nobody takes it again before its time."""
+    run = hand.start(CHILD)
+    [attempt] = hand.lease()
+    hand.settle(attempt, Released("no space left", until=hand.now + 30))
+    assert hand.lease() == []
+    assert hand.explain(run, 1) == "retried in 30.0 s after: no space left"
+    assert hand.wait(0) == hand.now + 30
+    hand.wait(30)
+    [again] = hand.lease()
+    assert (again.count, again.failures, again.rescues, hand.store.attempts(run)) == (2, 0, 0, [])
+    hand.settle(again, gives())
+    assert (hand.run(run).state, hand.task(run, 1).reason) == ("succeeded", None)
 
 
 def test_p04_a_paused_run_is_named(hand: Hand) -> None:

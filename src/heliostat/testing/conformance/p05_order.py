@@ -112,6 +112,11 @@ def test_p05_the_key_is_held_through_a_retry_a_rescue_and_a_handing_back(hand: H
     hand.settle(attempt, Released())
     [attempt] = hand.lease(5)
     assert attempt.message == "0"
+    hand.settle(attempt, Released("no space left", until=hand.now + 10))
+    assert hand.lease(5) == []
+    hand.wait(10)
+    [attempt] = hand.lease(5)
+    assert attempt.message == "0"
 
 
 def test_p05_the_key_is_given_back_on_a_snooze(hand: Hand) -> None:

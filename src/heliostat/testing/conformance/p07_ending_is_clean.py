@@ -9,7 +9,9 @@ from heliostat.errors import Ended
 from heliostat.graph import Arity, Edge, Graph, Kind, Node, On
 from heliostat.outcome import Failed, Released, Skipped, Snoozed
 from heliostat.run import RunState
+from heliostat.store import TryAgain
 from heliostat.stores.commit import CANCEL_AT_ONCE
+from heliostat.task import AttemptState
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
 TALK = Graph(
@@ -211,6 +213,19 @@ def test_p07_a_job_of_a_run_that_is_over_passes_to_whoever_can_stop_it(hand: Han
     assert hand.tasks(run) == ["a running", "b cancelled"]
     assert hand.settle(adopted[0], Released(), worker="heir").word == "ended"
     assert (hand.tasks(run), hand.run(run).open) == (["a cancelled", "b cancelled"], 0)
+
+
+def test_p07_what_the_end_of_a_run_has_stopped_is_begun_anew_when_the_run_goes_on(hand: Hand) -> None:
+    """It was ended from outside, so nothing of it has failed; but that it had begun is remembered."""
+    run = hand.start(Graph("two", (Node("a"), Node("b"))))
+    [a, b] = hand.lease(2)
+    hand.settle(a, Failed("no light"))
+    hand.do(TryAgain(a.number), run)
+    assert hand.settle(b, Released("its run is over", how=AttemptState.stopped)).word == "committed"
+    assert (hand.run(run).state, hand.tasks(run)) == ("active", ["a ready", "b ready"])
+    told = [(past.number, past.state, past.reason) for past in hand.store.attempts(run)]
+    assert told == [(1, "failed", "no light"), (2, "stopped", "its run is over")]
+    assert [(attempt.node, attempt.failures) for attempt in hand.lease(2)] == [("a", 1), ("b", 0)]
 
 
 @pytest.mark.parametrize("together", [True, False])
