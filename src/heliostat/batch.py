@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -268,12 +269,14 @@ def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str
 
 
 def tail(path: Path) -> str:
-    """The last lines of a text file, for people; empty where there is none."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        text = file.read(TAIL_BYTES).decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    """The last lines of a text file, for people; empty where there is none, or it cannot be read."""
+    data = b""
+    with suppress(OSError):
+        if path.is_file():  # whatever else is there may have its reader wait for ever
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+                data = file.read(TAIL_BYTES)
+    text = data.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 

@@ -75,10 +75,10 @@ def fields(text: str) -> dict[str, str]:
     return {key: value for key, _, value in (line.partition(" ") for line in text.splitlines())}
 
 
-def membership(note: Notes) -> tuple[int, Path]:
-    """Which job of an array it is, and the array's directory."""
-    index, directory = note[ARRAY].splitlines()[:2]
-    return int(index), Path(directory)
+def membership(note: Notes) -> tuple[int, Path] | None:
+    """Which job of an array it is, and the array's directory; None of none, and where a power cut has damaged it."""
+    index, _, directory = note.get(ARRAY, "").partition("\n")
+    return (int(index), Path(directory.removesuffix("\n"))) if index.isdecimal() and directory.strip() else None
 
 
 def chunks(items: list[T], size: int) -> Iterator[list[T]]:
