@@ -5,12 +5,14 @@ A job goes in as a request, and is seen as observations of its state.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+from uuid import uuid4
 
 from heliostat.codec import LIMIT_BYTES
 from heliostat.errors import OperatorError
@@ -266,6 +268,22 @@ def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str
         stdout=tail(directory / STDOUT),
         stderr=tail(directory / STDERR),
     )
+
+
+def put(path: Path, text: str, *, mode: int = 0o666, sync: bool = False) -> None:
+    """Make or replace a file with all its text, at once, for somebody may be reading it; ``sync``: and for good."""
+    mine = path.with_name(f".{path.name}.{uuid4().hex}")
+    descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(descriptor)
+        mine.replace(path)
+    except BaseException:
+        mine.unlink(missing_ok=True)
+        raise
 
 
 def tail(path: Path) -> str:
