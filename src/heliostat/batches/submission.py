@@ -121,7 +121,7 @@ class Submission:
 
     def _resolve(self, begun: Mapping[Path, str], otherwise: str) -> dict[Path, Reply]:
         """Ask the scheduler for jobs whose submission left no handle; what it does not know is done ``otherwise``."""
-        ran = self._transport.run(self._dialect.find, timeout=COMMAND_SECONDS)
+        ran = self._transport.run(self._dialect.find(list(begun.values())), timeout=COMMAND_SECONDS)
         if ran.exit_code:
             reason = f"{self._dialect.name} cannot be asked whether it has the job already: {ran.said}"
             return dict.fromkeys(begun, Deferred(reason))
