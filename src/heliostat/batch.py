@@ -5,11 +5,14 @@ A job goes in as a request, and is seen as observations of its state.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+from uuid import uuid4
 
 from heliostat.codec import LIMIT_BYTES
 from heliostat.errors import OperatorError
@@ -267,13 +270,31 @@ def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str
     )
 
 
+def put(path: Path, text: str, *, mode: int = 0o666, sync: bool = False) -> None:
+    """Make or replace a file with all its text, at once, for somebody may be reading it; ``sync``: and for good."""
+    mine = path.with_name(f".{path.name}.{uuid4().hex}")
+    descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(descriptor)
+        mine.replace(path)
+    except BaseException:
+        mine.unlink(missing_ok=True)
+        raise
+
+
 def tail(path: Path) -> str:
-    """The last lines of a text file, for people; empty where there is none."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        text = file.read(TAIL_BYTES).decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    """The last lines of a text file, for people; empty where there is none, or it cannot be read."""
+    data = b""
+    with suppress(OSError):
+        if path.is_file():  # whatever else is there may have its reader wait for ever
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+                data = file.read(TAIL_BYTES)
+    text = data.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 

@@ -191,10 +191,19 @@ def _modules() -> dict[str, str]:
 
 
 def _files(work: Work, notes: list[list[Any]]) -> Iterator[Artifact]:
-    """The files that the message, the inputs and the records mention."""
+    """The files that the message, the inputs and the attempt's own records mention.
+
+    Of a handler these are all of its node's; of another node those of the same task, for it may have as many as there
+    are items, and each would take along what the others have put.
+    """
+    node = work.node
+    records = (record for verb, _, answer in notes if verb == "records" for record in answer)
+    own = [each for each in records if each["node"] == node.name]
+    if node.arity is not Arity.handler:
+        own = [each for each in own if each["number"] == work.attempt.number]
     texts = [work.message, *(settled.result for settled in work.settled.values())]
     texts += [item.result for items in work.lists.values() for item in items]
-    texts += [record["value"] for verb, _, answer in notes if verb == "records" for record in answer]
+    texts += [record["value"] for record in own]
     for text in texts:
         if text is not None and MARK in text:
             yield from mentioned(codec.decode(text))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from heliostat import codec, planner
 from heliostat.artifact import Artifact
 from heliostat.effects import Effect, End, Keep, Map, Put, Send, Start
-from heliostat.errors import BadInput, NotFound, Stopped, TaskError, nearest
+from heliostat.errors import ArtifactError, BadInput, NotFound, Stopped, TaskError, nearest
 from heliostat.graph import Arity, Graph, Node, On, named
 from heliostat.outcome import Failure
 from heliostat.repository import check_files
@@ -48,7 +48,8 @@ class Surroundings:
     """What all contexts of a process share: where to read, where files go, time and ids.
 
     ``offer`` lets this process run a workflow whose functions one of its own holds in hand. ``queues`` are those that
-    nodes may name; None where any will do. ``vault`` reads secrets, and knows what must not be seen.
+    nodes may name; None where any will do. ``vault`` reads secrets, and knows what must not be seen. ``hint`` is for
+    whoever misses a file, where not all of a run's are.
     """
 
     store: Store
@@ -59,6 +60,7 @@ class Surroundings:
     offer: Callable[[Workflow], object] = lambda workflow: None  # noqa: ARG005 - nobody to tell
     queues: frozenset[str] | None = None
     vault: Vault = field(default_factory=Vault)
+    hint: str = ""
 
     def admit(self, workflow: Workflow) -> None:
         """Refuse a run of nodes whose queue nobody has configured, where queues are configured; raises BadInput."""
@@ -346,7 +348,10 @@ class Context:
 
     def bring(self, artifact: Artifact) -> Path:
         """The file of an artifact, brought to this attempt's directory and verified."""
-        return local(self._around.repository.bring(artifact, self._inputs or self.dir / "inputs"), artifact)
+        try:
+            return local(self._around.repository.bring(artifact, self._inputs or self.dir / "inputs"), artifact)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}{self._around.hint}") from None
 
     def bring_to(self, directory: Path) -> None:
         """Have files brought to a directory that outlives the attempt's own: a job's."""

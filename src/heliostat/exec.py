@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
     from heliostat.workflow import Workflow
 
 
+#: Behind what is said of a file that is missing.
+NOT_LENT = (
+    "; a job has the files of its message, of what it waits for and of its own records, so have it wait for the node "
+    "that gives this one"
+)
+
+
 class Execution:
     """One attempt in a process of its own."""
 
@@ -47,7 +55,8 @@ class Execution:
         truth = cast("Store", Truth(Told(packed["notes"]).ask))  # the part of it that contexts read
         queues = None if packed["queues"] is None else frozenset(packed["queues"])
         chance = random.Random()  # noqa: S311 - of ids
-        self._around = surroundings(truth, SystemClock(), directory, chance, self._offer, queues, self._vault)
+        around = surroundings(truth, SystemClock(), directory, chance, self._offer, queues, self._vault)
+        self._around = replace(around, hint=NOT_LENT)
 
     def live(self) -> None:
         """Perform, and leave the outcome."""

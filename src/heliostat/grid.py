@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from heliostat import codec
 from heliostat.graph import Kind
 from heliostat.perform import AFTERWARDS
+from heliostat.printed import job_directory
 from heliostat.run import task_id
 from heliostat.task import TaskState
 
@@ -112,8 +113,7 @@ def seen(engine: Engine, run: RunHandle, task: Task) -> Seen:
 
 def _left(engine: Engine, task: Task) -> bool:
     """Whether its program has left its exit code."""
-    _, _, jobs = engine.around.places(task.run)
-    return (jobs / f"{task.number}.{task.failures + 1}" / "job.exit_code").exists()
+    return (job_directory(engine.around, task.run, task.number, task.failures + 1) / "job.exit_code").exists()
 
 
 def _rows(engine: Engine, run: RunHandle, depth: int) -> list[Row]:

@@ -11,9 +11,8 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from heliostat.batch import SEEN, Accepted, Deferred, JobState, Observation, Rejected, later
+from heliostat.batch import SEEN, Accepted, Deferred, JobState, Observation, Rejected, later, put
 from heliostat.errors import OperatorError, said
 
 if TYPE_CHECKING:
@@ -120,8 +119,5 @@ def _tell(batch: Batch, job: Watched, reply: Reply | None, seen: Observation | N
     job.told = told
     handle, state, reason = told
     line = {"system": batch.system, "place": batch.place, "handle": handle, "state": state, "reason": reason, "at": now}
-    path = job.directory / SEEN
-    mine = path.with_name(f".{path.name}.{uuid4().hex}")
     with suppress(OSError):  # its directory is gone or full: the job is seen to its end all the same
-        mine.write_text(json.dumps(line), "utf-8")
-        mine.replace(path)
+        put(job.directory / SEEN, json.dumps(line))

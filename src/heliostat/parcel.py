@@ -11,11 +11,10 @@ The batch system's own files lie beside them. See docs/adr on why it has to be s
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
+from heliostat.batch import put
 from heliostat.errors import BadInput
 
 FORMAT = 1  #: of both files; another one is another version's
@@ -29,15 +28,7 @@ def write(path: Path, data: dict[str, Any]) -> None:
     text = json.dumps({"format": FORMAT} | data, separators=(",", ":"))
     if len(text) > MOST_BYTES:
         raise BadInput(f"{path.name} would have {len(text):,} bytes; the limit is {MOST_BYTES:,}, use files for more")
-    mine = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with mine.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        mine.replace(path)
-    finally:
-        mine.unlink(missing_ok=True)
+    put(path, text, sync=True)
 
 
 def read(path: Path) -> dict[str, Any]:

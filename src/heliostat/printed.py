@@ -6,6 +6,9 @@ asked of it.
 
 from __future__ import annotations
 
+import os
+import re
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,36 +16,47 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from heliostat.batch import STDERR, STDOUT, TAIL_BYTES
 from heliostat.errors import HeliostatError
-from heliostat.run import public_id, task_id
+from heliostat.run import task_id
 from heliostat.secret import Secret
 from heliostat.story import Line
-from heliostat.task import ENDINGS
+from heliostat.task import CANCELLED_BY, ENDINGS, LOST_WITH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from heliostat.context import Surroundings
     from heliostat.graph import Graph, Node
+    from heliostat.store import AttemptRecord
     from heliostat.task import Task
 
 MOST = 1 << 20  #: bytes of a file that are told at first; what is before stays in the file
 BURST = 64  #: times as many that are told of what has come since the last look
+_TRY = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 PART = 1 << 16  #: what is printed without a line's end is cut there
 HIDDEN = "what its job prints may hold secrets that cannot be read here; it is told when the job has ended"
 
 
-def job_directories(around: Surroundings, run: int, number: int, tried: int) -> list[Path]:
-    """Where a try at a task has run as a job: in one directory, and in another one each time that it was put off."""
-    found, again = [around.directory / "jobs" / public_id(run) / f"{number}.{tried}"], 2
-    while (other := found[0].with_name(f"{found[0].name}.{again}")).is_dir():
-        found.append(other)
-        again += 1
-    return found
+class Tries:
+    """Where the tasks of a run have run as jobs, as it is now."""
+
+    def __init__(self, around: Surroundings, run: int) -> None:
+        *_, self._home = around.places(run)
+        self._found: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        with suppress(OSError):  # it has no jobs, or they were elsewhere
+            for found in filter(None, map(_TRY.fullmatch, os.listdir(self._home))):  # noqa: PTH208 - names are wanted
+                number, tried, again = map(int, found.groups("1"))
+                self._found[number, tried].append(again)
+        self.tasks = {number for number, _ in self._found}  #: by number, those that have been jobs here
+
+    def of(self, number: int, tried: int) -> list[Path]:
+        """The directories of a try at a task: another one after each time that it was put off, if it was a job then."""
+        agains = sorted(self._found.get((number, tried), (1,)))
+        return [self._home / (f"{number}.{tried}" + (f".{again}" if again > 1 else "")) for again in agains]
 
 
 def job_directory(around: Surroundings, run: int, number: int, tried: int) -> Path:
     """Where a try at a task runs as a job."""
-    return job_directories(around, run, number, tried)[-1]
+    return Tries(around, run).of(number, tried)[-1]
 
 
 @dataclass(slots=True)
@@ -66,7 +80,7 @@ class _File:
             return []
 
     def _more(self, file: BinaryIO, *, whole: bool) -> list[tuple[float, str]]:
-        status = self.path.stat()
+        status = os.fstat(file.fileno())  # of the one that is read: another may lie there by now
         place = (status.st_dev, status.st_ino)
         if self.place not in ((0, 0), place) and not self.cut:
             self.at = sum(map(len, (file.readline() for _ in range(self.lines))))
@@ -99,12 +113,13 @@ class Printed:
     _files: dict[Path, _File] = field(default_factory=dict)
     _hidden: bool = False
 
-    def read(self, task: Task) -> Iterator[Line]:
+    def read(self, task: Task, tries: Tries | None = None) -> Iterator[Line]:
         """Lines that have come since the last call, as the task stood when it was read before."""
         counts: list[tuple[int, float | None]] | None = None
+        tries = tries or Tries(self.around, task.run)
         while self._tried <= task.failures + 1:
             over = task.state.final or self._tried <= task.failures
-            *before, last = job_directories(self.around, task.run, task.number, self._tried)
+            *before, last = tries.of(task.number, self._tried)
             if last.is_dir():
                 counts = counts or self._counts(task)
                 for directory in (*before, last):
@@ -117,7 +132,7 @@ class Printed:
     def _counts(self, task: Task) -> list[tuple[int, float | None]]:
         """For each try which attempt it was, and when it ended: the last one has not, as far as this tells."""
         past = self.around.store.attempts(task.run, task.number) if task.failures else []
-        failed = [(each.count, each.ended_at) for each in past if each.state in ENDINGS]
+        failed = [(each.count, each.ended_at) for each in past if _failure(each)]
         return [*failed[: task.failures], *[(task.count, task.ended_at)] * (task.failures + 1 - len(failed))]
 
     def _lines(
@@ -155,12 +170,16 @@ class Printed:
         return {**self.node.env, **(self.node.job.env if self.node.job else {})}
 
 
+def _failure(past: AttemptRecord) -> bool:
+    """Whether an attempt is among the failures of its task, after which another try has another directory."""
+    return past.state in ENDINGS or (past.reason or "").startswith((CANCELLED_BY, LOST_WITH))
+
+
 def ends(around: Surroundings, graph: Graph, tasks: Sequence[Task]) -> Iterator[Line]:
     """The last that the jobs of a run's tasks have printed."""
-    try:
-        numbers = {path.name.partition(".")[0] for path in job_directory(around, tasks[0].run, 0, 0).parent.iterdir()}
-    except (OSError, IndexError):  # it has no jobs, or they were elsewhere
+    if not tasks:
         return
+    tries = Tries(around, tasks[0].run)
     for task in tasks:
-        if str(task.number) in numbers:
-            yield from Printed(around, graph[task.node], TAIL_BYTES).read(task)
+        if task.number in tries.tasks:
+            yield from Printed(around, graph[task.node], TAIL_BYTES).read(task, tries)

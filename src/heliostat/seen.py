@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from heliostat.batch import SEEN, JobState
 from heliostat.checks import lasting
-from heliostat.printed import job_directory
+from heliostat.printed import Tries, job_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,8 @@ class Seen:
 
 def standings(store: Store, around: Surroundings, limit: int = LOOKED_AT) -> list[tuple[Busy, str]]:
     """How the jobs of running tasks stand, in words that are the same for many; of those whose files are here."""
-    jobs = ((task, seen(job_directory(around, task.run, task.number, task.tried))) for task in store.busy(limit))
+    tries = cache(partial(Tries, around))
+    jobs = ((task, seen(tries(task.run).of(task.number, task.tried)[-1])) for task in store.busy(limit))
     return [(task, job.words()) for task, job in jobs if job is not None]
 
 

@@ -59,6 +59,8 @@ class AttemptState(StrEnum):
 _A = AttemptState
 #: How an attempt may end after which a policy decides whether there is another; a failure each.
 ENDINGS = frozenset({_A.failed, _A.timed_out, _A.out_of_memory, _A.killed, _A.lost})
+#: How the reasons of other attempts begin that are a failure each, too, and that no policy is asked about.
+CANCELLED_BY, LOST_WITH = "cancelled by", "lost with its worker"
 
 
 class Attempt(NamedTuple):

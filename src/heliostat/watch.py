@@ -14,12 +14,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import uuid4
 
 from heliostat import codec
 from heliostat import job as jobs
 from heliostat.artifact import Artifact
-from heliostat.batch import STDERR, STDOUT, Accepted, Deferred, JobRequest, JobState, Rejected, later
+from heliostat.batch import STDERR, STDOUT, Accepted, Deferred, JobRequest, JobState, Rejected, later, put
 from heliostat.errors import BadInput, OperatorError, TaskError, said
 from heliostat.executor import Submitted
 from heliostat.graph import Arity
@@ -366,11 +365,12 @@ def _command(answer: object) -> str | tuple[str, ...]:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Make a file with all its text; one that is there may be read by a job just now, and says the same."""
-    if not path.exists():
-        mine = path.with_name(f".{path.name}.{uuid4().hex}")
-        mine.write_text(text, "utf-8")
-        mine.replace(path)
+    """Make a file with all its text; one that is there may be read by a job just now, and says the same.
+
+    An empty one is what a power cut has left.
+    """
+    if not path.exists() or not path.stat().st_size:
+        put(path, text)
 
 
 def _reason(left: Collected) -> str:

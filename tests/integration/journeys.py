@@ -32,6 +32,46 @@ def count(ctx: Context) -> None:
     ctx.put(ctx.get("count", 0) + 1, key="count")
 
 
+puts = Workflow("puts")
+
+
+@puts.node
+def begins(ctx: Context) -> list[int]:
+    """Put a file, and say who goes on."""
+    (ctx.dir / "one.txt").write_text("one")
+    ctx.put(ctx.dir / "one.txt", key="one")
+    return [0, 1]
+
+
+@puts.node(map={"item": begins})
+def put(ctx: Context, item: int) -> Snooze | list[Any]:
+    """Put a file, and tell what it says and how many came when it is asked again."""
+    if ctx.attempt == 1:
+        (ctx.dir / "item.txt").write_text(f"{item}")
+        ctx.put(ctx.dir / "item.txt", key=f"{item}")
+        return Snooze(0.01)
+    came = list(Path(os.environ["HELIOSTAT_JOB"], "artifacts").glob("??/*"))
+    return [ctx.bring(ctx.get(f"{item}")).read_text(), len(came)]
+
+
+@puts.node(after=put, may_fail=True)
+def elsewhere(ctx: Context) -> str:
+    """Ask for what another node has put."""
+    return ctx.bring(ctx.get("one", node="begins")).read_text()
+
+
+keeps = Workflow("keeps", stays_open=True)
+
+
+@keeps.handler(serial=True)
+def keep(ctx: Context, message: str) -> str | None:
+    """Put a file, and tell what the one before has put."""
+    before = ctx.get("kept")
+    (ctx.dir / "kept.txt").write_text(message)
+    ctx.put(ctx.dir / "kept.txt", key="kept")
+    return None if before is None else ctx.bring(before).read_text()
+
+
 # what goes wrong
 
 leaves = Workflow("leaves")

@@ -121,6 +121,26 @@ def test_a_serial_handler_sees_what_the_one_before_has_put(engine: Engine) -> No
     assert run.records(journeys.count, "count") == [4]
 
 
+def test_a_job_takes_along_the_files_of_its_own_records_alone(engine: Engine) -> None:
+    """A thousand items that put one each would take along a million; of other nodes' it is said how they come."""
+    run = engine.run(journeys.puts)
+    assert run.result("put") == [["0", 1], ["1", 1]]
+    [failed] = run.tasks(node="elsewhere")
+    said = (
+        "a job has the files of its message, of what it waits for and of its own records, so have it wait for the node"
+    )
+    assert said in (failed.reason or "")
+
+
+def test_a_handler_finds_the_files_of_its_nodes_records(engine: Engine) -> None:
+    """Whichever message they were put for."""
+    run = engine.start(journeys.keeps)
+    for message in ("first", "second"):
+        run.send(journeys.keep, message)
+    engine.work(until=lambda: len(run.tasks(state="succeeded")) == 2)  # type: ignore[arg-type]
+    assert [json.loads(task.result or "") for task in run.tasks(node="keep")] == [None, "first"]
+
+
 def test_each_try_is_a_job_of_its_own(engine: Engine) -> None:
     """Whether the one before has put it off or has failed; one that another worker takes over is none."""
     run = engine.run(journeys.asks)

@@ -207,6 +207,18 @@ def test_adopting_a_job_leaves_its_input_alone(engine: Engine) -> None:
     assert run.graph[only.name].takes_message
 
 
+def test_an_input_that_a_power_cut_has_emptied_is_written_again(engine: Engine) -> None:
+    """Before the job is submitted, which else would find nothing in it."""
+    flow = Workflow("flow")
+    flow.job("only", "cp {input} {output}")
+    run = engine.start(flow, {"days": 4})
+    place = engine.around.directory / "jobs" / run.id / "1.1"
+    place.mkdir(parents=True)
+    (place / "input.json").touch()
+    engine.work(until=run)
+    assert run.result() == {"message": {"days": 4}}
+
+
 # what is called around a job
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,12 +18,14 @@ import pytest
 from typer.testing import CliRunner
 
 import heliostat
-from heliostat import Retry, Secret, Workflow
+from heliostat import Retry, Secret, Snooze, Workflow
 from heliostat.cli import app
 from heliostat.engine import Engine
+from heliostat.grid import Seen, grid
 from heliostat.handle import RunHandle
 from heliostat.printed import BURST, HIDDEN, MOST, Printed, job_directory
 from heliostat.run import RunState
+from heliostat.seen import standings
 from heliostat.story import Line
 
 PATIENCE = 30.0
@@ -151,6 +154,45 @@ def test_what_comes_in_bits_is_told_once_each(engine: Engine, go: Path) -> None:
         assert read() == ["x" * (1 << 17)]  # who prints no end of a line is told all the same
         go.touch()
     assert read() == []
+
+
+def test_a_job_that_was_put_off_again_and_again_is_found(engine: Engine, go: Path) -> None:
+    """It has no directories of the times before; what it prints and how it stands is told while it runs."""
+    flow, waits = Workflow("flow"), iter([True, True, False])
+    command = f"echo one; until test -e {go}; do sleep 0.02; done"
+    flow.job("say", command, prepare=lambda: Snooze(0) if next(waits) else None)
+    run = engine.start(flow, name="it")
+    with working(engine, run):
+        until(lambda: texts(run.log()) == ["one"])
+        until(lambda: "running in local" in run.explain(1))
+        assert [job for _, job in standings(engine.store, engine.around)] == ["running in local"]
+        [place] = (engine.around.directory / "jobs").glob("*/*")
+        assert place == job_directory(engine.around, run.key, 1, 1)
+        (place / "job.exit_code").write_text("0\n")
+        assert grid(engine, "flow").rows[0].cells["say"].state is Seen.finished_execution
+        (place / "job.exit_code").unlink()
+        go.touch()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_failure_that_no_policy_was_asked_about_is_an_attempt_like_any_other(
+    engine: Engine, go: Path, *, lost: bool
+) -> None:
+    """As when somebody cancelled it, or its worker was lost too often: the next one has another number."""
+    flow = Workflow("flow")
+    flow.job("say", f"echo said; until test -e {go}; do sleep 0.02; done")
+    run = engine.start(flow)
+    with working(engine, run):
+        until(lambda: texts(run.log()))
+        run.cancel_task("say")
+    if lost:  # which takes three workers
+        with sqlite3.connect(engine.around.directory / "h.db") as database:
+            database.execute("UPDATE attempts SET state = 'rescued', reason = 'lost with its worker 3 times'")
+        database.close()
+    go.touch()
+    run.retry("say")
+    engine.work(until=run)
+    assert [line.attempt for line in run.log() if line.text == "said"] == [1, 2]
 
 
 def test_of_a_large_file_the_end_is_told(engine: Engine) -> None:

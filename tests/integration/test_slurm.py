@@ -8,15 +8,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from heliostat import Resources
 from heliostat.batch import Accepted, BatchQueue, Deferred, JobRequest, JobState, Observation, Rejected, begin
+from heliostat.batches import cluster as module
+from heliostat.batches import verdict
 from heliostat.batches.cluster import ClusterBatch
 from heliostat.batches.script import job_name
 from heliostat.batches.shared import Shared
 from heliostat.batches.slurm import Slurm as Dialect
+from heliostat.batches.verdict import Case
 from heliostat.job import JobSpec
 from heliostat.task import AttemptState
 from heliostat.testing.batches import end, see, until
@@ -331,6 +335,33 @@ def test_a_job_that_left_no_exit_code_is_lost_after_a_while(slurm: Slurm, tmp_pa
     assert (lost.state, lost.how) == (JobState.lost, AttemptState.lost)
     killed = end(batch, gone)
     assert (killed.state, killed.how) == (JobState.lost, AttemptState.lost)
+
+
+def test_one_damaged_job_hides_no_other(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its note of an array was emptied by a power cut, its script's words cannot be read, or its directory cannot."""
+    damaged, fine = tmp_path / "damaged", tmp_path / "fine"
+    damaged.mkdir()
+    (damaged / "job.array").touch()
+    batch = cluster(settle=0.2)
+    replies = batch.submit([asked(each, "true") for each in (damaged, fine)])
+    assert [type(reply) for reply in replies] == [Accepted, Accepted]
+    assert [end(batch, each) for each in (damaged, fine)] == [Observation(JobState.ended, 0)] * 2
+    for name in ("job.exit_code", "job.log"):
+        (damaged / name).unlink(missing_ok=True)
+    (damaged / "job.log").symlink_to("/proc/self/mem")  # which no one can read at its beginning
+    other = cluster(settle=0.2)
+    states = until(lambda: (seen := other.observe([damaged, fine]))[0].state.final and [each.state for each in seen])
+    assert states == [JobState.lost, JobState.ended]
+
+    def judge(case: Case, *given: Any) -> Observation:
+        if case.directory == damaged:
+            raise OSError(5, "Input/output error")
+        return verdict.judge(case, *given)
+
+    monkeypatch.setattr(module, "judge", judge)
+    unknown, ended = cluster().observe([damaged, fine])
+    assert unknown == Observation(JobState.unknown, reason=f"{damaged} cannot be read: Input/output error")
+    assert ended == Observation(JobState.ended, 0)
 
 
 # arrays

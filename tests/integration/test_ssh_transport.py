@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -235,6 +237,25 @@ def test_a_connection_that_was_killed_leaves_a_socket_that_hinders_nobody(server
     os.kill(gone, signal.SIGKILL)
     until(lambda: not masters(cluster))
     assert reached(cluster)
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give where connections have their sockets in a test of its own; their paths have to be short."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as found:
+        monkeypatch.setattr(connection, "PLACE", Path(found))
+        yield Path(found)
+
+
+def test_a_directory_of_sockets_that_was_cleared_away_is_made_again(server: Sshd, place: Path) -> None:
+    """As what nobody has touched for days is, where it is under /tmp."""
+    transport = SshTransport(Address(HOST), command=server.command)
+    assert reached(transport)
+    server.cut()
+    for room in place.iterdir():
+        shutil.rmtree(room)
+    assert until(lambda: reached(transport))
+    server.cut()
 
 
 # --- who is asked, and how

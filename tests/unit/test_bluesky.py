@@ -122,6 +122,16 @@ def test_defaults_may_be_merged_in_and_a_word_may_be_a_file_beside(tmp_path: Pat
     assert node.job.argv[:2] == ("python", str(tmp_path / "b.py"))
 
 
+def test_of_several_that_are_merged_in_the_first_counts(tmp_path: Path) -> None:
+    """As YAML has it for a list; nothing of the others is lost."""
+    text = "executables:\n  a: &a {path: cp, args: [a]}\n  b: &b {path: mv, environment: {B: b}}\n"
+    text += "  c: {<<: [*a, *b], name: C}\nworkflows: {flow: {states: [{key: s, executable: c}]}}\n"
+    [node] = loaded(text, tmp_path)["flow"].graph
+    assert node.job is not None
+    assert node.job.argv is not None
+    assert (node.job.argv[:2], node.job.env) == (("cp", "a"), {"B": "b"})
+
+
 A, B = "key: a, executable: x", "key: b, executable: x"
 MISTAKES = {
     "no queue": (MOCK.replace("        pbs_queue: 'project_queue_name'\n", ""),
@@ -150,6 +160,14 @@ MISTAKES = {
                 "line 6: workflows.flow.states[2]: no line of the graph names the state 'c'"),
     "nothing to do": (lines("key: a"), "line 4: workflows.flow.states[0]: the state 'a' has neither an executable nor"),
     "a wall time": (lines(A, program="path: cp, pbs_walltime: soon"), "line 1: executables.x.pbs_walltime: 'soon' is"),
+    "no time": (lines(A, program="path: cp, pbs_walltime: '0:00:00'"),
+                "line 1: executables.x: resources: walltime=0 would never let it end; leave it out for no limit"),
+    "no memory": (lines(A, program="path: cp, remote_queue: local, pbs_processor: 'mem=0gb'"),
+                  "line 1: executables.x: resources: memory='0GiB' is no amount"),
+    "no merge": ("executables:\n  x: {<<: [y], path: cp}",
+                 "line 2: executables.x: << takes keys and values, or a list of such"),
+    "no merged key": ("executables:\n  x: {<<: {[1]: 2}}", "line 2: executables.x: a key is a word"),
+    "itself merged": ("a: &a\n  <<: [*a, *a]\n", "nested too deep, or too much of it stands for itself"),
     "no machine": (lines(A, program="path: cp, remote_queue: local, pbs_processor: 'nodes=n17:ppn=4'"),
                    "line 1: executables.x.pbs_processor: 'nodes=n17' cannot be read; write such as nodes=1:ppn=4"),
     "a variable": (lines(A, program="path: cp, environment: [A]"),
@@ -320,6 +338,30 @@ def test_a_state_without_a_program_is_its_strategy_alone(tmp_path: Path, engine:
     flow = loaded(text, tmp_path, strategies={"gate": Gate, "one": Same})["flow"]
     assert engine.run(flow, {"n": 1}).result("one") == {"n": 2}
     assert engine.run(flow, {"n": 0}).tasks(node="one")[0].reason is not None
+
+
+class AsGoodAsTrue:
+    """Such as NumPy's."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __bool__(self) -> bool:
+        return self.value > 0
+
+
+@pytest.mark.parametrize("kind", [bool, int, AsGoodAsTrue])
+def test_a_guard_lets_pass_by_what_is_as_good_as_true(tmp_path: Path, engine: Engine, kind: Any) -> None:
+    """Comparing numbers of NumPy's gives such; all else skips, and says a sentence."""
+
+    class Gate(Same):
+        def can_transition(self, subject: Any) -> bool | str:
+            return kind(subject)  # type: ignore[no-any-return]
+
+    flow = loaded(lines("key: gate", program="path: cp"), tmp_path, strategies={"gate": Gate})["flow"]
+    assert engine.run(flow, 1).tasks()[0].state == "succeeded"
+    [task] = engine.run(flow, 0).tasks()
+    assert (task.state, task.reason) == ("skipped", "its guard does not let it pass")
 
 
 def test_a_strategy_may_be_known_by_the_class_that_the_file_names(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from heliostat.batches.torque import Torque
 from heliostat.errors import OperatorError
 from heliostat.task import AttemptState
 from heliostat.transport import Ran
+from heliostat.transports.local import LocalTransport
 
 WANTED = Wanted("n-1", 4, 2, 3 << 30, 1, 3661.2, "long", "m31", ("-l place=scatter",))
 RAN = {"stime": "Wed Apr 14 23:34:17 2021"}
@@ -206,6 +209,21 @@ def test_a_jobs_output_tells_why_it_was_killed(limit: str, how: AttemptState) ->
     assert told is not None
     assert told.how is how
     assert Pbs().why("all is well") is None
+
+
+def test_jobs_are_found_among_any_number_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history may hold more than a command line; so those of a name are asked for."""
+    select = 'case " $* " in *" -N "*) echo 7.pbs ;; *) seq -f %.0f.pbs 1000000 1300000 ;; esac'
+    for name, script in {
+        "qselect": select,
+        "qstat": 'for id; do :; done; echo "Job Id: $id"; echo " Job_Name = a b"',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for dialect in (Pbs(), Torque()):
+        ran = LocalTransport().run(dialect.find(["a b", "c"]), timeout=60)
+        assert (ran.exit_code, dialect.found(ran.stdout.decode())) == (0, {"a b": "7.pbs"})
 
 
 def test_names_are_found_by_their_numbers() -> None:

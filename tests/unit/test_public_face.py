@@ -38,7 +38,6 @@ LARGER: dict[str, str] = {
     "compose.py:engine_on": "the parts of an engine and of its workers, put together in one place",
     "context.py": "all that a function may ask for, on one page, and what contexts share",
     "context.py:Context": "all that a function may ask for, on one page",
-    "batches/local.py": "the process table and what is read from it are understood together",
     "engine.py": "all that a program may ask of an engine, on two pages",
     "engine.py:Engine": "one method for each thing that a program may ask of it",
     "handle.py": "all that a program may ask of a run, on two pages",

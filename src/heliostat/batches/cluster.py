@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation, gather, tail
 from heliostat.batches import script
-from heliostat.batches.shared import ARRAY, LOG, VOID, chunks, membership
+from heliostat.batches.shared import LOG, VOID, chunks, membership
 from heliostat.batches.submission import COMMAND_SECONDS, Submission
 from heliostat.batches.verdict import Case, judge
 from heliostat.errors import OperatorError
@@ -157,10 +157,10 @@ class ClusterBatch:
 
     def _with_why(self, case: Case, said: Observation | None, note: Notes) -> Observation | None:
         """What the scheduler says of a job; should that be little, what it wrote into the output of its script."""
-        if (said is not None and not said.state.final) or (said is not None and said.reason):
+        if said is not None and (said.reason or not said.state.final):
             return said
-        index, array = membership(note) if ARRAY in note else (None, case.directory)
-        case.output = array / (LOG if index is None else f"{LOG}.{index}")
+        member = membership(note)
+        case.output = case.directory / LOG if member is None else member[1] / f"{LOG}.{member[0]}"
         return self._dialect.why(tail(case.output)) or said
 
     def _ask_records(self, cases: list[Case]) -> None:
@@ -181,7 +181,10 @@ class ClusterBatch:
             if handle is None:
                 return Observation(JobState.unknown, reason=f"there is no job in {directory}")
             case = self._case(directory, handle)
-        return judge(case, note, now, self._settle, self._unasked)
+        try:
+            return judge(case, note, now, self._settle, self._unasked)
+        except OSError as error:  # of this one; the others are told of all the same
+            return Observation(JobState.unknown, reason=f"{directory} cannot be read: {error.strerror}")
 
     # stopping and collecting
 

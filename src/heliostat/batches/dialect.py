@@ -41,7 +41,6 @@ class Dialect(Protocol):
     name: str  #: its word in the configuration
     name_length: int  #: how long the name of a job may be
     index: str  #: the shell's expression for an array job's index, which begins at 0
-    find: str  #: a line of sh that prints all jobs of mine, with their names
     about: str  #: a line of sh that prints which scheduler answers, for people
 
     def own(self, *, array: bool) -> str:
@@ -66,6 +65,9 @@ class Dialect(Protocol):
 
     def refused(self, complaint: str) -> bool:
         """Whether a submission that failed with these words will fail again, whenever it is tried."""
+
+    def find(self, names: Sequence[str]) -> str:
+        """A line of sh that prints those of my jobs that have these names, with their names; there may be others."""
 
     def found(self, text: str) -> Mapping[str, str]:
         """The handles in what ``find`` printed, by the names of jobs."""

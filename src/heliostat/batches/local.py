@@ -19,7 +19,6 @@ namespace) where it runs.
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import time
@@ -31,7 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, gather
+from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, gather, put
+from heliostat.batches.shared import CLAIM, COMMAND, EXIT_CODE, STOP, fields, read, shell
 from heliostat.secret import public
 from heliostat.task import AttemptState
 
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from heliostat.batch import JobRequest, Reply
     from heliostat.job import JobSpec
 
-#: Names in a job's directory, as ``job.sh`` writes them too.
-JOB, COMMAND, CLAIM, STOP, EXIT_CODE = "job.sh", "job.command", "job.claim", "job.stop", "job.exit_code"
+JOB = "job.sh"  #: in a job's directory, the wrapper
 POLL_SECONDS = (0.02, 0.5)  #: between looks at jobs: soon after a submission, then rarer
 MARK = "HELIOSTAT_JOB"  #: in the environment of a job's processes: its directory, by which they are known
 _OWN = frozenset({JOB, COMMAND, CLAIM, STOP, EXIT_CODE, f"{EXIT_CODE}.tmp"})
@@ -79,8 +78,8 @@ class LocalBatch:
             directory.mkdir(parents=True, exist_ok=True)
             if claim := _claim(directory):
                 return self._remember(directory, claim)
-            _write(directory / COMMAND, _script(request.command))
-            _write(directory / JOB, wrapper())
+            put(directory / COMMAND, shell(request.command))
+            put(directory / JOB, wrapper())
             complaint = self._start(directory, request)
             if claim := _claim(directory):
                 return self._remember(directory, claim)
@@ -314,47 +313,28 @@ def _end_strays(directory: Path, claim: _Claim) -> None:
 
 
 def _claim(directory: Path) -> _Claim | None:
-    fields = _fields(directory / CLAIM)
-    if fields is None:
+    if (text := read(directory / CLAIM)) is None:
         return None
+    told = fields(text)
     try:
-        timeout = float(fields["timeout"]) if fields.get("timeout") else None
-        start, now = " ".join(fields.get("start", "").split()), float(fields.get("now", 0))
-        return _Claim(int(fields["pid"]), fields["host"], fields["boot"], start, now, timeout)
+        timeout = float(told["timeout"]) if told.get("timeout") else None
+        start, now = " ".join(told.get("start", "").split()), float(told.get("now", 0))
+        return _Claim(int(told["pid"]), told["host"], told["boot"], start, now, timeout)
     except (KeyError, ValueError):
         return _Claim(-1)
 
 
 def _stop(directory: Path) -> _Stop | None:
-    fields = _fields(directory / STOP) or {}
+    told = fields(read(directory / STOP) or "")
     with suppress(KeyError, ValueError):  # none, or damaged by a power cut, which stopped the job as well
-        return _Stop(fields["reason"], float(fields["since"]), float(fields["grace"]))
+        return _Stop(told["reason"], float(told["since"]), float(told["grace"]))
     return None
 
 
 def _exit_code(directory: Path) -> int | None:
     with suppress(ValueError):  # empty after a power cut: the same as none
-        return int(_read(directory / EXIT_CODE) or "")
+        return int(read(directory / EXIT_CODE) or "")
     return None
-
-
-def _fields(path: Path) -> dict[str, str] | None:
-    text = _read(path)
-    return None if text is None else {k: v for k, _, v in (line.partition(" ") for line in text.splitlines())}
-
-
-def _read(path: Path) -> str | None:
-    """A small file's text; None if there is none. Never waits, whatever a job has put in its place."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        return os.read(descriptor, 1 << 12).decode(errors="replace")
-    except IsADirectoryError:
-        return None
-    finally:
-        os.close(descriptor)
 
 
 @cache
@@ -363,28 +343,17 @@ def wrapper() -> str:
     return files("heliostat.batches").joinpath(JOB).read_text("utf-8")
 
 
-def _link(path: Path, fields: dict[str, object]) -> bool:
+def _link(path: Path, told: dict[str, object]) -> bool:
     """Make a file with all its content, or answer False because it is there already."""
     mine = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
-        mine.write_text("".join(f"{key} {value}\n" for key, value in fields.items()))
+        mine.write_text("".join(f"{key} {value}\n" for key, value in told.items()))
         os.link(mine, path)
     except FileExistsError:
         return False
     finally:
         mine.unlink(missing_ok=True)
     return True
-
-
-def _write(path: Path, text: str) -> None:
-    """Make or replace a file at once, since a wrapper may be reading the old one."""
-    mine = path.with_name(f".{path.name}.{uuid4().hex}")
-    mine.write_text(text, "utf-8", "surrogateescape")
-    mine.replace(path)
-
-
-def _script(command: str | tuple[str, ...]) -> str:
-    return f"{command}\n" if isinstance(command, str) else f"exec {shlex.join(command)}\n"
 
 
 # --- the machine
@@ -398,8 +367,8 @@ def _linux() -> bool:
 def _started(pid: int) -> str | None:
     """When a process began, as the wrapper wrote it down; None for one that is gone or a zombie."""
     if _linux():
-        fields = (_read(Path(f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
-        return fields[19] if fields and fields[0] not in ("Z", "X") else None
+        told = (read(Path(f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
+        return told[19] if told and told[0] not in ("Z", "X") else None
     state, _, begin = _said("ps", "-o", "state=,lstart=", "-p", str(pid)).strip().partition(" ")
     return None if state[:1] in ("", "Z") else " ".join(begin.split())
 

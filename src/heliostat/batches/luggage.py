@@ -109,7 +109,10 @@ def _sizes(transport: Transport, there: str, spec: JobSpec) -> dict[str, int]:
         ran = transport.run(_LINKS, there, *links, timeout=CARRY_SECONDS)
         if ran.exit_code:
             raise OperatorError(f"{there} cannot be listed on {transport.place}: {ran.said}")
-        found |= dict(zip(links, ran.stdout.decode().split(), strict=True))
+        told = ran.stdout.decode().split()
+        if len(told) != len(links):
+            raise OperatorError(f"{there} has changed on {transport.place} while it was listed")
+        found |= dict(zip(links, told, strict=True))
     return {name: int(size) for name, size in found.items() if size != "-"}
 
 

@@ -16,9 +16,8 @@ import subprocess
 from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from heliostat.batch import SEEN
+from heliostat.batch import SEEN, put
 from heliostat.batches import luggage
 from heliostat.batches.shared import ARRAY, ENVIRONMENT, TELLING, chunks, notes
 from heliostat.errors import OperatorError
@@ -115,7 +114,7 @@ class Mirror:
         if ran.exit_code or tar.returncode:
             raise OperatorError(f"the files of jobs cannot be put on {self._transport.place}: {ran.said}")
         for directory in directories:
-            _write(directory / THERE, f"{self._transport.place} {self.there(directory)}\n")
+            put(directory / THERE, f"{self._transport.place} {self.there(directory)}\n")
             (directory / ENVIRONMENT).unlink(missing_ok=True)  # a secret waits in one place, where it is needed
 
     def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:
@@ -160,7 +159,7 @@ class Mirror:
             return
         with suppress(OSError):
             for name, text in note.items():
-                _write(directory / name, text)
+                put(directory / name, text)
             self._told[directory] = note
 
     def _missed(self, directory: Path) -> Notes:
@@ -176,7 +175,7 @@ class Mirror:
         if not _is_there(directory):
             return
         luggage.bring(self._transport, self.there(directory), directory, spec)
-        _write(directory / BROUGHT, "")
+        put(directory / BROUGHT, "")
         self._told.pop(directory, None)
         with suppress(OperatorError):  # it would be in the way of nothing
             luggage.remove(self._transport, self.there(directory))
@@ -202,10 +201,3 @@ def _entries(directory: Path, is_there: bool) -> Iterator[str]:  # noqa: FBT001 
     for entry in sorted(os.listdir(directory)):  # noqa: PTH208 - names are what is wanted
         if not entry.startswith(".") and entry not in _HERE and (not is_there or entry.startswith("job.")):
             yield f"{_name(directory)}/{entry}"
-
-
-def _write(path: Path, text: str) -> None:
-    """Make or replace a file at once."""
-    mine = path.with_name(f".{path.name}.{uuid4().hex}")
-    mine.write_text(text, "utf-8")
-    mine.replace(path)

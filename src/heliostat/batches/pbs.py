@@ -70,28 +70,16 @@ ENDS = {
 _KILLED = {"walltime": -29, "p?vmem": -26, "p?mem": -27, "p?cput": -28, "ncpus": -25}
 
 
-def finding(select: str, show: str) -> str:
-    """A line that prints the names of all my jobs: first their numbers are asked for, and then they themselves.
-
-    One that is forgotten in between is no failure; that nobody answers is one.
-    """
-    kept = "sed -n -e '/^Job Id: /p' -e '/^ *Job_Name = /p'"
-    return (
-        f'(ids=$({select} -u "$(id -un)") || exit; [ -n "$ids" ] || exit 0; said=$({show} $ids); '
-        f"case $? in 0|{HISTORY}|{UNKNOWN}) ;; *) exit 1 ;; esac; printf '%s\n' \"$said\" | {kept})"
-    )
-
-
 class Pbs:
     """``heliostat.batches.dialect.Dialect`` is the contract."""
 
     name = "pbs"
     name_length = 48  # so that the line with a name in the answer of find is never broken
     index = "$PBS_ARRAY_INDEX"
-    find = finding("qselect -x", "qstat -x -f")
     about = "qstat --version && qstat -B"
     submit = 'qsub "$1"'
 
+    _select, _show = "qselect -x", "qstat -x -f"  # with those that have ended
     _each = ".^array_index^"  # behind the name of a file, so that each of an array's jobs has its own
     _ends: Mapping[int, tuple[AttemptState, str]] = ENDS
 
@@ -126,6 +114,18 @@ class Pbs:
 
     def refused(self, complaint: str) -> bool:
         return _REFUSED.search(complaint) is not None and _LATER.search(complaint) is None
+
+    def find(self, names: Sequence[str]) -> str:
+        """First their numbers are asked for, and then they themselves.
+
+        One that is forgotten in between is no failure; that nobody answers is one.
+        """
+        each = f'for name in {shlex.join(names)}; do {self._select} -u "$(id -un)" -N "$name" || exit; done'
+        kept = "sed -n -e '/^Job Id: /p' -e '/^ *Job_Name = /p'"
+        return (
+            f'(ids=$({each}) || exit; [ -n "$ids" ] || exit 0; said=$({self._show} $ids); '
+            f"case $? in 0|{HISTORY}|{UNKNOWN}) ;; *) exit 1 ;; esac; printf '%s\n' \"$said\" | {kept})"
+        )
 
     def found(self, text: str) -> Mapping[str, str]:
         found, handle = {}, ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from heliostat.batch import put
 from heliostat.batches import shared
 from heliostat.batches.dialect import Wanted
 from heliostat.errors import BadInput
@@ -57,7 +57,7 @@ def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, gr
     found = {
         shared.SCRIPT: _script(dialect, queue, _named(wanted, name), options, shlex.quote(there), array=False),
         shared.WRAPPER: text("cluster.sh"),
-        shared.COMMAND: _command(request.command).replace(f"{request.directory}/", f"{there}/"),  # files are elsewhere
+        shared.COMMAND: shared.shell(request.command).replace(f"{request.directory}/", f"{there}/"),  # files are there
         shared.NAME: f"{name}\n",
     }
     if request.env:
@@ -93,15 +93,9 @@ def job_name(dialect: Dialect, key: str, there: str) -> str:
 
 
 def write(directory: Path, texts: Mapping[str, str]) -> None:
-    """Make or replace files, each at once, for a job may be reading the old one; what holds secrets is ours alone."""
+    """Make or replace files, each at once; what holds secrets is ours alone."""
     for name, text in texts.items():
-        mine = directory / f".{name}.{uuid4().hex}"
-        mode = 0o600 if name == shared.ENVIRONMENT else 0o666
-        with os.fdopen(
-            os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", -1, "utf-8", "surrogateescape"
-        ) as file:
-            file.write(text)
-        mine.replace(directory / name)
+        put(directory / name, text, mode=0o600 if name == shared.ENVIRONMENT else 0o666)
 
 
 def submitting(dialect: Dialect) -> str:
@@ -161,10 +155,6 @@ def _script(
     }
     template = queue.template or text("template.sh")
     return _PLACEHOLDER.sub(lambda match: parts.get(match[1], match[0]), template)
-
-
-def _command(command: str | tuple[str, ...]) -> str:
-    return f"{command}\n" if isinstance(command, str) else f"exec {shlex.join(command)}\n"
 
 
 def _seconds(value: float | None) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
@@ -70,15 +71,20 @@ class Shared:
         del directory, spec
 
 
+def shell(command: str | tuple[str, ...]) -> str:
+    """A command as a script."""
+    return f"{command}\n" if isinstance(command, str) else f"exec {shlex.join(command)}\n"
+
+
 def fields(text: str) -> dict[str, str]:
     """What a telling file says: a word and its value a line."""
     return {key: value for key, _, value in (line.partition(" ") for line in text.splitlines())}
 
 
-def membership(note: Notes) -> tuple[int, Path]:
-    """Which job of an array it is, and the array's directory."""
-    index, directory = note[ARRAY].splitlines()[:2]
-    return int(index), Path(directory)
+def membership(note: Notes) -> tuple[int, Path] | None:
+    """Which job of an array it is, and the array's directory; None of none, and where a power cut has damaged it."""
+    index, _, directory = note.get(ARRAY, "").partition("\n")
+    return (int(index), Path(directory.removesuffix("\n"))) if index.isdecimal() and directory.strip() else None
 
 
 def chunks(items: list[T], size: int) -> Iterator[list[T]]:
@@ -92,20 +98,26 @@ def notes(directory: Path) -> Notes:
     with suppress(OSError):
         found = set(os.listdir(directory))  # noqa: PTH208 - asks a network file system anew, as opening may not
         wanted = found.intersection(TELLING) - ({ID} if CLAIM in found else frozenset())  # the claim says it better
-        texts = {name: "" if name in MARKS else _read(directory / name) for name in wanted}
+        texts = {name: "" if name in MARKS else _readable(directory / name) for name in wanted}
         return {name: text for name, text in texts.items() if text is not None}
     return {}
 
 
-def _read(path: Path) -> str | None:
-    """A small file's text. Never waits, whatever a job has put in its place."""
+def _readable(path: Path) -> str | None:
+    with suppress(OSError):
+        return read(path)
+    return None
+
+
+def read(path: Path) -> str | None:
+    """A small file's text; None if there is none. Never waits, whatever a job has put in its place."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         return os.read(descriptor, MOST_BYTES).decode(errors="replace")
-    except OSError:
+    except IsADirectoryError:
         return None
     finally:
         os.close(descriptor)

@@ -62,7 +62,6 @@ class Slurm:
     name = "slurm"
     name_length = 64
     index = "$SLURM_ARRAY_TASK_ID"
-    find = f"squeue --noheader --array --states=all --user={_MINE} --format='%F|%j'"
     about = "sinfo --version && sinfo --noheader --summarize --format='%P %a %F' | tr '\\n' ';'"
     submit = 'sbatch --parsable "$1"'
 
@@ -95,6 +94,9 @@ class Slurm:
 
     def refused(self, complaint: str) -> bool:
         return _REFUSED.search(complaint) is not None and _LATER.search(complaint) is None
+
+    def find(self, names: Sequence[str]) -> str:
+        return f"squeue --noheader --array --states=all --user={_MINE} --format='%F|%j'"
 
     def found(self, text: str) -> Mapping[str, str]:
         jobs = (line.strip().partition("|") for line in text.splitlines())

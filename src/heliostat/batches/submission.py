@@ -75,7 +75,7 @@ class Submission:
         for (directory, request), note in zip(wanted.items(), notes, strict=True):
             if (handle := self.handle(note)) is not None:
                 replies[directory] = Accepted(handle)
-            elif ARRAY in note and (reply := self._of_array(note)) is not None:
+            elif (member := membership(note)) and (reply := self._of_array(*member)) is not None:
                 replies[directory] = reply
             else:
                 try:
@@ -121,7 +121,7 @@ class Submission:
 
     def _resolve(self, begun: Mapping[Path, str], otherwise: str) -> dict[Path, Reply]:
         """Ask the scheduler for jobs whose submission left no handle; what it does not know is done ``otherwise``."""
-        ran = self._transport.run(self._dialect.find, timeout=COMMAND_SECONDS)
+        ran = self._transport.run(self._dialect.find(list(begun.values())), timeout=COMMAND_SECONDS)
         if ran.exit_code:
             reason = f"{self._dialect.name} cannot be asked whether it has the job already: {ran.said}"
             return dict.fromkeys(begun, Deferred(reason))
@@ -198,9 +198,8 @@ class Submission:
             return None
         return [Accepted(self._dialect.member(reply.handle, index)) for index in range(len(members))]
 
-    def _of_array(self, note: Notes) -> Reply | None:
+    def _of_array(self, index: int, directory: Path) -> Reply | None:
         """How a job stands that is to be submitted with others; None if that never came about, and never will."""
-        index, directory = membership(note)
         reply = self._submit_some([directory], "void").get(directory)
         if isinstance(reply, Accepted):
             return Accepted(self._dialect.member(reply.handle, index)) if reply.handle else None

@@ -11,7 +11,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from heliostat.batches.pbs import ENDS, Pbs, finding, megabytes
+from heliostat.batches.pbs import ENDS, Pbs, megabytes
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Torque(Pbs):
     name_length = 15
     index = "$PBS_ARRAYID"
 
-    find = finding("qselect", "qstat -f")
+    _select, _show = "qselect", "qstat -f"
     _each = ""  # it puts the index behind by itself
     _ends = _ENDS
 

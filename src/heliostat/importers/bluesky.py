@@ -145,12 +145,16 @@ def _executable(given: Value) -> Executable:
     asks = _processor(fields["pbs_processor"]) if "pbs_processor" in fields else {}
     if "pbs_walltime" in fields:
         asks["walltime"] = _walltime(fields["pbs_walltime"])
+    try:
+        resources = Resources(**asks)
+    except DefinitionError as error:
+        given.refuse(str(error))
     words = (_literal(_beside(given.file, word)) for word in (*command, "--input_json"))
     return Executable(
         (*words, "{input}", "--output_json", "{output}"),
         dict(_environment(fields["environment"])) if "environment" in fields else {},
         queue,
-        Resources(**asks),
+        resources,
     )
 
 

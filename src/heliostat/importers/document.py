@@ -5,7 +5,7 @@ The values are what was written: nothing becomes a number or a truth by its look
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -102,32 +102,40 @@ class _Reader:
         return BadInput(f"{self.file}, line {line}: {path or 'the document'}: {what}")
 
     def value(self, node: Any, path: str, depth: int) -> Value:
-        line = node.start_mark.line + 1
-        self.count += 1
-        if self.count > MOST or depth > DEEPEST:
-            raise self._wrong(line, path, "nested too deep, or too much of it stands for itself")
+        self.counted(node, path, depth)
         content: str | list[Value] | dict[str, Value] | None
         if isinstance(node, self.yaml.MappingNode):
-            content = {}
-            for key, found in self.pairs(node, depth):
-                name = self.name(key, path)
-                if name in content:
-                    raise self._wrong(key.start_mark.line + 1, path, f"{name!r} is given twice")
-                content[name] = self.value(found, f"{path}.{name}" if path else name, depth + 1)
+            fields = self.fields(node, path, depth).items()
+            content = {name: self.value(found, f"{path}.{name}" if path else name, depth + 1) for name, found in fields}
         elif isinstance(node, self.yaml.SequenceNode):
             content = [self.value(item, f"{path}[{place}]", depth + 1) for place, item in enumerate(node.value)]
         else:
             content = None if node.tag == "tag:yaml.org,2002:null" else node.value
-        return Value(self.file, line, path, content)
+        return Value(self.file, node.start_mark.line + 1, path, content)
 
-    def pairs(self, node: Any, depth: int) -> Iterator[tuple[Any, Any]]:
-        """Keys and values, with those of what is merged in by ``<<`` that are not given anew."""
-        own = [pair for pair in node.value if pair[0].tag != "tag:yaml.org,2002:merge"]
-        names = {key.value for key, _ in own if isinstance(key.value, str)}
-        yield from own
-        for _, merged in node.value[: len(node.value) if depth <= DEEPEST else 0]:
-            if (_.tag == "tag:yaml.org,2002:merge") and isinstance(merged, self.yaml.MappingNode):
-                yield from (pair for pair in self.pairs(merged, depth + 1) if pair[0].value not in names)
+    def fields(self, node: Any, path: str, depth: int) -> dict[str, Any]:
+        """What stands under each key, with what is merged in by ``<<`` and not given anew; of several the first."""
+        found: dict[str, Any] = {}
+        merged: list[Any] = []
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                merged += value.value if isinstance(value, self.yaml.SequenceNode) else [value]
+            elif (name := self.name(key, path)) in found:
+                raise self._wrong(key.start_mark.line + 1, path, f"{name!r} is given twice")
+            else:
+                found[name] = value
+        for other in merged:
+            self.counted(other, path, depth)
+            if not isinstance(other, self.yaml.MappingNode):
+                raise self._wrong(other.start_mark.line + 1, path, "<< takes keys and values, or a list of such")
+            for name, value in self.fields(other, path, depth + 1).items():
+                found.setdefault(name, value)
+        return found
+
+    def counted(self, node: Any, path: str, depth: int) -> None:
+        self.count += 1
+        if self.count > MOST or depth > DEEPEST:
+            raise self._wrong(node.start_mark.line + 1, path, "nested too deep, or too much of it stands for itself")
 
     def name(self, key: Any, path: str) -> str:
         if not isinstance(key, self.yaml.ScalarNode):

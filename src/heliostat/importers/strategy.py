@@ -104,7 +104,7 @@ class Acting:
         """What the program is to find in its input, or that it is not its turn."""
         acts = self.begun(ctx, results)
         passes = acts.can_transition(subject)
-        if passes is not True:
+        if isinstance(passes, str) or not passes:  # what is as good as True may come of NumPy
             return Skip(passes or "its guard does not let it pass")
         if acts.must_wait(subject):
             return Snooze(acts.every)

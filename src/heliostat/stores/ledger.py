@@ -64,7 +64,7 @@ from heliostat.stores.reviewing import reviewed
 from heliostat.stores.rows import Fence, PastAttempt, Stale, Success
 from heliostat.stores.scheduling import poll_again, scheduled
 from heliostat.stores.terms import configure, limited, set_queue
-from heliostat.task import FINAL, AttemptState, TaskState, lean
+from heliostat.task import FINAL, LOST_WITH, AttemptState, TaskState, lean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -522,7 +522,7 @@ class Ledger(ABC):
                 elif run.state.final and not attempt.epilogue:
                     _stop(rows, run, attempt, worker, now)
                 elif attempt.rescues + 1 >= node.rescues:
-                    error = f"lost with its worker {attempt.rescues + 1} times"
+                    error = f"{LOST_WITH} {attempt.rescues + 1} times"
                     outcomes.append((attempt, Failed(error, how=AttemptState.rescued)))
                 else:
                     outcomes.append((attempt, Rescued()))

@@ -10,7 +10,7 @@ from heliostat.run import public_id
 from heliostat.store import Answer, Cancel, Resolve, SetTask, TryAgain
 from heliostat.stores.reopening import go_on, title
 from heliostat.stores.scheduling import poll_again
-from heliostat.task import TaskState
+from heliostat.task import CANCELLED_BY, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def _cancel(commit: Commit, run: OpenRun, task: Task, command: Command) -> Answe
         raise BadInput(f"{title(task)} is a review: it can be decided, or withdrawn")
     if run.state.final and node.epilogue is None and not task.state.final:
         raise Ended(f"{title(task)} is {task.state}; its run {run.state.over}, and what is left of it ends with it")
-    reason = f"cancelled by {command.actor}" + _because(command)
+    reason = f"{CANCELLED_BY} {command.actor}" + _because(command)
     if task.state in OPEN and commit.rows.task_decide(run.id, number, TaskState.failed, None, reason, commit.now):
         run.open -= 1
         _settled(commit, run, task, TaskState.failed, planner.failed(graph, node, task.item, reason))

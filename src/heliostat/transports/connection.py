@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LOGIN_SECONDS = 60.0  #: for reaching the machine and being let in
 ANSWER_SECONDS = 5.0  #: for a connection that is up to say so
+PLACE = Path("/tmp")  # noqa: S108 - what is made there is looked at before it is used
 PAUSES = (1.0, 300.0)  #: after a log-in that failed: at first, and at most when each further failure doubles it
 
 
@@ -63,6 +64,7 @@ class Connection:
 
         An OperatorError that comes out of it counts as one.
         """
+        _room()  # it may have been cleared away
         with self.notes.open("a+", encoding="utf-8") as notes:
             _lock(notes.fileno(), self.place)
             notes.seek(0)
@@ -119,7 +121,7 @@ def _noted(text: str) -> tuple[int, float, str]:
 
 def _room() -> Path:
     """A directory that only this user may enter; a socket's path has 108 bytes at most, and OpenSSH adds some."""
-    room = Path("/tmp") / f"heliostat-{os.getuid()}"  # noqa: S108 - it is looked at before it is used
+    room = PLACE / f"heliostat-{os.getuid()}"
     with suppress(FileExistsError):
         room.mkdir(mode=0o700)
     seen = room.lstat()
