@@ -17,7 +17,7 @@ from uuid import uuid4
 from heliostat import codec
 from heliostat import job as jobs
 from heliostat.artifact import Artifact
-from heliostat.batch import STDERR, STDOUT, Accepted, Deferred, JobRequest, JobState, Rejected, later
+from heliostat.batch import STDERR, STDOUT, Accepted, Container, Deferred, JobRequest, JobState, Rejected, later
 from heliostat.errors import BadInput, OperatorError, TaskError
 from heliostat.executor import Submitted
 from heliostat.graph import Arity
@@ -228,7 +228,14 @@ class Jobs:
     def request(self, work: Work, directory: Path, command: str | tuple[str, ...], env: dict[str, str]) -> Submitted:
         """A command as the job of an attempt, to be submitted; it may be there already."""
         key, timeout, queue = task_id(*work.task), work.node.timeout, work.attempt.queue
-        return Submitted(directory, JobRequest(key, str(directory), command, env, work.resources, timeout, queue))
+        wanted = JobRequest(key, str(directory), command, env, work.resources, timeout, queue, self._container(work))
+        return Submitted(directory, wanted)
+
+    def _container(self, work: Work) -> Container | None:
+        node = work.node
+        if node.job is None or node.job.image is None:
+            return None
+        return Container(node.job.image, node.name, self._systems.containers.get(work.attempt.queue, ()))
 
     def left(self, work: Work, spec: JobSpec) -> Collected:
         """What its batch system finds that a job has left; raises OperatorError where that cannot be had now."""

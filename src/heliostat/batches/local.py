@@ -5,6 +5,7 @@ The files in a job's directory are all that is known of it, and people may read 
 - ``job.command``: what to run; ``job.sh``: the wrapper that runs it, in a session of its own
 - ``job.claim``: linked by the wrapper, which succeeds once or not at all: process, begin, machine, time-out
 - ``job.stop``: made before TERM is sent: why, when, and the grace until KILL
+- ``job.container``: runs the command in a container, where it has one
 - ``stdout``, ``stderr``, and at the end ``job.exit_code``
 
 Submitting may be repeated after a crash at any instruction because a wrapper is not yet a job: of all
@@ -31,7 +32,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, gather
+from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, Rejected, gather
+from heliostat.batches import container
+from heliostat.batches.shared import BEGUN, CONTAINER, ENVIRONMENT, GUARD
+from heliostat.errors import BadInput
 from heliostat.secret import public
 from heliostat.task import AttemptState
 
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
 JOB, COMMAND, CLAIM, STOP, EXIT_CODE = "job.sh", "job.command", "job.claim", "job.stop", "job.exit_code"
 POLL_SECONDS = (0.02, 0.5)  #: between looks at jobs: soon after a submission, then rarer
 MARK = "HELIOSTAT_JOB"  #: in the environment of a job's processes: its directory, by which they are known
-_OWN = frozenset({JOB, COMMAND, CLAIM, STOP, EXIT_CODE, f"{EXIT_CODE}.tmp"})
+_OWN = frozenset({JOB, COMMAND, CLAIM, STOP, EXIT_CODE, f"{EXIT_CODE}.tmp", CONTAINER, BEGUN, GUARD, ENVIRONMENT})
 
 
 class LocalBatch:
@@ -79,11 +83,13 @@ class LocalBatch:
             directory.mkdir(parents=True, exist_ok=True)
             if claim := _claim(directory):
                 return self._remember(directory, claim)
-            _write(directory / COMMAND, _script(request.command))
-            _write(directory / JOB, wrapper())
+            for name, text in _files(request, directory).items():
+                _write(directory / name, text)
             complaint = self._start(directory, request)
             if claim := _claim(directory):
                 return self._remember(directory, claim)
+        except BadInput as error:
+            return Rejected(str(error))
         except OSError as error:
             return Deferred(f"job {request.key}: cannot start in {directory}: {error}")
         return Deferred(f"job {request.key}: cannot start in {directory}: {complaint or 'it was killed'}")
@@ -118,10 +124,11 @@ class LocalBatch:
         """Start a wrapper; answers, when it has the claim or is gone, with what it complained of."""
         walltime = None if request.resources is None else request.resources.walltime_seconds
         timeout = min((float(each) for each in (request.timeout, walltime) if each is not None), default="")
+        given = request.env if request.container is None else {}  # it finds them in a file
         wrapper = subprocess.Popen(
             ["/bin/sh", f"./{JOB}", _boot(), _host(), str(timeout)],
             cwd=directory,
-            env={**public(os.environ), **request.env, MARK: str(directory.resolve())},
+            env={**public(os.environ), **given, MARK: str(directory.resolve())},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -376,9 +383,16 @@ def _link(path: Path, fields: dict[str, object]) -> bool:
     return True
 
 
+def _files(request: JobRequest, directory: Path) -> dict[str, str]:
+    """What a job's wrapper needs, by name."""
+    boxed = {} if request.container is None else container.written(request, str(directory))
+    return {**boxed, COMMAND: _script(request.command), JOB: wrapper()}
+
+
 def _write(path: Path, text: str) -> None:
-    """Make or replace a file at once, since a wrapper may be reading the old one."""
+    """Make or replace a file at once, since a wrapper may be reading the old one; what holds secrets is ours alone."""
     mine = path.with_name(f".{path.name}.{uuid4().hex}")
+    mine.touch(mode=0o600 if path.name == ENVIRONMENT else 0o666, exist_ok=False)
     mine.write_text(text, "utf-8", "surrogateescape")
     mine.replace(path)
 
