@@ -28,7 +28,7 @@ from heliostat import (
     testing,
 )
 from heliostat.engine import Engine
-from heliostat.errors import BadInput, DefinitionError, NotEnded
+from heliostat.errors import BadInput, Conflict, DefinitionError, NotEnded
 from heliostat.run import RunState
 from heliostat.task import TaskState
 
@@ -162,7 +162,9 @@ def test_files_are_brought_where_an_annotation_says_path(engine: Engine) -> None
 
     @flow.handler
     def end(ctx: Context, message: Any) -> None:
-        ctx.complete([message["sizes"], ctx.get("map", node=told).read_text(), len(ctx.records("map", node="told"))])
+        ctx.complete(
+            [message["sizes"], ctx.bring(ctx.get("map", node=told)).read_text(), len(ctx.records("map", node="told"))]
+        )
 
     assert engine.run(flow).result() == [[1, 1], "ab", 1]
 
@@ -335,7 +337,7 @@ def test_coroutines_are_awaited_and_what_generators_yield_is_a_list(engine: Engi
 def test_retries_time_outs_and_the_outcomes_that_are_returned(engine: Engine) -> None:
     """``Retry`` names exceptions; ``Fail`` is not retried; ``Snooze`` uses no attempt of ``retry=``."""
     tries: list[str] = []
-    flow = Workflow("outcomes", on_failure="finish")
+    flow = Workflow("outcomes")
 
     @flow.node(retry=Retry(3, delay=0, on=(OSError,)))
     def weather() -> int:
@@ -349,7 +351,7 @@ def test_retries_time_outs_and_the_outcomes_that_are_returned(engine: Engine) ->
         tries.append("asked")
         return Snooze(timedelta(seconds=0.01)) if tries.count("asked") < 3 else tries.count("asked")
 
-    @flow.node(retry=3)
+    @flow.node(retry=3, after=["weather", "asked"])
     def over() -> Fail:
         tries.append("over")
         return Fail("for good")
@@ -476,20 +478,20 @@ def test_handlers_send_start_map_and_keep_records(engine: Engine) -> None:
     @flow.handler(serial="tile")
     def kept(ctx: Context, message: dict[str, Any]) -> None:
         order.append(f"{message['tile']}={message['value']}")
-        ctx.put(message["value"], key=message["tile"])
+        ctx.put(message)
 
     @flow.handler
     def ended(ctx: Context, message: Ended) -> Snooze | None:
         if len(ctx.records(node=kept)) < 4:
             return Snooze(0.01)
-        ctx.complete([message.state, message.result, ctx.get("ground", node=begin), ctx.records("t0", node=kept)])
+        ctx.complete([message.state, message.result, ctx.get("ground", node=begin)])
         return None
 
     run = engine.start(flow, [1, 2, 3, 4])
     engine.work(until=run)
-    assert run.result() == ["succeeded", 300, "hills", [1, 9]]
+    assert run.result() == ["succeeded", 300, "hills"]
     assert [name for name in order if name.startswith("t0")] == ["t0=1", "t0=9"]
-    assert run.records(kept, key="t1") == [4, 16]
+    assert [one["value"] for one in run.records(kept) if one["tile"] == "t1"] == [4, 16]
 
 
 def test_only_handlers_take_messages(engine: Engine) -> None:
@@ -599,11 +601,11 @@ def test_tests_call_functions_as_they_are_and_move_the_clock() -> None:
 
     @flow.handler(entry=True)
     def update(ctx: Context, message: int) -> int:
-        ctx.put(message, key="n")
+        ctx.put(message)
         ctx.send(update, message + 1)
         return len(ctx.records())
 
-    called = testing.call(update, 4, records=[testing.Record(3, "n")])
+    called = testing.call(update, 4, records=[3])
     assert (called.result, called.sent[0].message, called.records[0].value) == (2, 5, 4)
     with testing.engine(seed=1) as engine:
         run = engine.start(fire, Region(1.0))
@@ -625,7 +627,7 @@ def test_versions_hold_a_structure_and_development_holds_none(engine: Engine) ->
 
     engine.start(flow("1.0", "one"))
     engine.start(flow("1.0", "one"))
-    with pytest.raises(BadInput, match="added two"):
+    with pytest.raises(Conflict, match="added two"):
         engine.start(flow("1.0", "one", "two"))
     engine.start(flow(None, "one"))
     engine.start(flow(None, "one", "two"))

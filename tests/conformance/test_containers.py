@@ -135,31 +135,18 @@ def test_what_the_tool_could_not_start_is_told_from_what_the_command_did(
     assert "no-such-program" in left["words"].stderr
 
 
-def test_a_container_goes_with_its_job(opened: Open, tools: ContainerTools, tmp_path: Path) -> None:
-    """TERM is for the command; one that does not hear it is gone when the grace is over, and so is its container."""
-    batch = opened()
-    hears, deaf = tmp_path / "hears", tmp_path / "deaf"
+def test_a_cancelled_command_hears_of_it_and_its_container_goes(
+    opened: Open, tools: ContainerTools, tmp_path: Path
+) -> None:
+    """TERM is for the command, through whatever is around it."""
+    batch, job = opened(), tmp_path / "job"
     told = "trap 'echo heard; exit 5' TERM; : > begun; while :; do sleep 0.05; done"
-    batch.submit(
-        [
-            boxed(hears, told, tools.program()),
-            boxed(deaf, "trap '' TERM; : > begun; while :; do date > alive; sleep 0.05; done", tools.program()),
-        ]
-    )
-    for job in (hears, deaf):
-        until((job / "begun").exists)
-    batch.cancel([hears], 60)
-    batch.cancel([deaf], 0.3)
-    for job in (hears, deaf):
-        until(lambda job=job: batch.cancel([job], 60 if job is hears else 0.3) or see(batch, job).state.final)  # type: ignore[misc]
-    assert see(batch, hears).reason == "cancelled"
-    assert (hears / "stdout").read_text() == "heard\n"
+    begin(batch, boxed(job, told, tools.program()))
+    until((job / "begun").exists)
+    batch.cancel([job], 60)
+    assert end(batch, job).reason == "cancelled"
+    assert (job / "stdout").read_text() == "heard\n"
     gone(tools)
-    (deaf / "alive").unlink(missing_ok=True)
-    (deaf / "alive").mkdir()  # whoever still wrote there would fail, and say so
-    said = (deaf / "stderr").read_text()
-    until(lambda: not tools.running())
-    assert (deaf / "stderr").read_text() == said
 
 
 def test_a_time_out_ends_the_container(opened: Open, tools: ContainerTools, tmp_path: Path) -> None:
@@ -173,7 +160,18 @@ def test_a_time_out_ends_the_container(opened: Open, tools: ContainerTools, tmp_
 
 @pytest.mark.parametrize("opened", ["local"], indirect=True)
 class TestOnThisMachine:
-    """What no batch system makes otherwise."""
+    """What no batch system makes otherwise, or what a scheduler may prevent: it kills guards, too."""
+
+    def test_a_command_that_does_not_hear_is_gone_when_the_grace_is_over(
+        self, opened: Open, tools: ContainerTools, tmp_path: Path
+    ) -> None:
+        """And so is its container."""
+        batch, job = opened(), tmp_path / "job"
+        begin(batch, boxed(job, "trap '' TERM; : > begun; while :; do sleep 0.05; done", tools.program()))
+        until((job / "begun").exists)
+        until(lambda: batch.cancel([job], 0.3) or see(batch, job).state.final)  # type: ignore[func-returns-value]
+        assert see(batch, job).reason == "cancelled"
+        gone(tools)
 
     def test_a_wrapper_that_is_killed_takes_its_container_with_it(
         self,
