@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
 SEEN = "job.seen"  #: in a job's directory: what was seen of it last, for whoever asks
+UNBEGUN = "job.unbegun"  #: in a job's directory: why its command was never begun, in a sentence
+#: What can run a container, those first that need neither a daemon nor rights; all have the options that are used.
+CONTAINER_TOOLS = ("apptainer", "singularity", "podman", "docker")
 TAIL_LINES, TAIL_BYTES = 20, 16 << 10
 
 Output: TypeAlias = "Path | tuple[Path, ...]"
@@ -80,12 +83,25 @@ def later(old: Observation, new: Observation) -> Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """In what a command runs, if not on the machine as it is; ``node`` is whose job it is, for people.
+
+    ``tool`` is what runs it: a program, and options of its own. Without one, whichever is found where the job runs.
+    """
+
+    image: str
+    node: str
+    tool: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class JobRequest:
     """What a batch system is asked to run.
 
     ``key`` is the attempt's id, for people; ``directory`` is where the job runs and what it is known by;
     ``command`` is text for ``/bin/sh`` or arguments; ``resources`` is what it is given; ``timeout`` is
-    in seconds from its begin; ``queue`` is the node's, whose ``BatchQueue`` says the rest.
+    in seconds from its begin; ``queue`` is the node's, whose ``BatchQueue`` says the rest. With a ``container``, the
+    command finds its directory and nothing else of the machine.
     """
 
     key: str
@@ -95,6 +111,7 @@ class JobRequest:
     resources: Resources | None = None
     timeout: float | None = None
     queue: str = "default"
+    container: Container | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +246,14 @@ class Batch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Systems:
-    """The batch systems of a worker, by the queues whose tasks they run; ``local`` is for jobs of all others."""
+    """The batch systems of a worker, by the queues whose tasks they run; ``local`` is for jobs of all others.
+
+    ``containers`` are what runs images, by the queues of which that was said: see ``Container.tool``.
+    """
 
     local: Batch
     by_queue: Mapping[str, Batch] = field(default_factory=dict)
+    containers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, queue: str) -> Batch:
         """Where a job of this queue runs."""
@@ -263,7 +284,7 @@ def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str
         exit_code=seen.exit_code,
         outputs=outputs if isinstance(spec.outputs, dict) else outputs.get(""),
         output=output,
-        reason=_ending(seen) or "; ".join(problems) or None,
+        reason=_unbegun(directory, seen) or _ending(seen) or "; ".join(problems) or None,
         how=seen.how,
         stdout=tail(directory / STDOUT),
         stderr=tail(directory / STDERR),
@@ -298,7 +319,12 @@ def tail(path: Path) -> str:
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
-_NO_OUTPUTS = frozenset({INPUT, OUTPUT, FILES, STDOUT, STDERR, SEEN})  # taken only when named in full
+_NO_OUTPUTS = frozenset({INPUT, OUTPUT, FILES, STDOUT, STDERR, SEEN, UNBEGUN})  # taken only when named in full
+
+
+def _unbegun(directory: Path, seen: Observation) -> str | None:
+    """Why its command was never begun, unless the job was ended for another reason."""
+    return tail(directory / UNBEGUN) or None if seen.reason is None and seen.exit_code else None
 
 
 def _ending(seen: Observation) -> str | None:

@@ -189,14 +189,18 @@ def _ready(why: Why, now: float) -> str:
     active = [worker for worker in why.workers if worker.state == "active"]
     offering = [worker for worker in active if offers(worker, why.graph)]
     if not offering and why.graph.data:
-        return "no worker is there"
+        return f"no worker is there; {_START.removesuffix(' WHERE')}"
     if not offering:
-        return f"no worker offers {why.graph.label}{others(active, why.graph)}"
+        there = others(active, why.graph) if active else f", for there is none; {_START}"
+        return f"no worker offers {why.graph.label}{there}"
     serving = [worker for worker in offering if serves(worker, task.queue)]
     if not serving:
         return f"no worker that offers {why.graph.label} takes from queue {task.queue}"
     kind = "a message" if why.graph[task.node].arity is Arity.handler else "a task"
     return f"ready: {kind} in queue {task.queue}, next for one of {len(serving)} workers"
+
+
+_START = "start one: heliostat worker start WHERE"
 
 
 def lasting(seconds: float) -> str:

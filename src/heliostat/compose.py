@@ -157,7 +157,9 @@ def _executor(
 ) -> Executor:
     from heliostat.executors.process import ProcessExecutor
 
-    return ProcessExecutor(perform, worker.clock, worker.bell, slots, worker.turn, parent=parent, alone=alone)
+    executor = ProcessExecutor(perform, worker.clock, worker.bell, slots, worker.turn, parent=parent, alone=alone)
+    executor.stuck = perform.stuck
+    return executor
 
 
 def _systems(settings: Config) -> Systems:
@@ -167,7 +169,7 @@ def _systems(settings: Config) -> Systems:
     found: dict[str, Batch] = {}
     for names, cluster in _clusters(settings):
         found |= dict.fromkeys(names, cluster)
-    return Systems(LocalBatch(), found)
+    return Systems(LocalBatch(), found, settings.containers)
 
 
 def _clusters(settings: Config) -> list[tuple[list[str], ClusterBatch]]:

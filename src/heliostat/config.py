@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
-from heliostat.batch import BatchQueue
+from heliostat.batch import CONTAINER_TOOLS, BatchQueue
 from heliostat.codec import whole
 from heliostat.errors import BadInput, nearest
 from heliostat.graph import NAME
@@ -42,7 +43,7 @@ ADDRESSES = {
 EXECUTORS = ("thread", "process")
 BATCH_SYSTEMS = ("local", "slurm", "pbs", "torque")  #: what runs the jobs of a queue, and its functions as jobs
 RUNNERS = (*EXECUTORS, *BATCH_SYSTEMS)
-OF_A_QUEUE = ("limit", "rate", "executor")
+OF_A_QUEUE = ("limit", "rate", "executor", "containers")
 OF_A_CLUSTER = ("partition", "account", "setup", "directives", "template", "array", "host", "directory", "python")
 HELD = ("run", "header")  #: placeholders without which a template is none
 MOST_ARRAY = 10_000
@@ -53,12 +54,14 @@ _THERE = re.compile(r"(/[A-Za-z0-9_.,+@-]+)+")
 class QueueConfig:
     """What is configured of a queue: on what terms its tasks run, and what runs their functions.
 
-    ``executor`` is empty where the worker decides; ``batch`` is there where the queue's tasks are jobs.
+    ``executor`` is empty where the worker decides; ``batch`` is there where the queue's tasks are jobs. ``containers``
+    is what runs their images, a program and its options; empty where any will do.
     """
 
     terms: Terms = NO_TERMS
     executor: str = ""
     batch: BatchQueue | None = None
+    containers: tuple[str, ...] = ()
 
     @property
     def runs(self) -> str:
@@ -110,6 +113,11 @@ class Config:
     def batched(self) -> dict[str, BatchQueue]:
         """The queues whose functions run as jobs, as every job does there, and what is configured of them."""
         return {name: queue.batch for name, queue in self.queues.items() if queue.batch is not None}
+
+    @property
+    def containers(self) -> dict[str, tuple[str, ...]]:
+        """What runs the images of jobs, by the queues of which that is configured."""
+        return {name: queue.containers for name, queue in self.queues.items() if queue.containers}
 
     @property
     def known(self) -> frozenset[str] | None:
@@ -240,7 +248,8 @@ def _queue(given: _Given, name: str, table: dict[str, object]) -> QueueConfig:
     if not NAME.fullmatch(name):
         given.wrong(f"{name!r} is no name for a queue; use letters, digits, _ . -")
     given.only(where, table, (*OF_A_QUEUE, *OF_A_CLUSTER))
-    limit, rate, executor = (table.get(setting) for setting in OF_A_QUEUE)
+    limit, rate, executor, named = (table.get(setting) for setting in OF_A_QUEUE)
+    containers: tuple[str, ...] = ()
     mistakes: list[str] = []
     with _noting(mistakes):
         _ = None if limit is None else whole(limit, f"{where}.limit", 1, MOST)
@@ -248,13 +257,15 @@ def _queue(given: _Given, name: str, table: dict[str, object]) -> QueueConfig:
         _ = None if rate is None else pace(rate, f"{where}.rate")
     with _noting(mistakes):
         _ = None if executor is None else _executor(executor, f"{where}.executor", RUNNERS)
+    with _noting(mistakes):
+        containers = () if named is None else _containers(named, f"{where}.containers")
     batch = _batch(given.file.parent, where, table, mistakes)
     for mistake in mistakes:
         given.wrong(mistake)
     if mistakes:
         return QueueConfig()
     runs = "" if executor in BATCH_SYSTEMS else executor
-    return QueueConfig(Terms(limit, rate), runs or "", batch)  # type: ignore[arg-type]
+    return QueueConfig(Terms(limit, rate), runs or "", batch, containers)  # type: ignore[arg-type]
 
 
 def _batch(folder: Path, where: str, table: dict[str, object], mistakes: list[str]) -> BatchQueue | None:
@@ -305,6 +316,19 @@ def _template(file: Path, where: str) -> str:
         if f"{{{{{placeholder}}}}}" not in text:
             raise BadInput(f"{where}: {file} has no {{{{{placeholder}}}}}, without which it is no script of a job")
     return text
+
+
+def _containers(words: object, where: str) -> tuple[str, ...]:
+    """What runs containers: a program, by its name or its full path, and options of its own."""
+    such = f'write {" or ".join(CONTAINER_TOOLS)}, or a full path of one, and its options: "docker --network none"'
+    try:
+        found = tuple(shlex.split(words)) if isinstance(words, str) and words.isprintable() else ()
+    except ValueError as error:  # a quote that is never closed
+        raise BadInput(f"{where}: {shortened(words)}: {str(error).lower()}; {such}") from None
+    folder, _, program = (found or ("",))[0].rpartition("/")
+    if program not in CONTAINER_TOOLS or not (folder == "" or folder.startswith("/")):
+        raise BadInput(f"{where}: {shortened(words)} is no container tool; {such}")
+    return found
 
 
 def _executor(word: object, where: str, known: tuple[str, ...] = EXECUTORS) -> str:

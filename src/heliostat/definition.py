@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from heliostat.store import Store
 
 _WHOLE = ("name", "version", "stays_open", "on_failure", "nodes")
-_JOB = ("name", "job", "outputs", "env", *JobOptions.__annotations__)
+_JOB = ("name", "job", "outputs", "env", "image", *JobOptions.__annotations__)
 _REVIEW = ("name", "review", "role", "deadline", "otherwise", *ReviewOptions.__annotations__)
 _BRANCH = ("node", "choice")
 
@@ -163,6 +163,7 @@ def _read_resources(data: object, where: str) -> Resources:
 _READERS: dict[str, Callable[[object, str], object]] = {
     "outputs": _outputs,
     "env": _named_texts,
+    "image": _text,
     "queue": _text,
     "on": _text,
     "role": _text,
@@ -256,7 +257,7 @@ def _node(node: Node) -> dict[str, Any]:
     if (job := node.job) is not None:
         wanted = jobs.names(job)
         found |= {"job": job.shell if job.argv is None else list(job.argv)}
-        found |= {"outputs": job.outputs, "env": job.env or None}
+        found |= {"outputs": job.outputs, "env": job.env or None, "image": job.image}
         rest = jobs.uses(job, "input") or jobs.uses(job, "files")
     elif (review := node.review) is not None:
         found |= {"review": list(review.choices), "role": review.role or None}

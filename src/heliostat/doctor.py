@@ -228,6 +228,21 @@ def look_at_clusters(patient: Patient) -> Iterator[Finding]:
             yield doubtful("clusters", f"{name}: {error}", advice)
 
 
+def look_at_containers(patient: Patient) -> Iterator[Finding]:
+    """Whether what runs the images of jobs on this machine is here; of a cluster, only its nodes can say."""
+    for name, queue in patient.config.queues.items():
+        if not queue.containers or (queue.batch is not None and queue.batch.system != "local"):
+            continue
+        program = queue.containers[0]
+        if (found := shutil.which(program)) is not None:
+            yield good("containers", f"{found} runs the images of queue {name}")
+        else:
+            advice = (
+                f"install it on the machines whose workers take from {name}, or name another: queues.{name}.containers"
+            )
+            yield doubtful("containers", f"{program}, which is to run the images of queue {name}, is not here", advice)
+
+
 # what the database says
 
 
@@ -269,5 +284,6 @@ CHECKS: tuple[Check, ...] = (
     look_at_files,
     look_at_broker,
     look_at_clusters,
+    look_at_containers,
 )
 READING: tuple[Check, ...] = (look_at_workers, look_at_versions, look_at_leases, look_at_queues, look_at_workflows)

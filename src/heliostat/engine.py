@@ -16,6 +16,7 @@ from heliostat.context import Surroundings
 from heliostat.definition import nodes_of, registered
 from heliostat.effects import End, Start
 from heliostat.errors import BadInput, Drained, NotEnded, NotFound, Taken, nearest
+from heliostat.fleet import SILENT_SECONDS
 from heliostat.graph import Graph, named
 from heliostat.handle import MOST, PAGE, RunHandle, Runs, in_state
 from heliostat.prune import Pruned, prune
@@ -409,14 +410,33 @@ class Engine:
 
     def _condition(self, until: RunHandle | str | Callable[[], bool] | None, worker: Worker) -> Callable[[], bool]:
         if isinstance(until, RunHandle):
-            run = until
-            self._see_able(run, worker)
-            return lambda: not worker.holds(run.key) and run.over
+            return self._over(until, worker)
         if until in (None, "idle"):
             return self._idle(worker)
         if callable(until):
             return until
         raise BadInput(f'work: until= is a run, "idle" or a function, not {until!r}')
+
+    def _over(self, run: RunHandle, worker: Worker) -> Callable[[], bool]:
+        """That a run has ended; looked at again and again is whether anybody is left who could go on with it."""
+        self._see_able(run, worker)
+        look_at = able_at = self.around.clock.now()
+
+        def over() -> bool:
+            nonlocal look_at, able_at
+            if not worker.holds(run.key) and run.over:
+                return True
+            if (now := self.around.clock.now()) >= look_at + waiting.ROUND_SECONDS:
+                look_at = now
+                try:
+                    self._see_able(run, worker)
+                    able_at = now
+                except NotEnded:  # whoever has only just gone may be about to come again
+                    if now - able_at >= SILENT_SECONDS:
+                        raise
+            return False
+
+        return over
 
     def _see_able(self, run: RunHandle, worker: Worker) -> None:
         """Refuse to wait for a run with which nobody goes on; raises NotEnded."""

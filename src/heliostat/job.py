@@ -20,6 +20,7 @@ from pathlib import PurePath, PurePosixPath
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+from heliostat import image
 from heliostat.codec import Json, encode
 from heliostat.errors import BadInput, DefinitionError, nearest
 from heliostat.secret import Secret
@@ -45,7 +46,8 @@ class JobSpec:
     ``shell`` is a template for ``/bin/sh``, ``argv`` are templates for arguments without a shell; with
     neither, a function gives the command at run time. ``outputs`` is a pattern relative to the job's
     directory, or name → pattern: with ``*`` or ``?`` it stands for a list of files, else for exactly one.
-    ``image`` is a container's. ``calls`` names the functions around the command that its author gave it.
+    ``image`` is that of the container in which the command runs. ``calls`` names the functions around the command
+    that its author gave it.
     """
 
     shell: str | None = None
@@ -68,6 +70,8 @@ class JobSpec:
         for name, pattern in patterns(self.outputs):
             _check_pattern(name, pattern)
         check_environment(self.env)
+        if self.image is not None:
+            image.check(self.image)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sysconfig
 from pathlib import Path
-from traceback import FrameSummary, StackSummary, TracebackException, extract_tb
+from traceback import FrameSummary, StackSummary, TracebackException, extract_stack, extract_tb
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 LINES, FIRST = 100, 20  #: of a traceback, at most, and how many of them are its first where it is longer
 LETTERS = 500  #: of a line
@@ -44,6 +45,14 @@ def story(error: BaseException) -> str:
         return _story(error)
     except Exception:  # noqa: BLE001 - an error is other people's code, of which the traceback asks more than its words
         return ""
+
+
+def standing(frame: FrameType, words: str) -> str:
+    """Where a thread is, as a traceback that ends with ``words``; empty where that is in nobody's code but ours."""
+    stack = extract_stack(frame)
+    first = next((at for at, each in enumerate(stack) if _ours(each)), 0)  # those before have started the thread
+    shown = StackSummary.from_list([each for each in stack[first:] if not _ours(each)])
+    return f"Traceback (most recent call last):\n{''.join(shown.format())}{words}" if shown else ""
 
 
 def _story(error: BaseException) -> str:

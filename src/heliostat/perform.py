@@ -22,12 +22,14 @@ from heliostat.job import FILES, FINISH, GIVEN, PREPARE, finishing
 from heliostat.outcome import Asked, Ended, Fail, Failed, Outcome, Released, Skip, Skipped, Snooze, Snoozed, Succeeded
 from heliostat.review import decision
 from heliostat.signature import revive, unfit
+from heliostat.solo import Terminated
 from heliostat.task import AttemptState, TaskState, lean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from types import FrameType
 
     from heliostat.artifact import Artifact
     from heliostat.carrier import Carrier
@@ -110,6 +112,9 @@ class Performer:
         except SystemExit as error:
             words = self._around.vault.masked(f"the function called exit({error.code!r})")
             return Failed(self._told(work, error, words + origin.place(error)), final=True)
+        except Terminated as error:  # where it was when its time was over is all that will be known of it
+            self._told(work, error, "")
+            raise
         finally:
             context.clear()
 
@@ -140,6 +145,13 @@ class Performer:
             with suppress(OSError):  # where no log can be written, the reason has to do
                 self._around.log(work.attempt, [{"message": shown, "traceback": True}])
         return words
+
+    def stuck(self, work: Work, frame: FrameType) -> None:
+        """Log where the function of an attempt is that has not ended in time: its thread is left to itself."""
+        shown = self._around.vault.masked(origin.standing(frame, f"{work.overdue}, and goes on here"))
+        if shown:
+            with suppress(OSError):
+                self._around.log(work.attempt, [{"message": shown, "traceback": True}])
 
     def _called(self, work: Work, signature: Signature | None, context: Context) -> Outcome:
         if signature is None:

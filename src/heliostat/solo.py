@@ -78,6 +78,7 @@ class Solo:
         """TERM has come: what is performed is to stop, and all that is open is closed."""
         if self.work is not None:
             self.work.stop = self.work.stop or "its process is told to end"
+            raise Terminated(self.work.stop)
         raise Terminated
 
     @contextmanager

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from heliostat import codec
 from heliostat import job as jobs
 from heliostat.artifact import Artifact
-from heliostat.batch import STDERR, STDOUT, Accepted, Deferred, JobRequest, JobState, Rejected, later, put
+from heliostat.batch import STDERR, STDOUT, Accepted, Container, Deferred, JobRequest, JobState, Rejected, later, put
 from heliostat.errors import BadInput, OperatorError, TaskError, said
 from heliostat.executor import Submitted
 from heliostat.graph import Arity
@@ -254,7 +254,14 @@ class Jobs:
     def request(self, work: Work, directory: Path, command: str | tuple[str, ...], env: dict[str, str]) -> Submitted:
         """A command as the job of an attempt, to be submitted; it may be there already."""
         key, timeout, queue = task_id(*work.task), work.node.timeout, work.attempt.queue
-        return Submitted(directory, JobRequest(key, str(directory), command, env, work.resources, timeout, queue))
+        wanted = JobRequest(key, str(directory), command, env, work.resources, timeout, queue, self._container(work))
+        return Submitted(directory, wanted)
+
+    def _container(self, work: Work) -> Container | None:
+        node = work.node
+        if node.job is None or node.job.image is None:
+            return None
+        return Container(node.job.image, node.name, self._systems.containers.get(work.attempt.queue, ()))
 
     def left(self, work: Work, spec: JobSpec) -> Collected:
         """What its batch system finds that a job has left; raises OperatorError where that cannot be had now."""

@@ -281,13 +281,15 @@ class Workflow(Drawn):
         *,
         outputs: str | dict[str, str] | None = None,
         env: Mapping[str, str | Secret] | None = None,
+        image: str | None = None,
         prepare: Callable[..., Any] | None = None,
         finish: Callable[..., Any] | None = None,
         **options: Unpack[JobOptions],
     ) -> NodeHandle[..., Any]:
         """Add a command for a batch system; ``{node}`` in it waits for that node, as one quoted word.
 
-        With ``{input}`` or ``{files}`` in it, it is given the message and all that it waits for.
+        With ``{input}`` or ``{files}`` in it, it is given the message and all that it waits for. With an ``image`` it
+        runs in a container, in which its directory is and nothing else of the machine.
         ``prepare`` is called before the job is submitted and answers what ``{input}`` is to hold instead, or
         ``Snooze``, ``Skip`` or ``Fail``. ``finish`` is called when it has succeeded: it gets as ``output`` what the
         job gave, and what it answers is the node's result. Both have parameters like a node's, and run in the worker.
@@ -296,7 +298,7 @@ class Workflow(Drawn):
         shell, argv, function = _command(command, prepare, where)
         calls = tuple(word for word, call in ((jobs.PREPARE, prepare), (jobs.FINISH, finish)) if call is not None)
         try:
-            spec = jobs.JobSpec(shell, argv, outputs, dict(env or {}), calls=calls)
+            spec = jobs.JobSpec(shell, argv, outputs, dict(env or {}), image, calls)
         except DefinitionError as error:
             raise DefinitionError(f"{where}: {error}") from None
         before = None if function is None else Signature(function, where, Context)

@@ -272,6 +272,10 @@ def test_what_a_node_raises_is_shown_where_its_author_wrote_it(shell: Shell) -> 
     assert "LookupError: boom" in said
     assert "in hear" in said
     assert "heliostat/" not in said
+    last = shell("node", "run", "fire.py:fire", "hear", "--message", '"boom"', "--json", code=5).splitlines()[-1]
+    told = json.loads(last)["error"]
+    assert (told["kind"], told["exit_code"]) == ("LookupError", 5)
+    assert told["message"].startswith("LookupError: boom (fire.py:")
     assert "waits for terrain" in shell("node", "run", "fire.py:fire", "size", code=4)
     assert "exit code 1" in shell(
         "node", "run", "fire.py:fire", "spread", "--input", "terrain=@fire.py", "--message", '"bad"', code=5

@@ -44,7 +44,14 @@ def test_a_command_without_a_document_says_what_it_did(shell: Shell) -> None:  #
     assert shell.json("run", "pause", run) == {"done": True, "run": run, "said": ["paused"]}
     assert shell.json("run", "pause", run)["done"] is False
     assert shell.json("run", "send", run, "add", "2")["task"].startswith(f"{run}/")
-    assert shell.json("queue", "pause", "default") == {"done": True, "said": ["queue default is paused"]}
+    assert shell.json("queue", "pause", "default") == {
+        "done": True,
+        "queue": "default",
+        "limit": None,
+        "rate": None,
+        "paused": True,
+        "said": ["queue default is paused: no limit, no rate"],
+    }
     assert shell.json("db", "upgrade")["said"] == ["nothing to do"]
     assert shell("run", "resume", run).stdout == ""
     refused = shell("run", "pause", "zzzzzzzzzzzzz", "--json", code=4)

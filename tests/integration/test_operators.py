@@ -27,7 +27,7 @@ def test_a_node_that_is_paused_begins_in_no_run(shell: Shell) -> None:  # noqa: 
     """`explain` says so, `node list` has it, and it goes on when it is resumed; who and why are in the journal."""
     first, second = shell.start("hello", "name=Ada"), shell.start("hello", "name=Eve")
     done = shell("node", "pause", "hello/greeting", "--reason", "its words are checked")
-    assert done.stderr.startswith("node hello/greeting is paused, in hello dev+")
+    assert done.stderr.startswith("node hello/greeting is paused: no limit, in hello dev+")
     assert "node greeting is paused" in shell("task", "explain", first).stdout
     [node] = shell.json("node", "list")
     assert (node["workflow"], node["node"], node["limit"], node["paused"]) == ("hello", "greeting", None, True)
@@ -48,6 +48,10 @@ def test_a_node_is_limited_and_freed(shell: Shell) -> None:  # noqa: F811
         shell("node", "set", "tiles/draw", "--limit", "3").stderr == "node tiles/draw: at most 3 at once, in tiles 2\n"
     )
     assert shell.json("node", "list")[0]["limit"] == 3
+    shell("node", "pause", "tiles/draw")
+    assert "at most 5 at once, paused, in tiles 2" in shell("node", "set", "tiles/draw", "--limit", "5").stderr
+    resumed = shell.json("node", "resume", "tiles/draw")
+    assert resumed["nodes"] == [{"version": "tiles 2", "limit": 5, "paused": False}]
     assert "no limit" in shell("node", "set", "tiles 2/draw", "--no-limit").stderr
     assert shell.json("node", "list")[0]["limit"] is None
 

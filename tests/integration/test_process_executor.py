@@ -146,6 +146,9 @@ def test_what_does_not_end_in_time_is_killed_with_all_it_has_started(
     assert sorted(states) == [(1, "timed_out"), (1, "timed_out"), (2, "timed_out")]
     until(lambda: not any(alive(pid) for pid in content(tmp_path / "deaf").split()))
     assert content(tmp_path / "tidy-1") == content(tmp_path / "tidy-2") == "True"
+    stood = [line.text for line in run.log() if "Terminated" in line.text]
+    assert len(stood) == 2
+    assert all("processes.py" in text and "in tidy" in text and "time.sleep(LONG)" in text for text in stood)
     worker = engine._worker
     assert worker is not None
     assert worker.executor.written_off == 0

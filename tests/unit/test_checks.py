@@ -39,9 +39,12 @@ def why(state: TaskState = TaskState.ready, node: str = "spread", run: Run = RUN
 READY: list[tuple[dict[str, Any], str]] = [
     ({}, "ready: a task in queue default, next for one of 1 workers"),
     ({"node": "hear"}, "ready: a message in queue default, next for one of 1 workers"),
-    ({"workers": ()}, "no worker offers fire 1.0"),
+    ({"workers": ()}, "no worker offers fire 1.0, for there is none; start one: heliostat worker start WHERE"),
     ({"workers": (replace(HERE, offers="fire 1.1"),)}, "no worker offers fire 1.0; workers offer 1.1"),
-    ({"workers": (replace(HERE, state="stopped"),)}, "no worker offers fire 1.0"),
+    (
+        {"workers": (replace(HERE, state="stopped"),)},
+        "no worker offers fire 1.0, for there is none; start one: heliostat worker start WHERE",
+    ),
     (
         {"workers": (replace(HERE, queues="slow,fast"),)},
         "no worker that offers fire 1.0 takes from queue default",

@@ -161,6 +161,28 @@ def test_a_queue_says_what_runs_its_tasks_as_it_was_written(tmp_path: Path) -> N
     }
 
 
+def test_a_queue_says_what_runs_its_images(tmp_path: Path) -> None:
+    """A program by name or full path, with options of its own; on a cluster as well as here."""
+    (tmp_path / config.FILE).write_text(
+        "queues.a = { containers = \"docker --volume '/a b:/a b'\" }\n"
+        'queues.b = { executor = "slurm", containers = "/opt/bin/apptainer" }\nqueues.c = {}\n',
+        "utf-8",
+    )
+    read = config.read(tmp_path)
+    assert read.containers == {"a": ("docker", "--volume", "/a b:/a b"), "b": ("/opt/bin/apptainer",)}
+    assert (read.queues["a"].batch, read.queues["b"].batch) == (None, BatchQueue("slurm"))
+
+
+@pytest.mark.parametrize(
+    "value", ['"rkt"', '""', '"bin/docker"', "5", '"sudo docker"', '"docker \\n id"', '"docker \'"']
+)
+def test_what_runs_no_containers_is_refused(tmp_path: Path, value: str) -> None:
+    """It would be a job that fails, each time."""
+    (tmp_path / config.FILE).write_text(f"queues.a = {{ containers = {value} }}\n", "utf-8")
+    with pytest.raises(BadInput, match=r"queues.a.containers: .*write apptainer or singularity or podman or docker"):
+        config.read(tmp_path)
+
+
 def test_a_template_without_its_placeholders_is_refused(tmp_path: Path) -> None:
     """It would be a job that does nothing."""
     (tmp_path / "site.sh").write_text("#!/bin/sh\n{{header}}\n")

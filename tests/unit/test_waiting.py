@@ -246,3 +246,24 @@ def test_who_works_on_a_run_that_waits_for_a_person_is_told_so(
     logging.getLogger("heliostat.engine").removeHandler(heard)
     [line] = [record.getMessage() for record in caplog.records if "waits for a decision" in record.getMessage()]
     assert line == f"run {run.id} waits: {run.id}/1 approve: waits for a decision, yes or no; claimed by nobody"
+
+
+def test_work_for_a_run_ends_where_nobody_is_left_who_could_go_on(
+    opened: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there when the work began, and has gone for good: that is said, in place of working for ever."""
+    monkeypatch.setattr("heliostat.engine.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("heliostat.waiting.ROUND_SECONDS", 0.0)
+    mine, yours = opened(), opened()
+    run = yours.start(night)
+    yours.work(until=lambda: bool(mine.store.workers()))  # it is a worker now, which offers the workflow
+    looks: list[int] = []
+
+    def leave() -> None:
+        looks.append(1)
+        if len(looks) == 2:
+            yours.close()
+
+    with pytest.raises(NotEnded, match="and this engine was not given its code"):
+        mine.work(until=mine.find(run.id), on_tick=leave)
+    assert len(looks) >= 2

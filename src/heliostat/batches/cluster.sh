@@ -7,6 +7,7 @@ if [ "$1" = run ]; then
     trap : HUP INT TERM
     (
         [ ! -e job.stop ] || exit 143 # a TERM that came too early for the command came after that file
+        [ ! -f job.container ] || exec /bin/sh ./job.container # which sees to its variables
         if [ -f job.env ]; then
             . ./job.env # after which PATH may be another
             command -p rm -f job.env
@@ -70,6 +71,8 @@ done
 
 [ -s job.exit_code.tmp ] || echo 137 > job.exit_code.tmp # it was killed before it could write that
 kill -s KILL -- "-$child" 2> /dev/null # nothing that the command left running outlives the job
+tries=150
+while [ -e job.guard ] && [ $((tries -= 1)) -gt 0 ]; do sleep 0.2; done # nor does a container, which is being removed
 rm -f job.env
 mv -f job.exit_code.tmp job.exit_code
 read -r code < job.exit_code

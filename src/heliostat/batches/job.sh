@@ -32,7 +32,10 @@ command -p rm -f .job.claim.* # others that are about to link theirs come too la
 
 (
     [ ! -e job.stop ] || exit 143 # a TERM that came too early to end this ( ) came after that file
+    [ ! -f job.container ] || exec /bin/sh ./job.container
     exec /bin/sh ./job.command
 )
-echo $? > job.exit_code.tmp && command -p mv -f job.exit_code.tmp job.exit_code
+code=$?
+command -p rm -f job.env # of a container's, should somebody have written it late
+echo $code > job.exit_code.tmp && command -p mv -f job.exit_code.tmp job.exit_code
 kill -s KILL -- -$$ # nothing that the command left running outlives the job

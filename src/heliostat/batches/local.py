@@ -5,6 +5,7 @@ The files in a job's directory are all that is known of it, and people may read 
 - ``job.command``: what to run; ``job.sh``: the wrapper that runs it, in a session of its own
 - ``job.claim``: linked by the wrapper, which succeeds once or not at all: process, begin, machine, time-out
 - ``job.stop``: made before TERM is sent: why, when, and the grace until KILL
+- ``job.container``: runs the command in a container, where it has one
 - ``stdout``, ``stderr``, and at the end ``job.exit_code``
 
 Submitting may be repeated after a crash at any instruction because a wrapper is not yet a job: of all
@@ -30,8 +31,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, gather, put
-from heliostat.batches.shared import CLAIM, COMMAND, EXIT_CODE, STOP, fields, read, shell
+from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, Rejected, gather, put
+from heliostat.batches import container
+from heliostat.batches.shared import (
+    BEGUN,
+    CLAIM,
+    COMMAND,
+    CONTAINER,
+    ENVIRONMENT,
+    EXIT_CODE,
+    GUARD,
+    STOP,
+    fields,
+    read,
+    shell,
+)
+from heliostat.errors import BadInput
 from heliostat.secret import public
 from heliostat.task import AttemptState
 
@@ -44,7 +59,7 @@ if TYPE_CHECKING:
 JOB = "job.sh"  #: in a job's directory, the wrapper
 POLL_SECONDS = (0.02, 0.5)  #: between looks at jobs: soon after a submission, then rarer
 MARK = "HELIOSTAT_JOB"  #: in the environment of a job's processes: its directory, by which they are known
-_OWN = frozenset({JOB, COMMAND, CLAIM, STOP, EXIT_CODE, f"{EXIT_CODE}.tmp"})
+_OWN = frozenset({JOB, COMMAND, CLAIM, STOP, EXIT_CODE, f"{EXIT_CODE}.tmp", CONTAINER, BEGUN, GUARD, ENVIRONMENT})
 
 
 class LocalBatch:
@@ -78,11 +93,13 @@ class LocalBatch:
             directory.mkdir(parents=True, exist_ok=True)
             if claim := _claim(directory):
                 return self._remember(directory, claim)
-            put(directory / COMMAND, shell(request.command))
-            put(directory / JOB, wrapper())
+            for name, text in _files(request, directory).items():
+                put(directory / name, text, mode=0o600 if name == ENVIRONMENT else 0o666)
             complaint = self._start(directory, request)
             if claim := _claim(directory):
                 return self._remember(directory, claim)
+        except BadInput as error:
+            return Rejected(str(error))
         except OSError as error:
             return Deferred(f"job {request.key}: cannot start in {directory}: {error}")
         return Deferred(f"job {request.key}: cannot start in {directory}: {complaint or 'it was killed'}")
@@ -117,10 +134,11 @@ class LocalBatch:
         """Start a wrapper; answers, when it has the claim or is gone, with what it complained of."""
         walltime = None if request.resources is None else request.resources.walltime_seconds
         timeout = min((float(each) for each in (request.timeout, walltime) if each is not None), default="")
+        given = request.env if request.container is None else {}  # it finds them in a file
         wrapper = subprocess.Popen(
             ["/bin/sh", f"./{JOB}", _boot(), _host(), str(timeout)],
             cwd=directory,
-            env={**public(os.environ), **request.env, MARK: str(directory.resolve())},
+            env={**public(os.environ), **given, MARK: str(directory.resolve())},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -354,6 +372,12 @@ def _link(path: Path, told: dict[str, object]) -> bool:
     finally:
         mine.unlink(missing_ok=True)
     return True
+
+
+def _files(request: JobRequest, directory: Path) -> dict[str, str]:
+    """What a job's wrapper needs, by name."""
+    boxed = {} if request.container is None else container.written(request, str(directory))
+    return {**boxed, COMMAND: shell(request.command), JOB: wrapper()}
 
 
 # --- the machine

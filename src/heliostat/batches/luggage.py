@@ -13,7 +13,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
-from heliostat.batch import STDERR, STDOUT
+from heliostat.batch import STDERR, STDOUT, UNBEGUN
 from heliostat.batches.shared import LOG, OUT, SAID, TELLING
 from heliostat.errors import OperatorError
 from heliostat.job import FILES, OUTPUT, patterns
@@ -118,7 +118,7 @@ def _sizes(transport: Transport, there: str, spec: JobSpec) -> dict[str, int]:
 
 def _wanted(spec: JobSpec) -> re.Pattern[str]:
     """What is wanted of a job: what it said, how it ended, its result and its outputs."""
-    names = map(re.escape, (STDOUT, STDERR, OUT, LOG, SAID, OUTPUT, *TELLING))
+    names = map(re.escape, (STDOUT, STDERR, OUT, LOG, SAID, UNBEGUN, OUTPUT, *TELLING))
     return re.compile("|".join((*names, *(_pattern(pattern) for _, pattern in patterns(spec.outputs)))), re.DOTALL)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from heliostat.batch import put
-from heliostat.batches import shared
+from heliostat.batches import container, shared
 from heliostat.batches.dialect import Wanted
 from heliostat.errors import BadInput
 from heliostat.resources import Resources
@@ -29,7 +29,6 @@ _NAMES = [value for value in vars(shared).values() if isinstance(value, str) and
 OWN = frozenset([*_NAMES, *(f"{name}.tmp" for name in _NAMES)])
 SPARE_SECONDS = 30.0  #: of walltime beyond a time-out and its grace, so that it is the wrapper that keeps the time
 _DIGITS = 12
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -48,7 +47,7 @@ def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, gr
     if "\n" in there:
         raise BadInput(f"a job's directory cannot have a line break in its path: {there!r}")
     for name in request.env:
-        if not _VARIABLE.fullmatch(name):
+        if not container.VARIABLE.fullmatch(name):
             raise BadInput(f"env: {name!r} is no name for a variable in a job on a cluster; use letters, digits, _")
     wanted = _wanted(queue, request, grace)
     options = (_seconds(request.timeout), _seconds(grace))
@@ -63,6 +62,8 @@ def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, gr
     if request.env:
         lines = (f"export {name}={shlex.quote(value)}\n" for name, value in request.env.items())
         found[shared.ENVIRONMENT] = "".join(lines)
+    if request.container is not None:
+        found |= container.written(request, there)
     return Job(found, repr((queue, wanted, options)), queue.array if queue.array > 1 else 0, parts)
 
 

@@ -15,7 +15,7 @@ from heliostat.cli import completion, output
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import find_run, session, workflow
-from heliostat.errors import BadInput, HeliostatError, NotFound, RunFailed, TaskError
+from heliostat.errors import BadInput, HeliostatError, NotFound, RunFailed, TaskError, said
 
 if TYPE_CHECKING:
     from heliostat.artifact import Artifact
@@ -72,7 +72,10 @@ def run(
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's code may raise anything
-            output.lines_of_talk(origin.story(error) or f"{type(error).__name__}: {error}")
+            words = f"{type(error).__name__}: {said(error)}".removesuffix(": ")
+            output.lines_of_talk(origin.story(error) or words)
+            if as_json:  # it ends with a line for programs, as whatever goes wrong does
+                output.refuse(type(error).__name__, f"{words}{origin.place(error)}", RunFailed.exit_code)
             raise typer.Exit(RunFailed.exit_code) from None
         sys.stdout.flush()
         _tell(called, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import typer
@@ -121,7 +122,12 @@ def settled(given: Session) -> ConfigShape:
         "sites": {name: list(queues) for name, queues in chosen.sites.items()},
         "sites_from": chosen.whence["sites"],
         "queues": {
-            name: {"limit": queue.terms.limit, "rate": queue.terms.rate, "executor": queue.runs or None}
+            name: {
+                "limit": queue.terms.limit,
+                "rate": queue.terms.rate,
+                "executor": queue.runs or None,
+                "containers": shlex.join(queue.containers) or None,
+            }
             for name, queue in chosen.queues.items()
         },
         "queues_from": chosen.whence["queues"],

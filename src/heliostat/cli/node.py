@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +14,6 @@ from heliostat.cli.queue import counted, paused
 from heliostat.cli.run import Reason
 from heliostat.cli.session import session
 from heliostat.errors import BadInput
-
-if TYPE_CHECKING:
-    from heliostat.graph import Graph
 
 NAME = "node"
 app = typer.Typer(no_args_is_help=True)
@@ -66,30 +63,34 @@ def set_(
     """Limit how many tasks of a node run at once, over all runs and all workers."""
     if (limit is None) != no_limit:
         raise BadInput("say --limit N or --no-limit")
-    graphs = _set(context, node, reason, limit=limit)
-    words = f"at most {limit:,} at once" if limit else "no limit"
-    output.say(f"node {node}: {words}{_where(graphs)}")
+    _set(context, node, "", reason, limit=limit)
 
 
 @app.command()
 def pause(context: typer.Context, node: Id, reason: Reason = "") -> None:
     """Let no more tasks of a node begin, in any run; what is running goes on."""
-    output.say(f"node {node} is paused{_where(_set(context, node, reason, paused=True))}")
+    _set(context, node, " is paused", reason, paused=True)
 
 
 @app.command()
 def resume(context: typer.Context, node: Id, reason: Reason = "") -> None:
     """Let tasks of a paused node begin again."""
-    output.say(f"node {node} goes on{_where(_set(context, node, reason, paused=False))}")
+    _set(context, node, " goes on", reason, paused=False)
 
 
-def _set(context: typer.Context, node: str, reason: str, **change: Any) -> list[Graph]:
+def _set(context: typer.Context, node: str, done: str, reason: str, **change: Any) -> None:
+    """Set something, and say on what terms the node is now, in each version; programs are told that, too."""
+    name = node.partition("/")[2]
     with session(context).engine() as engine:
-        return engine.set_node(node, reason=reason, **change)
-
-
-def _where(graphs: list[Graph]) -> str:
-    """In which versions it holds, where that is not plain."""
-    if len(graphs) == 1:
-        return f", in {graphs[0].label}"
-    return f", in {len(graphs)} versions; a version that is registered later begins without it"
+        labels = {graph.id: graph.label for graph in engine.set_node(node, reason=reason, **change)}
+        lanes = [lane for lane, *_ in engine.store.lanes() if lane.node == name and lane.graph in labels]
+    told: dict[str, list[str]] = {}
+    for lane in lanes:
+        words = "no limit" if lane.limit is None else f"at most {lane.limit:,} at once"
+        words += ", paused" if lane.paused and not done else ""
+        told.setdefault(words, []).append(labels[lane.graph])
+    for words, versions in told.items():
+        output.say(f"node {node}{done}: {words}, in {', '.join(versions)}")
+    if len(labels) > 1:
+        output.say("a version that is registered later begins without it")
+    output.fact(nodes=[{"version": labels[lane.graph], "limit": lane.limit, "paused": lane.paused} for lane in lanes])

@@ -97,27 +97,21 @@ def set_(
     if bool(change) == as_configured or (limit is not None and no_limit) or (rate is not None and no_rate):
         raise BadInput("say --limit N or --no-limit, --rate N/s or --no-rate, or --as-configured alone")
     if as_configured:
-        _set(context, name, reason, as_configured=True)
-        output.say(f"queue {name}: as configured")
-        return
-    _set(context, name, reason, **change)
-    words = [f"at most {limit:,} at once" if limit else "no limit"] if "limit" in change else []
-    words += [f"{rate} begin" if rate else "no rate"] if "rate" in change else []
-    output.say(f"queue {name}: {', '.join(words)}")
+        output.say(f"queue {name} as configured: {_set(context, name, reason, as_configured=True)}")
+    else:
+        output.say(f"queue {name}: {_set(context, name, reason, **change)}")
 
 
 @app.command()
 def pause(context: typer.Context, name: Name, reason: Reason = "") -> None:
     """Let no more tasks of a queue begin; what is running goes on."""
-    _set(context, name, reason, paused=True)
-    output.say(f"queue {name} is paused")
+    output.say(f"queue {name} is paused: {_set(context, name, reason, paused=True)}")
 
 
 @app.command()
 def resume(context: typer.Context, name: Name, reason: Reason = "") -> None:
     """Let tasks of a paused queue begin again."""
-    _set(context, name, reason, paused=False)
-    output.say(f"queue {name} goes on")
+    output.say(f"queue {name} goes on: {_set(context, name, reason, paused=False)}")
 
 
 def _by_hand(queue: Queue) -> str:
@@ -130,6 +124,13 @@ def _by_hand(queue: Queue) -> str:
     return "; ".join(f"{term} set by hand, configured is {getattr(queue.configured, term) or 'none'}" for term in kept)
 
 
-def _set(context: typer.Context, name: str, reason: str, **change: Any) -> None:
+def _set(context: typer.Context, name: str, reason: str, **change: Any) -> str:
+    """Set something, and answer on what terms the queue is now; programs are told that, too."""
     with session(context).engine() as engine:
         engine.set_queue(name, reason=reason, **change)
+        queue = next(queue for queue, *_ in engine.store.queues() if queue.name == name)
+    output.fact(queue=name, limit=queue.limit, rate=queue.rate, paused=queue.paused)
+    words = [f"at most {queue.limit:,} at once" if queue.limit else "no limit"]
+    words += [f"{queue.rate} begin" if queue.rate else "no rate"]
+    words += ["paused"] if queue.paused and "paused" not in change else []
+    return f"{', '.join(words)}" + (f" ({told})" if (told := _by_hand(queue)) else "")

@@ -41,6 +41,11 @@ class DoneShape(TypedDict, total=False):
     run: str  # which it was about, where it was one
     task: str
     runs: list[DoneRunShape]  # which it was about, where there were several
+    queue: str  # which was set, and on what terms it is now
+    limit: int | None
+    rate: str | None
+    paused: bool
+    nodes: list[DoneNodeShape]  # which were set, a version each
 
 
 class DoneRunShape(TypedDict):
@@ -49,6 +54,14 @@ class DoneRunShape(TypedDict):
     run: str
     done: bool  # False where there was nothing to do
     note: str  # why not
+
+
+class DoneNodeShape(TypedDict):
+    """On what terms a node is now, in one version of its workflow."""
+
+    version: str  # with the workflow's name
+    limit: int | None
+    paused: bool
 
 
 class ErrorShape(TypedDict):
@@ -418,6 +431,7 @@ class NodeShape(TypedDict):
     requires: list[str]  # packages of its environment
     env: list[str]  # names of the variables that its function or command is given
     secrets: list[str]  # names of the secrets among their values
+    image: str | None  # of the container in which its command runs
     queue: str
     priority: int
     resources: dict[str, Any] | None  # what its first attempt is given, but for what goes without saying
@@ -496,6 +510,7 @@ class QueueTermsShape(TypedDict):
     limit: int | None
     rate: str | None
     executor: str | None  # null: the worker's
+    containers: str | None  # what runs images, with its options; null: whichever is found
 
 
 class MistakesShape(TypedDict):
@@ -918,6 +933,7 @@ def node_shape(node: Node) -> NodeShape:
         "requires": list(node.requires),
         "env": env,
         "secrets": secrets,
+        "image": None if node.job is None else node.job.image,
         "queue": node.queue,
         "priority": node.priority,
         "resources": resources_shape(node.resources),

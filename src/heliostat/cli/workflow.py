@@ -126,6 +126,7 @@ def _policy(node: Node) -> str:
     words += ["may fail"] if node.may_fail else []
     words += [f"{node.resources}{', then as its function says' if node.adapts else ''}"] if node.resources else []
     words += [f"requires {', '.join(node.requires)}"] if node.requires else []
+    words += [f"image {node.job.image}"] if node.job is not None and node.job.image else []
     env, secrets = shapes.variables(node)
     words += [f"env {', '.join(env)}"] if env else []
     words += [f"secret {', '.join(secrets)}"] if secrets else []

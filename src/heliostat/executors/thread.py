@@ -13,6 +13,7 @@ dropped.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from heliostat.outcome import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FrameType
 
     from heliostat.clock import Clock
     from heliostat.executor import Answered, Perform, Work
@@ -36,8 +38,11 @@ class ThreadExecutor:
     """Works on up to ``slots`` threads at once, begun in order; implements ``executor.Executor``.
 
     ``bell`` rings when outcomes are to be collected; ``turn`` is called where there is nothing else to do, and sees to
-    that itself. Threads are started when there is work for them.
+    that itself. Threads are started when there is work for them. ``stuck`` is told where the thread of a work is whose
+    time is over.
     """
+
+    stuck: Callable[[Work, FrameType], None] | None = None
 
     def __init__(
         self,
@@ -163,7 +168,10 @@ class ThreadExecutor:
             self._written_off.add(thread)
             if self._line:
                 self._start_thread()
-            return True
+        frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented, for just this
+        if work.overdue is not None and self.stuck is not None and frame is not None:
+            self.stuck(work, frame)
+        return True
 
     @property
     def written_off(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from heliostat import config
 from heliostat.batch import Systems, begin
 from heliostat.batches.local import LocalBatch
 from heliostat.errors import BadInput, TaskError
@@ -60,7 +61,7 @@ def _job(
     batch = LocalBatch()
     registry = Registry(lambda _: graph, digest=lambda _: "")
     registry.keep(graph, signatures)
-    perform = Performer(registry, around, Jobs(Systems(batch), around))
+    perform = Performer(registry, around, Jobs(Systems(batch, containers=config.read().containers), around))
     answer = perform(made)
     if not isinstance(answer, Submitted):
         raise _failure(name, answer)

@@ -59,7 +59,8 @@ class Called(Generic[R]):
     """What a call came to: the result, and what would have left with the commit. Of a ``Fail``, nothing leaves.
 
     ``result`` is what the function returned, ``Skip``, ``Snooze`` and ``Fail`` too; of a job, nothing: it has
-    ``command`` instead, the text or the words that would be run, with paths as they are seen from its directory.
+    ``command`` instead, the text or the words that would be run, with paths as they are seen from its directory, and
+    ``image`` if they would be run in a container.
     ``ended`` is set by ``ctx.complete`` and ``ctx.cancel``. Files in messages and records are paths that can be read.
     """
 
@@ -72,6 +73,7 @@ class Called(Generic[R]):
     ended: Ended | None = None
     logged: list[Line] = field(default_factory=list)
     command: str | tuple[str, ...] | None = None
+    image: str | None = None
 
     def bring(self, artifact: Artifact) -> Path:
         """The file of an artifact, to be read."""

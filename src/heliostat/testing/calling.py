@@ -126,10 +126,11 @@ def _job(made: Work, signature: Signature | None, context: Context, around: Surr
         answer = perform.called(signature, perform.arguments(signature, made, context), made.attempt.count)
     if isinstance(answer, Skip | Snooze | Fail):
         return Called(answer)
-    command, here = jobs.prepare(made, answer).request.command, f"{directory}/"
-    if isinstance(command, str):
-        return Called(None, command=command.replace(here, ""))
-    return Called(None, command=tuple(word.replace(here, "") for word in command))
+    request, here = jobs.prepare(made, answer).request, f"{directory}/"
+    image = None if request.container is None else request.container.image
+    if isinstance(request.command, str):
+        return Called(None, command=request.command.replace(here, ""), image=image)
+    return Called(None, command=tuple(word.replace(here, "") for word in request.command), image=image)
 
 
 def _check(made: Work, answer: object, context: Context) -> None:
