@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SCRIPT, WRAPPER, COMMAND, ENVIRONMENT = "job.script", "job.sh", "job.command", "job.env"
 NAME, LOCK, SUBMITTING, SAID, ID, VOID = "job.name", "job.lock", "job.submitting", "job.said", "job.id", "job.void"
 CLAIM, STOP, EXIT_CODE, OUT, LOG = "job.claim", "job.stop", "job.exit_code", "job.out", "job.log"
+SLEEPER = "job.sleeper"  #: who knows whether signals came to all processes of the job
 TERM = "job.term"  #: the scheduler has asked the job to end
 ARRAY, MEMBERS = "job.array", "job.members"  #: of a job in an array: which, and where; of an array: its jobs
 #: What tells how a job stands; each is small, and written once.
