@@ -50,6 +50,7 @@ torture:  ## break it: python -m torture, real workers and databases under real 
 	$(development)
 	@.venv-dev/bin/python -m tools.ensure_postgres
 	@.venv-dev/bin/python -m tools.ensure_rabbitmq
+	@.venv-dev/bin/python -m tools.ensure_slurm
 	@.venv-dev/bin/python -m tools.ensure_faketime
 	@.venv-dev/bin/python -m torture $(ARGS)
 

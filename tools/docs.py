@@ -203,6 +203,8 @@ LIMITS: list[tuple[str, Callable[..., str], str, str]] = [
     ("pause between looks at local jobs", _span, "batches.local", "POLL_SECONDS"),
     ("pause between questions to a cluster's scheduler", _span, "batches.cluster", "ASK_SECONDS"),
     ("how long files of an ended job on a cluster are waited for", _seconds, "batches.cluster", "SETTLE_SECONDS"),
+    ("of what a running job prints on a cluster over ssh, all that one look brings", _mebibytes, "batches.trickle",
+     "LOOK_BYTES"),
     ("between asking a job to end and killing it", _seconds, "look", "GRACE_SECONDS"),
     ("pause between tries to keep what an ended job left", _seconds, "watch", "UNKEPT_SECONDS"),
     ("tasks that the end of a run cancels in its own commit; a sweep takes the others", _count, "stores.commit",

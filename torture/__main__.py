@@ -17,29 +17,40 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Carry out the campaigns that are asked for; 1 if one of them found something."""
-    from torture import report
+    from torture import cluster, report
     from torture.campaign import Plan, carry_out
     from torture.faults import FAULTS
     from torture.grounds import GROUNDS
+    from torture.jobs import LIVES
     from torture.mutants import BOTH, MUTANTS
     from torture.points import enumerate_points
 
+    grounds = [*GROUNDS, cluster.GROUND]
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
-    parser.add_argument("--grounds", nargs="+", metavar="GROUND", choices=GROUNDS, default=GROUNDS)
-    parser.add_argument("--faults", nargs="+", metavar="FAULT", help=f"of {', '.join(FAULTS)}, points; + joins some")
+    parser.add_argument("--grounds", nargs="+", metavar="GROUND", choices=grounds, default=grounds)
+    known = f"of {', '.join(FAULTS)}, points; + joins some; on slurm {', '.join(LIVES)}"
+    parser.add_argument("--faults", nargs="+", metavar="FAULT", help=known)
     parser.add_argument("--seconds", type=float, default=15.0, help="how long each fault lasts")
     parser.add_argument("--calm", type=float, default=4.0, help="how long is measured before and after it")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="processes, where not what the fault says")
-    parser.add_argument("--every", type=int, default=1, help="points: die at each so manieth commit")
+    parser.add_argument("--every", type=int, default=1, help="points and slurm: die at each so manieth")
+    parser.add_argument("--first", type=int, default=0, help="slurm: from this one on")
+    parser.add_argument("--deaths", type=int, default=1, help="slurm: so many die at each, one after the other")
     parser.add_argument("--mutants", nargs="*", metavar="NAME", help=f"see defects caught: {', '.join(MUTANTS)}")
     asked = parser.parse_args()
     people, sound = report.People(), True
     people.place()
     if asked.mutants is not None:
         return see_mutants(people, asked.mutants or list(MUTANTS), asked.grounds, asked.seed)
+    for name in asked.faults or LIVES if cluster.GROUND in asked.grounds else ():
+        if name in LIVES:  # nothing is shown meanwhile, for its engines are forks of this process
+            outcome = cluster.enumerate_deaths(name, asked.every, asked.first, asked.deaths)
+            sound = tell(outcome, people) and sound
     for ground in asked.grounds:
         for name in asked.faults or [*FAULTS, "points"]:
+            if ground == cluster.GROUND or name in LIVES:
+                continue
             if name == "points" and ground not in BOTH:
                 continue  # its commits are PostgreSQL's
             if name == "points":

@@ -53,7 +53,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it. ``quiet_seconds``: from the end of the last fault until all that was open then had ended."""
+    """What came of it. ``quiet_seconds``: from the end of the last fault until all that was open then had ended.
+
+    ``submissions`` are those that a scheduler has counted.
+    """
 
     ground: str
     fault: str
@@ -75,6 +78,7 @@ class Outcome:
     ratio: float | None = None
     trouble: str = ""
     violations: tuple[Violation, ...] = ()
+    submissions: int = 0
 
     @property
     def sound(self) -> bool:

@@ -46,6 +46,9 @@ class People:
             self._console.print(f"… and {len(outcome.violations) - SHOWN} more", style="red")
         if outcome.trouble:
             self._console.print(f"{outcome.ground} {outcome.fault}: {outcome.trouble}", style="red", markup=False)
+        if outcome.submissions:
+            counted = f"{outcome.runs:,} points, {outcome.deaths:,} deaths, {outcome.submissions:,} submissions"
+            self._console.print(f"{outcome.ground} {outcome.fault}: {counted}", markup=False)
         numbers = (outcome.workers, outcome.runs, outcome.tasks, outcome.faults, outcome.rescues)
         found = (outcome.lost, outcome.repeated, outcome.stuck, outcome.wrong)
         quiet = "never" if outcome.quiet_seconds is None else f"{outcome.quiet_seconds:.1f}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import SEEN, Accepted, Deferred, JobState, Observation, Rejected, later, put
 from heliostat.errors import OperatorError, said
+from heliostat.job import JobSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("heliostat.worker")
 
 GRACE_SECONDS = 5.0  #: between asking a job to end and killing it
+NOTHING = JobSpec(":")  #: wanted of a job that nobody wants any more, but for what it said
 NOT_THERE = Observation(JobState.unknown)  #: what is known of a job that no batch system was asked for yet
 
 
@@ -100,9 +102,24 @@ def _look(batch: Batch, errand: Errand, found: Found) -> None:
         except OperatorError as error:
             found.reached = False
             found.seen.update(dict.fromkeys(there, Observation(JobState.unknown, reason=str(error))))
+    unwanted = errand.cancel | {t: job for t, job in errand.submit.items() if isinstance(found.replies[t], Rejected)}
+    for task, job in unwanted.items():
+        _leave(batch, task, job, found)
     for task, job in (errand.submit | errand.observe).items():
         reply, seen = found.replies.get(task), found.seen.get(task)
         _tell(batch, job, reply, seen, errand.now)
+
+
+def _leave(batch: Batch, task: tuple[int, int], job: Watched, found: Found) -> None:
+    """See to it that an ended job whose outputs nobody wants leaves nothing elsewhere; else it has not ended yet."""
+    if task in found.seen and not found.seen[task].state.final:
+        return
+    try:
+        batch.collect(job.directory, NOTHING)
+    except OperatorError as error:
+        found.reached = False
+        if task in found.seen:
+            found.seen[task] = Observation(JobState.unknown, reason=str(error))
 
 
 def _tell(batch: Batch, job: Watched, reply: Reply | None, seen: Observation | None, now: float) -> None:

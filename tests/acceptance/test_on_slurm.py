@@ -19,9 +19,10 @@ from heliostat.handle import RunHandle
 from heliostat.run import RunState
 from tests.acceptance.crew import wait_until
 from tests.slurm_server import Slurm
+from torture.jobs import LIVES
 
 SECONDS = 90.0
-STEP = 8  #: of all points
+STEP = 16  #: of all points
 
 
 def places(slurm: Slurm) -> Counter[str]:
@@ -53,22 +54,19 @@ def engine(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_an_engine_may_be_killed_at_any_point(slurm: Slurm, tmp_path: Path) -> None:
-    """Each attempt has one submission on the cluster, and its result is recorded, whoever lives to do it.
+@pytest.mark.parametrize("life", LIVES)
+def test_an_engine_may_be_killed_at_any_point(life: str) -> None:
+    """Each attempt has one submission on the cluster, and its end is recorded, whoever lives to do it.
 
-    There are more than a hundred points; each session takes others of them.
+    There are some hundred points; each session takes others of them. ``make torture`` takes all.
     """
-    first = random.randrange(STEP)
-    command = [sys.executable, "-m", "tests.acceptance.on_slurm", str(tmp_path), str(first), str(STEP)]
+    some = ["--every", str(STEP), "--first", str(random.randrange(STEP))]
+    command = [sys.executable, "-m", "torture", "--grounds", "slurm", "--faults", life, *some]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
-    lines = [line.split("\t") for line in ran.stdout.splitlines() if "\t" in line]
-    assert len(lines) >= 100 // STEP, ran.stdout + ran.stderr
-    assert [line for line in lines if line[3] != "succeeded 42"] == []
-    assert sum(line[2] == "killed" for line in lines) > len(lines) * 0.8
-    submitted = {place: count for place, count in places(slurm).items() if place.startswith(f"{tmp_path}/")}
-    assert len(submitted) == len(lines) + 1
-    assert set(submitted.values()) == {1}
-    assert {(Path(place) / "runs").read_text() for place in submitted} == {"run\n"}
+    outcome = json.loads(ran.stdout)
+    assert outcome["sound"], ran.stderr
+    assert outcome["deaths"] >= 3
+    assert outcome["submissions"] == outcome["runs"]
 
 
 def test_what_a_job_leaves_goes_on_through_the_workflow(engine: Engine, slurm: Slurm) -> None:

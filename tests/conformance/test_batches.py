@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from heliostat.batch import Batch, BatchQueue
 from heliostat.batches.cluster import ClusterBatch
 from heliostat.batches.dialect import Dialect
 from heliostat.batches.local import LocalBatch
+from heliostat.batches.mirror import Mirror
 from heliostat.batches.pbs import Pbs as OpenPbs
 from heliostat.batches.shared import Shared
 from heliostat.batches.slurm import Slurm as SlurmDialect
@@ -38,9 +40,27 @@ def torque() -> Iterator[Pbs]:
         yield server
 
 
-@pytest.fixture(params=["local", "slurm", "openpbs", "torque", "openpbs over ssh", "slurm over ssh"])
+SYSTEMS = ["local", "slurm", "openpbs", "torque", "openpbs over ssh", "slurm over ssh"]
+ELSEWHERE = ["openpbs elsewhere", "slurm elsewhere"]  #: over ssh, where no file is shared
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """The directory of jobs on a machine that shares no files with this one."""
+    with tempfile.TemporaryDirectory(prefix="elsewhere-", dir="/var/tmp") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def there(request: pytest.FixtureRequest, elsewhere: Path) -> Callable[[Path], Path]:
+    """Where a job runs: below another directory, by the same names."""
+    system = request.node.callspec.params["opened"]
+    return lambda job: elsewhere / job.parent.name / job.name if system in ELSEWHERE else job
+
+
+@pytest.fixture(params=[*SYSTEMS, *ELSEWHERE])
 def opened(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], Batch]]:
     """Give what makes a batch system again and again, as further processes would; leave no job running."""
     if request.param == "local":
@@ -48,23 +68,24 @@ def opened(
         _cancel_all(LocalBatch(), tmp_path)
         return
     if "pbs" in request.param or "torque" in request.param:
-        yield _on_pbs(request, monkeypatch)
+        yield _on_pbs(request, elsewhere, monkeypatch)
         return
     server: Slurm = request.getfixturevalue("slurm")
 
     def cluster() -> Batch:
         transport: Transport = LocalTransport()
-        if "ssh" in request.param:
+        if " " in request.param:
             line = f"SLURM_CONF={server.environment['SLURM_CONF']}; export SLURM_CONF\n"
             transport = Prefixed(request.getfixturevalue("cluster"), line)
-        return ClusterBatch(SlurmDialect(), transport, Shared(transport), {"default": BatchQueue("slurm")}, grace=0.2)
+        files = Mirror(transport, str(elsewhere)) if request.param in ELSEWHERE else Shared(transport)
+        return ClusterBatch(SlurmDialect(), transport, files, {"default": BatchQueue("slurm")}, grace=0.2)
 
     yield cluster
     server.command("scancel", f"--user={getpass.getuser()}")
 
 
-def _on_pbs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Batch]:
-    """A PBS whose commands are found here, or behind ssh, where all that is shared are files."""
+def _on_pbs(request: pytest.FixtureRequest, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Batch]:
+    """A PBS whose commands are found here, or behind ssh, where all that is shared are files, or nothing."""
     name, _, over = request.param.partition(" ")
     pbs: Pbs = request.getfixturevalue(name)
     transport: Transport = LocalTransport()
@@ -74,7 +95,12 @@ def _on_pbs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv("PATH", pbs.environment["PATH"])
     dialect: Dialect = Torque() if name == "torque" else OpenPbs()
     queues = {"default": BatchQueue(dialect.name)}
-    return lambda: ClusterBatch(dialect, transport, Shared(transport), queues, grace=0.2)
+
+    def cluster() -> Batch:
+        files = Mirror(transport, str(elsewhere)) if request.param in ELSEWHERE else Shared(transport)
+        return ClusterBatch(dialect, transport, files, queues, grace=0.2)
+
+    return cluster
 
 
 class Prefixed:

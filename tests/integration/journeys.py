@@ -242,3 +242,17 @@ def mark(ctx: Context, message: str) -> dict[str, Any]:
     ctx.put("put")
     (ctx.dir / "made.txt").write_text(message)
     return {"marks": message, "file": ctx.dir / "made.txt"}
+
+
+# on a queue that is elsewhere
+
+far = Workflow("far")
+
+
+@far.node(queue="cluster")
+def speaks(ctx: Context, message: str) -> str:
+    """Say that it waits, and wait to be let go."""
+    ctx.log("waiting")
+    while not Path(message, "go").exists():
+        time.sleep(0.01)
+    return "spoken"

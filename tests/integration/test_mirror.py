@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import shutil
+import subprocess
+import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-import heliostat
+import heliostat.engine
 from heliostat import Workflow
 from heliostat.batch import Accepted, BatchQueue, Deferred, JobRequest, JobState, Observation
-from heliostat.batches import luggage
+from heliostat.batches import luggage, trickle
 from heliostat.batches.cluster import ClusterBatch
 from heliostat.batches.mirror import Mirror
 from heliostat.batches.pbs import Pbs as OpenPbs
@@ -25,6 +33,7 @@ from heliostat.job import JobSpec
 from heliostat.task import AttemptState
 from heliostat.transport import Ran
 from heliostat.transports.ssh import SshTransport
+from tests.integration import journeys
 from tests.pbs_server import Pbs, pbs_server
 from tests.slurm_server import Slurm
 from tests.ssh_server import HOST, Sshd, ssh_on_path
@@ -153,7 +162,7 @@ def test_many_jobs_travel_together(way: Way, there: Path, home: Path) -> None:
     directories = [Path(each.directory) for each in requests]
     before = way.runs
     batch.observe(directories)
-    assert way.runs == before + 1
+    assert way.runs <= before + 2  # how they stand, and what those have printed that run just now
     until(lambda: all(seen.state.final for seen in batch.observe(directories)))
     assert [batch.collect(each, JobSpec(shell="x")).stdout for each in directories] == [*map(str, range(20))]
     assert sorted(path.name for path in there.iterdir()) == [".lock"]
@@ -292,16 +301,66 @@ def test_slurm_is_reached_the_same_way(slurm_running: Slurm, cluster: SshTranspo
     assert sorted(path.name for path in there.iterdir()) == [".lock"]
 
 
-def test_a_run_goes_over_ssh(
+def test_what_a_running_job_prints_comes_here_as_it_grows(way: Way, there: Path, home: Path) -> None:
+    """Piece by piece, once each, however many look; at the end all of it is here, with what came last."""
+    batch, job = opened(way, there), home / "1.1"
+    command = "echo oops >&2; echo one; printf tw; while [ ! -e go ]; do sleep 0.05; done; echo o"
+    batch.submit([request(job, command)])
+    others = [opened(way, there) for _ in range(3)]
+
+    def come() -> bool:
+        with ThreadPoolExecutor(len(others)) as pool:
+            list(pool.map(lambda each: each.observe([job]), others))
+        return (job / "stdout").exists() and (job / "stdout").read_text() == "one\ntw"
+
+    until(come)
+    until(lambda: batch.observe([job]) and (job / "stderr").read_text() == "oops\n")
+    (there / "run/1.1/go").touch()
+    end(batch, job)
+    assert batch.collect(job, JobSpec(shell="x")).stdout == "one\ntwo"
+    assert (job / "stdout").read_text() == "one\ntwo\n"
+
+
+def test_of_what_is_printed_a_look_brings_little(way: Way, there: Path, home: Path) -> None:
+    """However much there is; the next one goes on from there, and one at which nothing is new brings nothing."""
+    batch, job = opened(way, there), home / "1.1"
+    most = trickle.PIECE_BYTES[1]
+    batch.submit([request(job, f"seq 1000000 | head -c {3 * most}; touch up; while [ ! -e go ]; do sleep 0.05; done")])
+    until((there / "run/1.1/up").exists)
+    sizes = []
+    for _ in range(4):
+        batch.observe([job])
+        sizes.append((job / "stdout").stat().st_size)
+    assert sizes == [most, 2 * most, 3 * most, 3 * most]
+    assert (job / "stdout").read_bytes() == (there / "run/1.1/stdout").read_bytes()
+    before = way.runs
+    batch.observe([job])
+    assert way.runs == before + 1
+    (there / "run/1.1/go").touch()
+    end(batch, job)
+
+
+@pytest.fixture
+def over_ssh(
     sshd: Sshd, pbs: Pbs, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From the configuration to the artifact, with a file that the job is given and one that it makes."""
+) -> Iterator[heliostat.engine.Engine]:
+    """Give an engine whose queue ``cluster`` is behind ssh, as its configuration says."""
     usual = (sshd.directory / "sshd_config").read_text()
     sshd.configure(f"SetEnv HOME={sshd.directory} PATH={pbs.path}:{os.environ['PATH']}")
     monkeypatch.setenv("PATH", ssh_on_path(sshd, tmp_path / "bin"))
     monkeypatch.chdir(tmp_path)
     queue = f'{{ executor = "pbs", host = "{HOST}", directory = "{there}" }}'
     Path("heliostat.toml").write_text(f"queues.cluster = {queue}\n")
+    try:
+        with heliostat.open(f"sqlite:///{tmp_path}/h.db", files=tmp_path / "files") as engine:
+            yield engine
+    finally:
+        if (sshd.directory / "sshd_config").read_text() != usual:
+            sshd.configure()
+
+
+def test_a_run_goes_over_ssh(over_ssh: heliostat.engine.Engine, there: Path) -> None:
+    """From the configuration to the artifact, with a file that the job is given and one that it makes."""
     night = Workflow("night")
 
     @night.node
@@ -316,11 +375,248 @@ def test_a_run_goes_over_ssh(
     def count(reduce: Path) -> str:
         return reduce.read_text()
 
-    try:
-        with heliostat.open(f"sqlite:///{tmp_path}/night.db", files=tmp_path / "files") as engine:
-            run = engine.run(night)
-            assert run.result() == "STARS\n"
-    finally:
-        if (sshd.directory / "sshd_config").read_text() != usual:
-            sshd.configure()
+    assert over_ssh.run(night).result() == "STARS\n"
     assert sorted(path.name for path in there.iterdir()) == [".lock"]
+
+
+def test_a_running_job_there_is_followed_line_by_line(over_ssh: heliostat.engine.Engine, there: Path) -> None:
+    """``task log --follow`` tells each line while the job runs, and what came last when it has ended."""
+    flow = Workflow("flow")
+    flow.job("say", "echo one; printf tw; until test -e go; do sleep 0.05; done; echo o", queue="cluster")
+    run = over_ssh.start(flow)
+    thread = threading.Thread(target=over_ssh.work, kwargs={"until": run}, daemon=True)
+    thread.start()
+    words = ["--database", "sqlite:///h.db", "--files", "files", "task", "log", f"{run.id}/1", "--follow", "--json"]
+    follower = subprocess.Popen([sys.executable, "-m", "heliostat.cli", *words], stdout=subprocess.PIPE, text=True)
+    assert follower.stdout is not None
+    assert json.loads(follower.stdout.readline())["text"] == "one"  # before it may go on
+    (there / run.id / "1.1/go").touch()
+    assert [json.loads(line)["text"] for line in follower.stdout] == ["two", "succeeded"]
+    assert follower.wait(60) == 0
+    follower.stdout.close()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_what_a_function_there_logs_is_told_while_it_runs(over_ssh: heliostat.engine.Engine, tmp_path: Path) -> None:
+    """As that of one on this machine, and once each."""
+    run = over_ssh.start(journeys.far, str(tmp_path))
+    thread = threading.Thread(target=over_ssh.work, kwargs={"until": run}, daemon=True)
+    thread.start()
+    until(lambda: [line for line in run.log() if line.text == "waiting"])
+    (tmp_path / "go").touch()
+    thread.join(90)
+    assert run.state == "succeeded", run.explain()
+    assert [line.text for line in run.log() if line.kind == "log"] == ["waiting"]
+
+
+# what can go wrong on the way
+
+# For every few lines that carrying files passes: an engine dies there of kill -9, and another follows at once.
+CARRIERS = """
+import itertools, os, pathlib, signal, sys, threading, time
+from heliostat.batch import Accepted, BatchQueue, JobRequest
+from heliostat.batches import luggage
+from heliostat.batches.cluster import ClusterBatch
+from heliostat.batches.mirror import Mirror
+from heliostat.batches.pbs import Pbs
+from heliostat.job import JobSpec
+from heliostat.transport import Address
+from heliostat.transports.ssh import SshTransport
+from tests.integration.test_mirror import Way
+
+here, there, path, first, step, *ssh = sys.argv[1:]
+luggage.LARGE_BYTES = 1000
+ours = ("batches/mirror.py", "batches/luggage.py", "batches/trickle.py")
+
+def live(number):
+    way = Way(SshTransport(Address("cluster"), command=tuple(ssh)), f"PATH={path}:$PATH; export PATH")
+    batch = ClusterBatch(Pbs(), way, Mirror(way, there), {"default": BatchQueue("pbs")}, settle=1.0)
+    job = pathlib.Path(here, "run", f"{number}.1")
+    (job / "files").mkdir(parents=True, exist_ok=True)
+    (job / "files/given").write_text("given")
+    command = "echo run >> runs; cat files/given > small; head -c 100000 /dev/zero > large; echo said; sleep 1.5"
+    wanted = JobRequest(f"abc/{number}", str(job), command, {"TOKEN": "hunter2"})
+    while not isinstance(batch.submit([wanted])[0], Accepted):
+        time.sleep(0.1)
+    while not batch.observe([job])[0].state.final:
+        time.sleep(0.1)
+    left = batch.collect(job, JobSpec(":", outputs={"small": "small", "large": "large", "runs": "runs"}))
+    told = [left.reason, left.stdout, *(path.read_text() for path in (left.outputs["small"], left.outputs["runs"]))]
+    return (*told, left.outputs["large"].stat().st_size)
+
+def apart(number, last):
+    if child := os.fork():
+        return os.waitpid(child, 0)[1]
+    lines = itertools.count(1)
+    def trace(frame, event, argument):
+        if not frame.f_code.co_filename.endswith(ours):
+            return None
+        if event == "line" and next(lines) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+    try:
+        if last:
+            sys.settrace(trace)
+        came = live(number)
+        if not last and came != (None, "said", "given", "run\\n", 100000):
+            print(f"after line {number}: {came}", flush=True)
+    finally:
+        os._exit(int(sys.exc_info()[0] is not None))
+
+for last in itertools.count(int(first), int(step)):
+    died = apart(last, last)
+    if apart(last, 0):
+        print(f"after line {last}: nobody could go on", flush=True)
+    if not died:
+        break
+print(last)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_engine_may_die_at_any_line_of_carrying_files(
+    cluster: SshTransport, pbs: Pbs, there: Path, tmp_path: Path
+) -> None:
+    """There or back: the next one finds all of it, the job runs once, and nothing is left there."""
+    step = 19
+    arguments = [str(tmp_path), str(there), str(pbs.path), str(random.randrange(1, step)), str(step)]
+    command = [sys.executable, "-c", CARRIERS, *arguments, *cluster._command]
+    before = Counter(pbs.submissions())
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+    *wrong, last = ran.stdout.splitlines() or [ran.stderr]
+    assert wrong == [], ran.stderr
+    assert int(last) > 100, ran.stderr
+    assert set((Counter(pbs.submissions()) - before).values()) == {1}
+    assert sorted(path.name for path in there.iterdir()) == [".lock"]
+
+
+@pytest.mark.slow
+def test_a_connection_that_is_cut_while_files_come_loses_nothing(way: Way, there: Path, home: Path, sshd: Sshd) -> None:
+    """What came of a large file stays, and the rest comes with the next try."""
+    batch, job = opened(way, there), home / "1.1"
+    batch.submit([request(job, "head -c 300000000 /dev/urandom > big.dat; cksum < big.dat")])
+    end(batch, job)
+    part, spec = job / ".big.dat.part", JobSpec(shell="x", outputs="big.dat")
+    with ThreadPoolExecutor(1) as pool:
+        collecting = pool.submit(batch.collect, job, spec)
+        until(lambda: part.exists() and part.stat().st_size > 1_000_000)
+        sshd.cut()
+        with pytest.raises(OperatorError):
+            collecting.result()
+    came = part.stat().st_size
+    assert 1_000_000 < came < 300_000_000
+    left = until(partial(collected, batch, job, spec))
+    assert left.outputs == job / "big.dat"
+    with (job / "big.dat").open("rb") as file:
+        sums = subprocess.run(["cksum"], stdin=file, capture_output=True, text=True, check=True)
+    assert left.stdout == sums.stdout.strip()
+
+
+def collected(batch: ClusterBatch, job: Path, spec: JobSpec) -> Any:
+    """What a job left, or nothing where it cannot be had now."""
+    try:
+        return batch.collect(job, spec)
+    except OperatorError:
+        return None
+
+
+@pytest.fixture
+def small_disk(there: Path) -> Iterator[Path]:
+    """Have a file system of two megabytes there."""
+    there.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "small", str(there)], check=False).returncode:
+        pytest.skip("nobody may mount a file system here")
+    yield there
+    subprocess.run(["umount", "-l", str(there)], check=True)
+
+
+def test_a_file_system_that_is_full_there_is_waited_for(way: Way, small_disk: Path, home: Path) -> None:
+    """Nothing of what did not fit stays in the way, and when there is room the job runs, once."""
+    batch, job = opened(way, small_disk), home / "1.1"
+    (job / "files").mkdir(parents=True)
+    (job / "files/large").write_bytes(b"\1" * 4_000_000)
+    wanted = request(job, "echo run >> runs; wc -c < files/large; cat runs")
+    (reply,) = batch.submit([wanted])
+    assert isinstance(reply, Deferred)
+    assert "No space left on device" in reply.reason
+    assert sorted(path.name for path in small_disk.iterdir()) in ([], [".lock"])
+    subprocess.run(["mount", "-o", "remount,size=32m", str(small_disk)], check=True)
+    assert isinstance(batch.submit([wanted])[0], Accepted)
+    end(batch, job)
+    assert batch.collect(job, JobSpec(shell="x")).stdout == "4000000\nrun"
+
+
+def test_a_job_that_fills_the_file_system_there_fails_and_says_so(way: Way, small_disk: Path, home: Path) -> None:
+    """Its exit code cannot be written, but what became of it is known in the end."""
+    batch, job = opened(way, small_disk), home / "1.1"
+    assert isinstance(batch.submit([request(job, "cat /dev/zero > filled")])[0], Accepted)
+    seen = end(batch, job)
+    assert seen.exit_code != 0
+    left = batch.collect(job, JobSpec(shell="x"))
+    assert left.reason
+    assert not left.succeeded
+
+
+def test_outputs_have_any_name(way: Way, there: Path, home: Path) -> None:
+    """Each comes back under its own, with what stands in it."""
+    names = [b"-rf", b"a\nb", b'it\'s "so"', b"$(touch x)", b"star*", b"[a]", b"\xff\xfe", b" ", b"deep/-- x", b"x\\y"]
+    batch, job = opened(way, there), home / "1.1"
+    script = (
+        "import os,sys; os.mkdir('out'); os.mkdir('out/deep')\nfor n in "
+        + repr(names)
+        + ":\n open(b'out/' + n, 'wb').write(n)"
+    )
+    batch.submit([request(job, (sys.executable, "-c", script))])
+    assert end(batch, job) == Observation(JobState.ended, 0), batch.collect(job, JobSpec(shell="x")).stderr
+    left = batch.collect(job, JobSpec(shell="x", outputs="out/**/*"))
+    assert left.reason is None
+    assert {os.fsencode(path.relative_to(job / "out")) for path in left.outputs} == set(names)
+    assert all(path.read_bytes() == os.fsencode(path.relative_to(job / "out")) for path in left.outputs)
+
+
+def test_a_job_that_removes_its_own_directory_is_stopped_when_nobody_wants_it(
+    way: Way, there: Path, home: Path, pbs: Pbs
+) -> None:
+    """Its files tell nothing any more; its scheduler is told all the same."""
+    batch, job = opened(way, there), home / "1.1"
+    command = f"touch {there}/up; while [ ! -e {there}/go ]; do sleep 0.05; done; rm -rf {there}/run; sleep 600"
+    (reply,) = batch.submit([request(job, command)])
+    assert isinstance(reply, Accepted)
+    until((there / "up").exists)
+    until(lambda: batch.observe([job])[0].state is JobState.running)
+    (there / "go").touch()
+    until(lambda: not (there / "run").exists())
+    batch.cancel([job], 1)
+    seen = until(lambda: (seen := batch.observe([job])[0]).state.final and seen)
+    assert not seen.exit_code
+
+
+def test_what_is_cancelled_or_refused_leaves_nothing_there(over_ssh: heliostat.engine.Engine, there: Path) -> None:
+    """What it said is brought here."""
+    flow = Workflow("flow")
+    flow.job("wait", "echo said; touch up; sleep 600", queue="cluster")
+    run = over_ssh.start(flow)
+    over_ssh.work(until=(there / run.id / "1.1/up").exists)
+    run.cancel("enough")
+    over_ssh.work(until=lambda: not (there / run.id).exists())
+    assert (over_ssh.around.directory / "jobs" / run.id / "1.1/stdout").read_text() == "said\n"
+    assert sorted(path.name for path in there.iterdir()) == [".lock"]
+
+
+def test_one_directory_that_is_gone_there_holds_up_no_other_job(way: Way, there: Path, home: Path, pbs: Pbs) -> None:
+    """That one waits, and says why; the others are submitted and looked at."""
+    batch, gone, other = opened(way, there), home / "1.1", home / "2.1"
+    way.closed_after = way.runs + 3  # its files are there, and nobody hears of the submission
+    batch.submit([request(gone, "true")])
+    way.closed_after = 1 << 30
+    assert (gone / "job.there").exists()
+    shutil.rmtree(there / "run/1.1")
+    one, two = opened(way, there).submit([request(gone, "true"), request(other, "true")])
+    assert isinstance(one, Deferred)
+    assert "is not on cluster, where it was put" in one.reason
+    assert isinstance(two, Accepted)
+    assert end(batch, other) == Observation(JobState.ended, 0)
+    seen, _ = batch.observe([gone, other])
+    assert (seen.state, "where it was put" in str(seen.reason)) == (JobState.unknown, True)

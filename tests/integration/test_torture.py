@@ -18,6 +18,7 @@ from torture.checker import check
 from torture.feed import Accepted
 from torture.flows import chain_fate
 from torture.grounds import SqliteGround
+from torture.jobs import LIVES
 from torture.mutants import MUTANTS
 from torture.points import enumerate_points
 
@@ -79,7 +80,7 @@ def test_the_page_about_it_names_every_fault_rule_and_defect() -> None:
     """What people choose from, and what they may be told."""
     page = (Path(__file__).parents[2] / "docs" / "what-was-done-to-break-it.md").read_text("utf-8")
     rules = {rule for mutant in MUTANTS.values() for rule in mutant.caught}
-    missing = [name for name in (*faults.FAULTS, "points", *rules, *MUTANTS) if f"`{name}`" not in page]
+    missing = [name for name in (*faults.FAULTS, "points", *LIVES, *rules, *MUTANTS) if f"`{name}`" not in page]
     assert not missing
 
 

@@ -67,6 +67,20 @@ def lines(*states: str, graph: str = "", program: str = "path: cp") -> str:
     return head + ",\n".join(f"    {{{state}}}" for state in states) + "]}\n"
 
 
+def test_a_class_that_does_nothing_here_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With its line; one for which there is a strategy is not, be it by its key or by the class."""
+    named = {"ingest_mock": Strategy, "blue_sky.strategies.mock_analyze.MockAnalyze": Strategy}
+    loaded(MOCK, tmp_path, strategies=named)
+    assert caplog.messages == []
+    loaded(MOCK, tmp_path, strategies={"ingest_mock": Strategy})
+    [told] = caplog.messages
+    where = f"{tmp_path / 'flow.yaml'}, line 22: workflows.mock_workflow.states[1].class"
+    assert told == (
+        f"{where}: blue_sky.strategies.mock_analyze.MockAnalyze is Python, which no file brings along, so the state is "
+        "its program alone; load(file, {'mock_analyze': …}) gives it a strategy"
+    )
+
+
 def test_the_documented_file_becomes_two_nodes_and_an_edge(tmp_path: Path) -> None:
     """Queue, cores, wall time, throttle and retries are those of the file; without a throttle it is one."""
     graph = loaded(MOCK, tmp_path)["mock_workflow"].graph

@@ -133,7 +133,7 @@ def test_a_node_says_more_than_its_queue() -> None:
     text = script.job(SLURM, queue, asked, "/d", 10.0).files["job.script"]
     assert "#SBATCH --time=3\n" in text
     assert "#SBATCH --cpus-per-task=2\n" in text
-    assert 'exec /bin/sh ./job.sh "$SLURM_JOB_ID" 100 10\n' in text
+    assert 'exec /bin/bash ./job.sh "$SLURM_JOB_ID" 100 10\n' in text
 
 
 @pytest.mark.parametrize("given", [{"directory": "/a\nb"}, {"env": {"A-B": "x"}}])

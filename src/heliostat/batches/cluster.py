@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation, gather, tail
 from heliostat.batches import script
-from heliostat.batches.shared import LOG, VOID, chunks, membership
+from heliostat.batches.shared import GONE, LOG, VOID, chunks, membership
 from heliostat.batches.submission import COMMAND_SECONDS, Submission
 from heliostat.batches.verdict import Case, judge
 from heliostat.errors import OperatorError
@@ -176,6 +176,8 @@ class ClusterBatch:
 
     def _judge(self, directory: Path, note: Notes, now: float) -> Observation:
         case = self._cases.get(directory)
+        if GONE in note and (case is None or case.final is None):
+            return Observation(JobState.unknown, reason=note[GONE])
         if case is None or (not case.handle and VOID not in note):
             handle = self._submission.handle(note)
             if handle is None:
@@ -192,6 +194,7 @@ class ClusterBatch:
         """Note it in the directories, have the scheduler end the jobs, and kill those whose grace is over."""
         now = self._clock()
         due = [directory for each in directories if self._to_be_told(directory := each.absolute(), grace, now)]
+        self._files.claim(due)
         asked: dict[bool, list[str]] = {False: [], True: []}
         for some in chunks(due, TOLD_AT_ONCE):
             for directory, word, text in self._submission.run(script.text("cancel.sh"), (f"{grace:g}",), some):
@@ -212,7 +215,7 @@ class ClusterBatch:
         handle = (reply.handle if isinstance(reply, Accepted) else "") or (known.handle if known else "")
         if word == "void" and not handle:
             self._case(directory, "")
-        return self._case(directory, handle) if handle and word in ("id", "claim", "void", "begun") else None
+        return self._case(directory, handle) if handle and word not in ("ended", "busy", "failed") else None
 
     def _to_be_told(self, directory: Path, grace: float, now: float) -> bool:
         """Whether it is time to ask for a job's end, once more, or with KILL: not at every look."""

@@ -1,10 +1,12 @@
-#!/bin/sh
+#!/bin/bash
 # Runs job.command once in this directory, however often it is started, and keeps its exit code in job.exit_code.
 # Arguments: the handle of the job, the time-out in seconds or nothing, and the grace between TERM and KILL.
 
 if [ "$1" = run ]; then
     # In a group of its own, whose signals are for the command. This script goes on, to write down how it took them.
     trap : HUP INT TERM
+    sleep 2147483647 < /dev/null > /dev/null 2>&1 & # ended by a signal that came to all processes
+    echo $! > job.sleeper
     (
         [ ! -e job.stop ] || exit 143 # a TERM that came too early for the command came after that file
         [ ! -f job.container ] || exec /bin/sh ./job.container # which sees to its variables
@@ -32,12 +34,21 @@ rm -f "$mine"
 HELIOSTAT_JOB=$PWD
 export HELIOSTAT_JOB
 child=
-# The scheduler ends the job: it will say why, and the command is told in case that it was not.
-trap ': > job.term; [ -z "$child" ] || kill -s TERM -- "-$child" 2> /dev/null' HUP INT TERM
-# timeout makes a group of processes, and with 0 nothing more. A session of its own would escape from schedulers that
-# know a job by its session.
-timeout 0 /bin/sh ./job.sh run < /dev/null > stdout 2> stderr &
+# The scheduler ends the job: it will say why. Most tell all processes, and then the command has heard it; where the
+# sleeper beside it has not, it is passed on, once.
+told() {
+    : > job.term
+    [ -n "$child" ] || return
+    sleep 0.3
+    { read -r sleeper < job.sleeper && ! kill -0 "$sleeper"; } 2> /dev/null || kill -s TERM -- "-$child" 2> /dev/null
+}
+trap told HUP INT TERM
+# A group of processes, which is what -m makes of a command. A session of its own would escape from schedulers that know
+# a job by its session.
+set -m
+/bin/sh ./job.sh run < /dev/null > stdout 2> stderr &
 child=$!
+set +m
 
 # A nap says when its time is over. It can be ended before, with the sleep inside.
 nap() {

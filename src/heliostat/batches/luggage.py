@@ -1,6 +1,7 @@
-"""What an ended job left on another machine, brought here: what is small in one go, what is large by itself.
+"""What a job left on another machine, brought here: what is small in one go, what is large by itself.
 
-A file counts as brought when it has the size that it has there. What is large goes on where it was cut off.
+A file counts as brought when it has the size that it has there. What is large goes on where it was cut off. While a job
+runs, what it prints comes here in pieces, of which each goes behind the one before.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The files of jobs on a cluster that shares no file system with this machine: they are carried there and back.
 
-A job's directory there is a copy of the one here, made before the submission. What tells how a job stands is copied
-here as it comes, and at the end all that is wanted, after which the directory there is removed. Two marks in the
-directory here say what was done:
+A job's directory there is a copy of the one here, made before the submission. What tells how a job stands, and what it
+prints, is copied here as it comes, and at the end all that is wanted, after which the directory there is removed. Two
+marks in the directory here say what was done:
 
 - ``job.there``: where it was put, so that a directory that is gone there is never taken for one that was not put yet
 - ``job.brought``: all is here that will come
@@ -17,14 +17,14 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from heliostat.batch import SEEN, put
-from heliostat.batches import luggage
-from heliostat.batches.shared import ARRAY, ENVIRONMENT, TELLING, chunks, notes
+from heliostat.batch import SEEN, STDERR, STDOUT, put
+from heliostat.batches import luggage, trickle
+from heliostat.batches.shared import ARRAY, CLAIM, ENVIRONMENT, EXIT_CODE, GONE, TELLING, chunks, notes
 from heliostat.errors import OperatorError
 from heliostat.transport import Ran
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from heliostat.batches.shared import Notes
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 THERE, BROUGHT = "job.there", "job.brought"
 SECONDS = 60.0  #: for a question
 PUT_AT_ONCE = 50  #: jobs that travel together
-_HERE = frozenset({SEEN, THERE, BROUGHT, *TELLING}) - {ARRAY}  # never put: it is told there, or is for people here
+#: Never put: it is told there, or is for people here.
+_HERE = frozenset({SEEN, THERE, BROUGHT, STDOUT, STDERR, trickle.LOGS, *TELLING}) - {ARRAY}
 
 #: Tells which directories below $1 are there.
 _WHICH = """
@@ -64,7 +65,16 @@ for name; do
     fi
 done
 """
-#: Runs a script, and tells then which of the files below $2 are there, and what stands in them; $1 parts the three.
+#: Makes directories below $1 that are not there, so that something can be noted in them.
+_CLAIM = """
+umask 077
+mkdir -p -- "$1" && cd -- "$1" || exit 1
+exec 9>> .lock && flock -w 30 9 || exit 1
+shift
+mkdir -p -- "$@"
+"""
+#: Runs a script, and tells then how large those of the files below $2 are that are there, and what stands in job.*; $1
+#: parts the three.
 _LOOK = """
 (
 SCRIPT
@@ -73,9 +83,9 @@ printf '\\n%s %s\\n' "$1" $?
 mark=$1
 [ $# -gt 2 ] && cd -- "$2" 2> /dev/null || exit 0
 shift 2
-printf '%s\\n' "$@" | xargs ls -1d -- 2> /dev/null
+printf '%s\\0' "$@" | xargs -0 stat -c '%s %n' -- 2> /dev/null
 printf '%s\\n' "$mark"
-printf '%s\\n' "$@" | xargs grep -asHZ -m 64 -e '' --
+printf '%s\\0' "$@" | grep -z '/job\\.[^/]*$' | xargs -0 grep -asHZ -m 64 -e '' --
 exit 0
 """
 
@@ -114,8 +124,18 @@ class Mirror:
         if ran.exit_code or tar.returncode:
             raise OperatorError(f"the files of jobs cannot be put on {self._transport.place}: {ran.said}")
         for directory in directories:
-            put(directory / THERE, f"{self._transport.place} {self.there(directory)}\n")
+            self._mark(directory)
             (directory / ENVIRONMENT).unlink(missing_ok=True)  # a secret waits in one place, where it is needed
+
+    def claim(self, directories: Sequence[Path]) -> None:
+        missing = [each for each in directories if each.is_dir() and not (each / THERE).exists()]
+        for some in chunks(missing, PUT_AT_ONCE):
+            self._run(_CLAIM, self._root, *map(_name, some))
+            for directory in some:
+                self._mark(directory)
+
+    def _mark(self, directory: Path) -> None:
+        put(directory / THERE, f"{self._transport.place} {self.there(directory)}\n")
 
     def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:
         away = [directory for directory in directories if _is_there(directory)]
@@ -131,14 +151,15 @@ class Mirror:
     def _asked(self, directories: Sequence[Path], script: str) -> tuple[Ran, dict[Path, Notes]]:
         """How a script ran there, and the telling files of those directories that are there."""
         mark = f"-- {secrets.token_hex(8)}"
-        names = [f"{_name(each)}/{file}" for each in directories for file in (".", *TELLING)]
+        names = [f"{_name(each)}/{file}" for each in directories for file in (".", *TELLING, *trickle.growing(each))]
         ran = self._run(_LOOK.replace("SCRIPT", script or ":"), mark, self._root, *names)
         said, parted, rest = ran.stdout.rpartition(f"\n{mark} ".encode())
         code, _, rest = rest.partition(b"\n")
         if not parted:
             raise OperatorError(f"{self._transport.place} broke off: {ran.said or 'it said nothing'}")
         listed, _, content = rest.partition(f"{mark}\n".encode())
-        there = set(listed.decode(errors="replace").splitlines())
+        rows = (row.partition(" ") for row in listed.decode(errors="replace").splitlines())
+        there = {name: int(size) for size, _, name in rows if size.isdigit()}
         lines: defaultdict[str, list[str]] = defaultdict(list)
         for line in content.split(b"\n"):
             path, parted, text = line.partition(b"\0")
@@ -151,7 +172,13 @@ class Mirror:
                 kept = (file for file in TELLING if f"{name}/{file}" in there)
                 told[directory] = {file: "".join(f"{line}\n" for line in lines[f"{name}/{file}"]) for file in kept}
                 self._copy(directory, told[directory])
+        self._follow([each for each, note in told.items() if CLAIM in note and EXIT_CODE not in note], there)
         return Ran(int(code), said, ran.stderr), told
+
+    def _follow(self, running: Sequence[Path], sizes: Mapping[str, int]) -> None:
+        """Have here what jobs have said since the last look."""
+        places = {f"{_name(each)}/{file}": each / file for each in running for file in trickle.growing(each)}
+        trickle.follow(self._transport, self._root, {name: sizes[name] for name in places if name in sizes}, places)
 
     def _copy(self, directory: Path, note: Notes) -> None:
         """Have here what is told there, for people, and for when it is not there any more."""
@@ -167,9 +194,7 @@ class Mirror:
         known = notes(directory)
         if known.keys() - {ARRAY}:  # that it was to be one of an array says nothing of what became of it
             return known
-        raise OperatorError(
-            f"{self.there(directory)} is not on {self._transport.place}, where it was put; is it mounted?"
-        )
+        return {GONE: f"{self.there(directory)} is not on {self._transport.place}, where it was put; is it mounted?"}
 
     def bring(self, directory: Path, spec: JobSpec) -> None:
         if not _is_there(directory):

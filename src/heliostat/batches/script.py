@@ -151,7 +151,7 @@ def _script(
         "header": dialect.header(wanted),
         "enter": f"{enter}\nexec >> {shared.OUT} 2>&1",
         "setup": setup,
-        "run": f"{enter}\nexec /bin/sh ./{shared.WRAPPER} {' '.join(words)}",
+        "run": f"{enter}\nexec /bin/bash ./{shared.WRAPPER} {' '.join(words)}",
         "name": wanted.name,
     }
     template = queue.template or text("template.sh")

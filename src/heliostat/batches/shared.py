@@ -22,8 +22,10 @@ SCRIPT, WRAPPER, COMMAND, ENVIRONMENT = "job.script", "job.sh", "job.command", "
 NAME, LOCK, SUBMITTING, SAID, ID, VOID = "job.name", "job.lock", "job.submitting", "job.said", "job.id", "job.void"
 CLAIM, STOP, EXIT_CODE, OUT, LOG = "job.claim", "job.stop", "job.exit_code", "job.out", "job.log"
 CONTAINER, BEGUN, GUARD = "job.container", "job.begun", "job.guard"  #: of a command in a container
+SLEEPER = "job.sleeper"  #: who knows whether signals came to all processes of the job
 TERM = "job.term"  #: the scheduler has asked the job to end
 ARRAY, MEMBERS = "job.array", "job.members"  #: of a job in an array: which, and where; of an array: its jobs
+GONE = "job.gone"  #: no file, but in a look why nothing can be told of a directory
 #: What tells how a job stands; each is small, and written once.
 TELLING = (EXIT_CODE, CLAIM, STOP, TERM, ID, VOID, ARRAY)
 MARKS = frozenset({TERM, VOID})  #: of which it is enough that they are there
@@ -42,10 +44,14 @@ class JobFiles(Protocol):
     def put(self, directories: Sequence[Path]) -> None:
         """Have all that is in directories here be there; raises OperatorError."""
 
+    def claim(self, directories: Sequence[Path]) -> None:
+        """Have directories be there, with nothing in them where they were not put yet; raises OperatorError."""
+
     def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:
         """The telling files of directories by name, those that are there, and how a script ran, if one is given.
 
-        Nothing is run where files can be read without. Raises OperatorError if nothing can be told.
+        Nothing is run where files can be read without. Raises OperatorError if nothing can be told; what cannot be told
+        of one directory is ``GONE`` in its place.
         """
 
     def bring(self, directory: Path, spec: JobSpec) -> None:
@@ -62,6 +68,9 @@ class Shared:
         return str(directory)
 
     def put(self, directories: Sequence[Path]) -> None:
+        del directories
+
+    def claim(self, directories: Sequence[Path]) -> None:
         del directories
 
     def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import Accepted, BatchQueue, Deferred, Rejected
 from heliostat.batches import script
-from heliostat.batches.shared import ARRAY, CLAIM, ID, VOID, chunks, fields, membership
+from heliostat.batches.shared import ARRAY, CLAIM, GONE, ID, VOID, chunks, fields, membership
 from heliostat.errors import BadInput, OperatorError
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Submission:
         for (directory, request), note in zip(wanted.items(), notes, strict=True):
             if (handle := self.handle(note)) is not None:
                 replies[directory] = Accepted(handle)
+            elif GONE in note:
+                replies[directory] = Deferred(note[GONE])
             elif (member := membership(note)) and (reply := self._of_array(*member)) is not None:
                 replies[directory] = reply
             else:

@@ -9,6 +9,7 @@ workflow of their own, of which each subject has a run; where it changes back, a
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from heliostat.importers.document import Value
 
 __all__ = ["Strategy", "ingest", "load"]
+
+LOG = logging.getLogger("heliostat.importers")
 
 _TOP = ("executables", "run_states", "workflows")
 _EXECUTABLE = (
@@ -87,6 +90,15 @@ class Guide:
             if name not in keys | (kinds if name in self.strategies else set()):
                 raise BadInput(f"strategies: there is no state {name!r}{nearest(name, sorted(keys))}")
 
+    def unacted(self, states: list[State]) -> Iterator[str]:
+        """Sentences about states whose class does nothing here."""
+        for state in states:
+            if state.kind and self.acting(state) is None:
+                yield state.given.field("class").about(
+                    f"{state.kind} is Python, which no file brings along, so the state is its program alone; "
+                    f"load(file, {{{state.key!r}: …}}) gives it a strategy"
+                )
+
 
 def load(
     file: str | Path,
@@ -96,8 +108,8 @@ def load(
 ) -> dict[str, Workflow]:
     """The workflows of a file, by name; raises BadInput with file, line and key of what is wrong.
 
-    ``strategies`` are classes by a state's key, or by what its ``class`` says. ``configurations`` are JSON objects by a
-    state's key, or files that hold them, which are read at each call.
+    ``strategies`` are classes by a state's key, or by what its ``class`` says; of a ``class`` without one the program's
+    log tells. ``configurations`` are JSON objects by a state's key, or files that hold them, read at each call.
     """
     try:
         text = Path(file).read_text("utf-8")
@@ -128,7 +140,10 @@ def _workflows(root: Value, guide: Guide) -> dict[str, Workflow]:
         everything += states
         found[name] = (value, states)
     guide.check(everything)
-    return {name: _built(value, name, states, guide) for name, (value, states) in found.items()}
+    flows = {name: _built(value, name, states, guide) for name, (value, states) in found.items()}
+    for sentence in guide.unacted(everything):
+        LOG.warning("%s", sentence)
+    return flows
 
 
 # executables

@@ -30,7 +30,11 @@ class Value:
 
     def refuse(self, what: str) -> NoReturn:
         """Raise BadInput that says where this stands."""
-        raise BadInput(f"{self.file}, line {self.line}: {self.path or 'the document'}: {what}")
+        raise BadInput(self.about(what))
+
+    def about(self, what: str) -> str:
+        """A sentence about it, with where it stands."""
+        return f"{self.file}, line {self.line}: {self.path or 'the document'}: {what}"
 
     def text(self) -> str:
         """The text that it is."""

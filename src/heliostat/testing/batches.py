@@ -2,12 +2,13 @@
 
 A batch system's author writes a fixture ``opened`` that makes one after the other as further processes would, and one
 module of tests that says ``from heliostat.testing.batches import *``. All of them are for the same jobs: what one has
-submitted the others see.
+submitted the others see. Where jobs run in other directories than those here, a fixture ``there`` tells which.
 """
 
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
@@ -27,12 +28,19 @@ if TYPE_CHECKING:
     from heliostat.job import Value
 
     Open = Callable[[], Batch]
+    There = Callable[[Path], Path]
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 90.0
 LOOK_SECONDS = 0.02
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+
+
+@pytest.fixture
+def there() -> There:
+    """Where the job of a directory runs: in it."""
+    return lambda directory: directory
 
 
 def until(condition: Callable[[], T | bool | None]) -> T:
@@ -62,19 +70,19 @@ def request(
     return JobRequest("abc/1", str(directory), command, env, None, timeout)
 
 
-def test_a_job_runs_in_its_directory_and_leaves_its_exit_code(opened: Open, tmp_path: Path) -> None:
+def test_a_job_runs_in_its_directory_and_leaves_its_exit_code(opened: Open, there: There, tmp_path: Path) -> None:
     """It is running, then ended; what it said lies in files; nothing can be read from its standard input."""
     batch, directory = opened(), tmp_path / "a job's"
     begin(batch, request(directory, 'echo "$PWD"; echo oops >&2; cat; while [ ! -e go ]; do sleep 0.1; done; exit 3'))
     until(lambda: see(batch, directory).state is JobState.running)
-    (directory / "go").touch()
+    (there(directory) / "go").touch()
     assert end(batch, directory) == Observation(JobState.ended, 3)
     left = batch.collect(directory, JobSpec("…"))
     assert (left.exit_code, left.reason, left.how) == (3, "exit code 3", AttemptState.failed)
-    assert (left.stdout, left.stderr) == (str(directory), "oops")
+    assert (left.stdout, left.stderr) == (str(there(directory)), "oops")
 
 
-def test_hostile_values_are_only_words(opened: Open, tmp_path: Path) -> None:
+def test_hostile_values_are_only_words(opened: Open, there: There, tmp_path: Path) -> None:
     """From the template to the program, and from the environment, data stays data; arguments need no shell."""
     batch = opened()
     values: dict[str, Value] = {
@@ -95,29 +103,29 @@ def test_hostile_values_are_only_words(opened: Open, tmp_path: Path) -> None:
     ]
     assert all(isinstance(reply, Accepted) for reply in batch.submit(requests))
     assert {end(batch, tmp_path / name).exit_code for name in ("shell", "words", "env")} == {0}
-    said = {name: (tmp_path / name / "stdout").read_bytes() for name in ("shell", "words", "env")}
+    said = {name: (there(tmp_path / name) / "stdout").read_bytes() for name in ("shell", "words", "env")}
     assert said["shell"].decode(errors="surrogateescape").split("\0")[:-1] == list(values.values())
     assert said["words"] == b"$HOME|a b|it's|*|\n||"
     assert said["env"].decode().split("\0")[:-1] == list(hostile.values())
-    assert not list(tmp_path.glob("*/x"))
+    assert not [*tmp_path.glob("*/x"), *there(tmp_path / "shell").parent.glob("*/x")]
     assert batch.collect(tmp_path / "shell", spec).outputs == (tmp_path / "shell" / "'; rm -rf ~; #",)
 
 
-def test_a_job_is_submitted_once_however_often_it_is_asked_for(opened: Open, tmp_path: Path) -> None:
+def test_a_job_is_submitted_once_however_often_it_is_asked_for(opened: Open, there: There, tmp_path: Path) -> None:
     """The handle of the job that is there is the answer, while it waits or runs and after it has ended."""
     batch, job = opened(), tmp_path / "job"
     first = request(job, "echo run >> runs; while [ ! -e go ]; do sleep 0.1; done")
     handle = begin(batch, first)
     assert begin(opened(), request(job, "echo run >> runs")) == handle
-    until((job / "runs").exists)
+    until((there(job) / "runs").exists)
     assert begin(opened(), first) == handle
-    (job / "go").touch()
+    (there(job) / "go").touch()
     end(batch, job)
     assert begin(opened(), first) == begin(batch, first) == handle
-    assert (job / "runs").read_text() == "run\n"
+    assert (there(job) / "runs").read_text() == "run\n"
 
 
-def test_of_many_submitters_at_once_one_starts_the_job(opened: Open, tmp_path: Path) -> None:
+def test_of_many_submitters_at_once_one_starts_the_job(opened: Open, there: There, tmp_path: Path) -> None:
     """All get the same handle."""
     wanted = request(tmp_path / "job", "echo run >> runs; echo said")
     batches = [opened() for _ in range(6)]
@@ -125,8 +133,8 @@ def test_of_many_submitters_at_once_one_starts_the_job(opened: Open, tmp_path: P
         handles = set(pool.map(lambda batch: begin(batch, wanted), batches))
     assert len(handles) == 1
     assert end(batches[0], tmp_path / "job") == Observation(JobState.ended, 0)
-    assert (tmp_path / "job" / "runs").read_text() == "run\n"
-    assert (tmp_path / "job" / "stdout").read_text() == "said\n"
+    assert (there(tmp_path / "job") / "runs").read_text() == "run\n"
+    assert (there(tmp_path / "job") / "stdout").read_text() == "said\n"
 
 
 def test_another_process_sees_a_job_to_its_end_and_collects_it(opened: Open, tmp_path: Path) -> None:
@@ -139,7 +147,7 @@ def test_another_process_sees_a_job_to_its_end_and_collects_it(opened: Open, tmp
     assert (left.succeeded, left.outputs, left.output) == (True, job / "answer", '{"a": 1}\n')
 
 
-def test_many_jobs_are_one_question_and_replies_come_in_order(opened: Open, tmp_path: Path) -> None:
+def test_many_jobs_are_one_question_and_replies_come_in_order(opened: Open, there: There, tmp_path: Path) -> None:
     """Also when some of them are there already, and one cannot be."""
     batch = opened()
     (tmp_path / "7").touch()  # which is in the way
@@ -151,7 +159,7 @@ def test_many_jobs_are_one_question_and_replies_come_in_order(opened: Open, tmp_
     fine = [job for job in jobs if job.name != "7"]
     until(lambda: all(seen.state.final for seen in batch.observe(fine)))
     assert [seen.exit_code for seen in batch.observe(fine)] == [int(job.name) for job in fine]
-    assert {(job / "runs").read_text() for job in fine} == {"run\n"}
+    assert {(there(job) / "runs").read_text() for job in fine} == {"run\n"}
     handles = [reply.handle for reply in replies if isinstance(reply, Accepted)]
     assert len(set(handles)) == 11
 
@@ -166,27 +174,45 @@ def test_a_job_that_nobody_submitted_is_unknown(opened: Open, tmp_path: Path) ->
     assert there.state is JobState.ended
 
 
-def test_cancel_ends_the_whole_group(opened: Open, tmp_path: Path) -> None:
+def test_cancel_ends_the_whole_group(opened: Open, there: There, tmp_path: Path) -> None:
     """TERM reaches children and grandchildren, and the command may end as it likes."""
     batch, job = opened(), tmp_path / "job"
     child = "trap 'touch heard; exit' TERM; touch there; while :; do sleep 0.1; done"
     took = "while [ ! -e heard ]; do sleep 0.1; done; touch took; exit 4"
     command = f"sh -c {shlex.quote(child)} & trap {shlex.quote(took)} TERM; touch up; while :; do sleep 0.1; done"
     begin(batch, request(job, command))
-    until(lambda: (job / "up").exists() and (job / "there").exists())
+    until(lambda: (there(job) / "up").exists() and (there(job) / "there").exists())
     batch.cancel([job], 60)
     seen = end(batch, job)
     assert (seen.state, seen.reason, seen.how) == (JobState.ended, "cancelled", AttemptState.failed)
-    assert (job / "took").exists()
+    assert (there(job) / "took").exists()
     left = batch.collect(job, JobSpec("…"))
     assert (left.succeeded, left.reason) == (False, "cancelled")
 
 
-def test_what_ignores_term_is_killed_when_the_grace_is_over(opened: Open, tmp_path: Path) -> None:
+def test_a_command_hears_of_its_end_once(opened: Open, there: There, tmp_path: Path) -> None:
+    """A second TERM is what many programs end at, whatever they were about to tidy up."""
+    batch, job = opened(), tmp_path / "job"
+    counting = (
+        "import os, signal; write = lambda *_: os.write(1, b'heard\\n'); signal.signal(signal.SIGTERM, write); "
+        "open('up', 'w').close()\nwhile True: signal.pause()"
+    )
+    begin(batch, request(job, (sys.executable, "-c", counting)))
+    until((there(job) / "up").exists)
+
+    def ended() -> bool:
+        batch.cancel([job], 2)
+        return see(batch, job).state.final
+
+    until(ended)
+    assert batch.collect(job, JobSpec("…")).stdout == "heard"
+
+
+def test_what_ignores_term_is_killed_when_the_grace_is_over(opened: Open, there: There, tmp_path: Path) -> None:
     """By whoever asks, be it another process."""
     job = tmp_path / "job"
     begin(opened(), request(job, "trap '' TERM; touch up; while :; do sleep 1000; done"))
-    until((job / "up").exists)
+    until((there(job) / "up").exists)
     other = opened()
 
     def ended() -> bool:
@@ -197,7 +223,7 @@ def test_what_ignores_term_is_killed_when_the_grace_is_over(opened: Open, tmp_pa
     assert see(other, job).reason == "cancelled"
 
 
-def test_a_job_that_was_cancelled_before_it_began_never_begins(opened: Open, tmp_path: Path) -> None:
+def test_a_job_that_was_cancelled_before_it_began_never_begins(opened: Open, there: There, tmp_path: Path) -> None:
     """A submission that comes later does not start it."""
     job = tmp_path / "job"
     job.mkdir()
@@ -205,7 +231,7 @@ def test_a_job_that_was_cancelled_before_it_began_never_begins(opened: Open, tmp
     batch = opened()
     batch.submit([request(job, "touch ran")])
     assert end(batch, job) == Observation(JobState.ended, None, "cancelled before it began")
-    assert not (job / "ran").exists()
+    assert not (there(job) / "ran").exists()
     assert batch.collect(job, JobSpec("…")).reason == "cancelled before it began"
 
 
@@ -233,12 +259,12 @@ def test_a_job_past_its_time_out_is_stopped(opened: Open, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["with spaces", "naïve", "it's", "a;b", "$(touch x)", "-n"])
-def test_directories_may_have_any_name(opened: Open, tmp_path: Path, name: str) -> None:
+def test_directories_may_have_any_name(opened: Open, there: There, tmp_path: Path, name: str) -> None:
     """They are words, wherever they stand."""
     batch, job = opened(), tmp_path / name
     begin(batch, request(job, "touch ran"))
     assert end(batch, job) == Observation(JobState.ended, 0)
-    assert (job / "ran").exists()
+    assert (there(job) / "ran").exists()
 
 
 def test_a_pattern_takes_nothing_of_the_batch_systems_own(opened: Open, tmp_path: Path) -> None:
@@ -250,11 +276,13 @@ def test_a_pattern_takes_nothing_of_the_batch_systems_own(opened: Open, tmp_path
     assert batch.collect(job, JobSpec("…", outputs="*")).outputs == (job / "made",)
 
 
-def test_a_variable_is_in_no_file_once_the_command_has_begun(opened: Open, tmp_path: Path) -> None:
+def test_a_variable_is_in_no_file_once_the_command_has_begun(opened: Open, there: There, tmp_path: Path) -> None:
     """It may be a secret."""
     batch, job = opened(), tmp_path / "job"
     begin(batch, request(job, "touch up; while [ ! -e go ]; do sleep 0.1; done", env={"TOKEN": "hunter2hunter2"}))
-    until((job / "up").exists)
-    assert not [path for path in job.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
-    (job / "go").touch()
+    until((there(job) / "up").exists)
+    assert not [
+        path for at in (job, there(job)) for path in at.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()
+    ]
+    (there(job) / "go").touch()
     end(batch, job)
