@@ -201,6 +201,9 @@ LIMITS: list[tuple[str, Callable[..., str], str, str]] = [
     ("between asking the process of a function to end and killing it", _seconds, "executors.process", "GRACE_SECONDS"),
     ("until the process of a function has loaded its workflow", _seconds, "executors.spawned", "LOAD_SECONDS"),
     ("pause between looks at local jobs", _span, "batches.local", "POLL_SECONDS"),
+    ("jobs that a worker looks at in a second: the more there are, the more rarely at each", _count, "watch",
+     "LOOKED_AT"),
+    ("jobs submitted one by one before those that are there are looked at again", _count, "watch", "AT_ONCE"),
     ("pause between questions to a cluster's scheduler", _span, "batches.cluster", "ASK_SECONDS"),
     ("how long files of an ended job on a cluster are waited for", _seconds, "batches.cluster", "SETTLE_SECONDS"),
     ("of what a running job prints on a cluster over ssh, all that one look brings", _mebibytes, "batches.trickle",
@@ -358,12 +361,12 @@ def _sentence(command: Any) -> str:
     return str(command.help).partition("\n\n")[0].replace("\n", " ")
 
 
-# what was measured beside peers
+# what was measured
 
 
-def peers(part: str) -> str:
-    """A part of the page about peers, from the results that are kept."""
-    page = importlib.import_module("benchmarks.peers.page")
+def measured(part: str, bench: str) -> str:
+    """A part of the page about what a benchmark has measured, from the results that are kept."""
+    page = importlib.import_module(f"benchmarks.{bench}.page")
     written: str = getattr(page, part)()
     return written
 
@@ -383,6 +386,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', PIPE) for cell in line)} |" for line in lines)
 
 
+MEASURED = ("table", "spread", "settings", "machine")  #: the parts of a page about what was measured
 NOUNS = ("run", "task", "review", "worker", "workflow", "node", "queue", "artifact", "db", "config")
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -406,7 +410,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "global options": options,
     **{word: partial(lone, word) for word in ("demo", "doctor")},
     **{f"{word} commands": partial(noun, word) for word in NOUNS},
-    **{f"peers {part}": partial(peers, part) for part in ("table", "goals", "spread", "settings", "machine")},
+    **{f"peers {part}": partial(measured, part, "peers") for part in (*MEASURED, "goals")},
+    **{f"jobs {part}": partial(measured, part, "jobs") for part in MEASURED},
     **{f"heart of {word}": partial(heart, word) for word in HEARTS},
     **{f"tests of P{number}": partial(promise, number) for number in range(1, 13)},
 }

@@ -205,9 +205,8 @@ class Batch(Protocol):
         """Seconds between looks at jobs: soon after one was submitted, and growing up to the second."""
         ...
 
-    @property
-    def gathering(self) -> float:
-        """For how many seconds more requests are waited for, since many are cheaper together; 0 where they are not."""
+    def gathering(self, queue: str) -> float:
+        """For how many seconds more requests of a queue are waited for, as many are cheaper together; 0: not at all."""
         ...
 
     def submit(self, requests: Sequence[JobRequest]) -> list[Reply]:

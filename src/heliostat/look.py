@@ -50,22 +50,27 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What a look is to do at ``now``, by task."""
+    """What is to be done at ``now``, by task; whether it ``looks``, else it only submits."""
 
     now: float
-    submit: dict[tuple[int, int], Watched]
-    cancel: dict[tuple[int, int], Watched]
-    observe: dict[tuple[int, int], Watched]
+    looks: bool
+    submit: dict[tuple[int, int], Watched] = field(default_factory=dict)
+    cancel: dict[tuple[int, int], Watched] = field(default_factory=dict)
+    observe: dict[tuple[int, int], Watched] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.submit or self.cancel or self.observe)
+        return bool(self.submit or self.observe)
 
 
 @dataclass(slots=True)
 class Found:
-    """What came of a look at ``jobs``: replies and observations by task, and whether the system has answered."""
+    """What came of an errand to ``jobs``: replies and observations by task.
+
+    ``looked`` is whether it was looked at those that are there, ``reached`` whether the system has answered.
+    """
 
     jobs: dict[tuple[int, int], Watched] = field(default_factory=dict)
+    looked: bool = True
     replies: dict[tuple[int, int], Reply] = field(default_factory=dict)
     seen: dict[tuple[int, int], Observation] = field(default_factory=dict)
     reached: bool = True
@@ -73,7 +78,7 @@ class Found:
 
 def look(batch: Batch, errand: Errand) -> Found:
     """Go on an errand. It never raises: a system that cannot be asked is unknown, never failed."""
-    found = Found(errand.submit | errand.observe)
+    found = Found(errand.submit | errand.observe, errand.looks)
     try:
         _look(batch, errand, found)
     except Exception as error:  # noqa: BLE001 - a defect in one batch system stops neither worker nor jobs
@@ -91,23 +96,28 @@ def _look(batch: Batch, errand: Errand, found: Found) -> None:
     if errand.submit:
         replies = batch.submit([job.request for job in errand.submit.values()])
         found.replies.update(zip(errand.submit, replies, strict=True))
-    if errand.cancel:
-        with suppress(OperatorError):  # it is asked again at the next look
-            batch.cancel([job.directory for job in errand.cancel.values()], GRACE_SECONDS)
-    there = {task: job for task, job in errand.submit.items() if isinstance(found.replies[task], Accepted)}
-    there |= errand.observe
-    if there:
-        try:
-            found.seen.update(zip(there, batch.observe([job.directory for job in there.values()]), strict=True))
-        except OperatorError as error:
-            found.reached = False
-            found.seen.update(dict.fromkeys(there, Observation(JobState.unknown, reason=str(error))))
+    accepted = [task for task in errand.submit if isinstance(found.replies[task], Accepted)]
+    if errand.looks:
+        _observe(batch, errand, accepted, found)
     unwanted = errand.cancel | {t: job for t, job in errand.submit.items() if isinstance(found.replies[t], Rejected)}
     for task, job in unwanted.items():
         _leave(batch, task, job, found)
     for task, job in (errand.submit | errand.observe).items():
         reply, seen = found.replies.get(task), found.seen.get(task)
         _tell(batch, job, reply, seen, errand.now)
+
+
+def _observe(batch: Batch, errand: Errand, accepted: list[tuple[int, int]], found: Found) -> None:
+    if errand.cancel:
+        with suppress(OperatorError):  # it is asked again at the next look
+            batch.cancel([job.directory for job in errand.cancel.values()], GRACE_SECONDS)
+    there = {task: errand.submit[task] for task in accepted} | errand.observe
+    if there:
+        try:
+            found.seen.update(zip(there, batch.observe([job.directory for job in there.values()]), strict=True))
+        except OperatorError as error:
+            found.reached = False
+            found.seen.update(dict.fromkeys(there, Observation(JobState.unknown, reason=str(error))))
 
 
 def _leave(batch: Batch, task: tuple[int, int], job: Watched, found: Found) -> None:
@@ -123,13 +133,14 @@ def _leave(batch: Batch, task: tuple[int, int], job: Watched, found: Found) -> N
 
 
 def _tell(batch: Batch, job: Watched, reply: Reply | None, seen: Observation | None, now: float) -> None:
-    """Write down for others what was seen, where it is not what was told before."""
+    """Write down for others what was seen, where it is not what was told before: of a job that has not ended."""
     if isinstance(reply, Deferred | Rejected):
         told = ("", str(JobState.unknown), f"not submitted: {reply.reason}")
+    elif seen is None or (merged := later(job.seen, seen)).state.final:  # its task will tell in a moment
+        return
     else:
         handle = reply.handle if isinstance(reply, Accepted) else job.handle or ""
-        merged = later(job.seen, seen or NOT_THERE)
-        reason = seen.reason if seen is not None and seen.state is JobState.unknown else merged.reason
+        reason = seen.reason if seen.state is JobState.unknown else merged.reason
         told = (handle, str(merged.state), reason or "")
     if told == job.told:
         return

@@ -12,6 +12,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,7 +33,7 @@ from heliostat.signature import revive
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from heliostat.batch import Batch, Collected, Observation, Systems
     from heliostat.context import Context, Surroundings
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("heliostat.worker")
 
 MOST_GATHERING = 10  #: times its gathering a batch system waits for more requests, while they keep coming
+AT_ONCE = 10  #: jobs that are submitted one by one before those that are there are looked at again
+LOOKED_AT = 1_000  #: jobs that are looked at in a second, at most: the more there are, the more rarely at each
 AGAIN_SECONDS = (1.0, 60.0)  #: between tries to submit what the batch system would not have, growing
 UNKEPT_SECONDS = 30.0  #: between tries to have what an ended job left
 FOREVER = float("inf")
@@ -57,18 +60,24 @@ class Came(NamedTuple):
 
 @dataclass(slots=True)
 class _Lookout:
-    """The jobs of one batch system, at which one look at a time is made."""
+    """The jobs of one batch system, for which one errand at a time is under way."""
 
     batch: Batch
     jobs: dict[tuple[int, int], Watched] = field(default_factory=dict)
-    due: float = 0.0
-    pause: float = 0.0
+    due: float = 0.0  # when the next errand may have something to do
+    pause: float = 0.0  # between looks, where the jobs are few
+    looked_at: float = -FOREVER
+    rest_at: float = FOREVER  # when what the last errand has left is due
     looking: bool = False
-    found: Found | None = None  # what the last look came to, until the cycle takes it
+    found: Found | None = None  # what the last errand came to, until the cycle takes it
 
     def hurry(self, now: float) -> None:
         self.pause = self.batch.pauses[0]
         self.due = min(self.due, now)
+
+    @property
+    def look_at(self) -> float:
+        return self.looked_at + max(self.pause, len(self.jobs) / LOOKED_AT)
 
 
 class Watch:
@@ -121,6 +130,8 @@ class Watch:
             if errand := _errand(lookout, now):
                 lookout.looking = True
                 self._aside(partial(_go, lookout, errand))
+            else:
+                lookout.due = lookout.rest_at
             if lookout.found is not None:
                 came += self._take(lookout, now)
         if over := [each for each in came if each.over]:
@@ -154,6 +165,7 @@ class Watch:
         found, lookout.found, lookout.looking = lookout.found, None, False
         assert found is not None
         came: list[Came] = []
+        due = lookout.rest_at
         for task, job in list(lookout.jobs.items()):
             if found.jobs.get(task) is not job:  # begun since, perhaps another try at the same task
                 continue
@@ -163,6 +175,7 @@ class Watch:
             elif isinstance(reply, Deferred):
                 job.pause = min(max(AGAIN_SECONDS[0], job.pause * 2), AGAIN_SECONDS[1])
                 job.retry_at = now + job.pause
+                due = min(due, job.retry_at)
             seen = found.seen.get(task)
             if seen is not None:
                 job.seen = later(job.seen, seen)
@@ -170,10 +183,12 @@ class Watch:
                 came.append(self._drop(lookout, job, reply.reason))
             elif seen is not None and (job.seen.state.final or _given_up(job, seen, found.reached, now)):
                 came.append(self._drop(lookout, job))
-        first, last = lookout.batch.pauses
-        stopping = any(job.work.stop is not None for job in lookout.jobs.values())
-        lookout.pause = first if came or stopping else min(max(first, lookout.pause) * 1.5, last)
-        lookout.due = now + lookout.pause
+        if found.looked:
+            first, last = lookout.batch.pauses
+            stopping = any(job.work.stop is not None for job in lookout.jobs.values())
+            lookout.pause = first if came or stopping else min(max(first, lookout.pause) * 1.5, last)
+            lookout.looked_at = now
+        lookout.due = min(due, lookout.look_at)
         return came
 
     def _drop(self, lookout: _Lookout, job: Watched, rejected: str | None = None) -> Came:
@@ -194,31 +209,43 @@ def _go(lookout: _Lookout, errand: Errand) -> None:
 
 
 def _errand(lookout: _Lookout, now: float) -> Errand:
-    """What the next look is to do; where there is nothing yet, it is due when there will be."""
-    submit, cancel, observe = {}, {}, {}
-    fresh: list[Watched] = []
-    dues: list[float] = []
+    """What is to be done now; ``rest_at`` says when the rest is due."""
+    errand = Errand(now, looks=now >= lookout.look_at)
+    together: dict[tuple[int, int], Watched] = {}
+    single: dict[tuple[int, int], Watched] = {}
+    dues = [] if errand.looks else [lookout.look_at]
     for task, job in lookout.jobs.items():
-        if job.work.stop is not None:
-            job.stopping_at = now if job.stopping_at is None else job.stopping_at
-            cancel[task] = observe[task] = job
-        elif job.handle is not None:
-            observe[task] = job
-        elif job.retry_at <= now:
-            submit[task] = job
-            fresh += [] if job.pause else [job]
-        else:
+        stopping = job.work.stop is not None
+        if stopping or job.handle is not None:
+            if errand.looks:
+                errand.observe[task] = job
+            if errand.looks and stopping:
+                job.stopping_at = now if job.stopping_at is None else job.stopping_at
+                errand.cancel[task] = job
+        elif job.retry_at > now:
             dues.append(job.retry_at)
-    if fresh and (gathering := lookout.batch.gathering):
-        quiet_at = max(job.begun_at for job in fresh) + gathering
-        at = min(quiet_at, min(job.begun_at for job in fresh) + gathering * MOST_GATHERING)
-        if now < at:
-            submit = {}
-            dues.append(at)
-    errand = Errand(now, submit, cancel, observe)
-    if not errand:
-        lookout.due = min(dues, default=now + lookout.pause)
+        else:
+            gathered = lookout.batch.gathering(job.request.queue) > 0
+            (together if gathered else single)[task] = job
+    if now < (at := _gathered_at(lookout.batch, together.values())):
+        dues.append(at)
+    else:
+        errand.submit.update(together)
+    errand.submit.update(islice(single.items(), AT_ONCE))
+    if len(single) > AT_ONCE:
+        dues.append(now)
+    lookout.rest_at = min(dues, default=FOREVER)
     return errand
+
+
+def _gathered_at(batch: Batch, jobs: Iterable[Watched]) -> float:
+    """When no more are waited for that could be submitted with these."""
+    fresh = [job for job in jobs if not job.pause]
+    if not fresh:
+        return 0.0
+    gathering = max(batch.gathering(job.request.queue) for job in fresh)
+    begun = [job.begun_at for job in fresh]
+    return min(max(begun) + gathering, min(begun) + gathering * MOST_GATHERING)
 
 
 def _given_up(job: Watched, seen: Observation, reached: bool, now: float) -> bool:  # noqa: FBT001 - a fact, no option

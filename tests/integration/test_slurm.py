@@ -222,6 +222,16 @@ def test_a_submission_that_was_cut_short_there_is_looked_for_before_it_is_made_a
     assert (job / "runs").read_text() == "run\n"
 
 
+def test_a_handle_that_a_power_cut_left_empty_is_found_by_the_name_of_its_job(slurm: Slurm, tmp_path: Path) -> None:
+    """What the scheduler said is written at once and not renamed, and nothing depends on it."""
+    job, closed = tmp_path / "job", BatchQueue("slurm", partition="closed")
+    handle = begin(batch := cluster(closed=closed), asked(job, "true", "closed"))
+    (job / "job.id").write_text("")
+    assert begin(cluster(closed=closed), asked(job, "true", "closed")) == handle
+    assert submissions(slurm, job) == [1]
+    batch.cancel([job], 5)
+
+
 def test_while_it_cannot_be_asked_what_was_begun_is_not_submitted_again(
     slurm: Slurm, tmp_path: Path, shims: Callable[[str, str], Path]
 ) -> None:

@@ -25,7 +25,7 @@ from heliostat.graph import Graph, Kind, Node
 from heliostat.job import JobSpec
 from heliostat.look import GRACE_SECONDS
 from heliostat.task import Attempt
-from heliostat.watch import AGAIN_SECONDS, Came, Watch
+from heliostat.watch import AGAIN_SECONDS, AT_ONCE, LOOKED_AT, Came, Watch
 
 GRAPH = Graph("line", (Node("j", kind=Kind.job, job=JobSpec("true")),))
 
@@ -38,9 +38,13 @@ class System:
     def __init__(self, gathering: float = 0.0) -> None:
         self.says: JobState | None = JobState.running  # None: it cannot be reached
         self.reply: Reply = Accepted("1")
-        self.gathering = gathering
+        self.gathered = gathering
         self.submitted: list[list[str]] = []
-        self.cancelled = self.observed = 0
+        self.cancelled = self.observed = self.looked_at = 0
+
+    def gathering(self, queue: str) -> float:
+        """As the test says, for one queue."""
+        return self.gathered if queue == "default" else 0.0
 
     def submit(self, requests: Sequence[JobRequest]) -> list[Reply]:
         """Answer the same to all."""
@@ -52,6 +56,7 @@ class System:
         if self.says is None:
             raise OperatorError("nobody answers")
         self.observed += 1
+        self.looked_at += len(directories)
         return [Observation(self.says)] * len(directories)
 
     def cancel(self, directories: Sequence[Path], grace: float) -> None:
@@ -68,7 +73,8 @@ class System:
 def job(number: int = 1, queue: str = "default", directory: Path = Path("/job")) -> tuple[Work, Submitted]:
     """A work and its prepared job."""
     attempt = Attempt(1, number, 1, 1, "j", queue)
-    return Work(attempt, GRAPH, GRAPH["j"]), Submitted(directory, JobRequest(f"1/{number}", str(directory), "true"))
+    request = JobRequest(f"1/{number}", str(directory), "true", queue=queue)
+    return Work(attempt, GRAPH, GRAPH["j"]), Submitted(directory, request)
 
 
 def watched() -> tuple[System, Watch, Work]:
@@ -225,6 +231,63 @@ def test_jobs_are_gathered_where_many_are_cheaper_together() -> None:
         watch.begin(*job(number), now := number * 0.5)
         watch.tick(now)
     assert len(system.submitted) > 2
+
+
+def test_a_job_that_could_not_be_with_others_is_not_gathered() -> None:
+    """Whatever other queues of its batch system do."""
+    system = System(gathering=1.0)
+    watch = Watch(Systems(system))
+    watch.begin(*job(1), 0.0)
+    watch.begin(*job(2, "lone"), 0.0)
+    watch.tick(0.0)
+    assert system.submitted == [["1/2"]]
+    watch.tick(watch.due)
+    watch.tick(1.0)
+    assert system.submitted == [["1/2"], ["1/1"]]
+
+
+def test_the_more_jobs_there_are_the_more_rarely_each_is_looked_at() -> None:
+    """Looking costs a share of a processor, however many they are."""
+    system = System(gathering=0.1)
+    watch = Watch(Systems(system))
+    for number in range(4 * LOOKED_AT):
+        watch.begin(*job(number), 0.0)
+    for tick in range(3_000):
+        watch.tick(tick / 100)
+    assert len(watch.jobs) == 4 * LOOKED_AT
+    assert 20 * LOOKED_AT < system.looked_at <= 34 * LOOKED_AT
+
+
+def test_many_that_are_submitted_one_by_one_hide_no_end() -> None:
+    """What has ended meanwhile is seen before the last of them is there."""
+    system = System()
+    watch = Watch(Systems(system))
+    for number in range(20 * AT_ONCE):
+        watch.begin(*job(number), 0.0)
+    watch.tick(0.0)
+    assert [len(some) for some in system.submitted] == [AT_ONCE]
+    system.says = JobState.ended
+    came, now = [], 0.0
+    while not came:
+        now += 0.1
+        assert watch.due <= now
+        came = watch.tick(now)
+    assert len(system.submitted) < 20
+    while watch.jobs:
+        came += watch.tick(now := now + 0.1)
+    assert sorted(key for some in system.submitted for key in some) == sorted(f"1/{n}" for n in range(20 * AT_ONCE))
+    assert len(came) == 20 * AT_ONCE
+
+
+def test_of_a_job_that_has_ended_nothing_more_is_written_down(tmp_path: Path) -> None:
+    """Its task tells, and a file more for every job is a file more for a file server."""
+    system = System()
+    watch, (work, submitted) = Watch(Systems(system)), job(directory=tmp_path)
+    watch.begin(work, submitted, 0.0)
+    watch.tick(0.0)
+    system.says = JobState.ended
+    assert watch.tick(10.0) == [Came(work)]
+    assert json.loads((tmp_path / SEEN).read_text())["state"] == "running"
 
 
 def test_a_defect_in_a_batch_system_is_unknown_and_stops_nobody() -> None:

@@ -87,10 +87,9 @@ class ClusterBatch:
         """Files at hand are looked at often; each look at those elsewhere is a question."""
         return (0.05, 1.0) if self._transport.here else ASK_SECONDS
 
-    @property
-    def gathering(self) -> float:
+    def gathering(self, queue: str) -> float:
         """Jobs are gathered where they can be an array."""
-        return GATHERING_SECONDS if any(queue.array > 1 for queue in self._queues.values()) else 0.0
+        return GATHERING_SECONDS if queue in self._queues and self._queues[queue].array > 1 else 0.0
 
     # submitting
 

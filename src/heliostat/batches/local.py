@@ -70,7 +70,6 @@ class LocalBatch:
 
     system = "local"
     pauses = POLL_SECONDS
-    gathering = 0.0
 
     def __init__(self, *, grace: float = 10.0) -> None:
         self.grace = grace
@@ -81,6 +80,9 @@ class LocalBatch:
     def place(self) -> str:
         """This machine."""
         return _host()
+
+    def gathering(self, queue: str) -> float:
+        return 0.0
 
     def submit(self, requests: Sequence[JobRequest]) -> list[Reply]:
         """Start a wrapper each, and wait the few milliseconds until it has its claim or finds another's."""

@@ -28,6 +28,7 @@ ARRAY, MEMBERS = "job.array", "job.members"  #: of a job in an array: which, and
 GONE = "job.gone"  #: no file, but in a look why nothing can be told of a directory
 #: What tells how a job stands; each is small, and written once.
 TELLING = (EXIT_CODE, CLAIM, STOP, TERM, ID, VOID, ARRAY)
+_TELLING = frozenset(TELLING)
 MARKS = frozenset({TERM, VOID})  #: of which it is enough that they are there
 MOST_BYTES = 1 << 12
 
@@ -104,22 +105,23 @@ def chunks(items: list[T], size: int) -> Iterator[list[T]]:
 
 
 def notes(directory: Path) -> Notes:
-    """The telling files of a directory at hand, by name."""
+    """The telling files of a directory at hand, by name. It is called for every job at every look."""
+    place = str(directory)
     with suppress(OSError):
-        found = set(os.listdir(directory))  # noqa: PTH208 - asks a network file system anew, as opening may not
-        wanted = found.intersection(TELLING) - ({ID} if CLAIM in found else frozenset())  # the claim says it better
-        texts = {name: "" if name in MARKS else _readable(directory / name) for name in wanted}
+        found = set(os.listdir(place))  # noqa: PTH208 - asks a network file system anew, as opening may not
+        wanted = found & _TELLING - ({ID} if CLAIM in found else set())  # the claim says it better
+        texts = {name: "" if name in MARKS else _readable(f"{place}/{name}") for name in wanted}
         return {name: text for name, text in texts.items() if text is not None}
     return {}
 
 
-def _readable(path: Path) -> str | None:
+def _readable(path: str) -> str | None:
     with suppress(OSError):
         return read(path)
     return None
 
 
-def read(path: Path) -> str | None:
+def read(path: Path | str) -> str | None:
     """A small file's text; None if there is none. Never waits, whatever a job has put in its place."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

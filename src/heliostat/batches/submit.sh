@@ -12,44 +12,50 @@
 trap '' HUP INT TERM PIPE
 mode=$1 handle=$2
 shift 2
+
+# Of one directory, in this shell: each process more would be one more for every job.
+one() {
+    cd -- "$1" 2> /dev/null || { echo "gone"; return; }
+    command exec 9>> job.lock || { echo "failed"; echo "cannot write in $1"; return; }
+    # what is begun below has the lock too: as long as it runs, nobody else gets it
+    flock -w 10 9 || { echo "busy"; return; }
+    if [ -s job.claim ]; then
+        echo "claim"
+        cat job.claim
+    elif [ -s job.id ]; then
+        echo "id"
+        cat job.id
+    elif [ -e job.void ]; then
+        echo "void"
+    elif [ "$mode" = adopt ]; then
+        printf '%s\n' "$handle" > job.id.tmp && mv -f job.id.tmp job.id
+        echo "id"
+        cat job.id
+    elif [ -e job.submitting ] && { [ "$mode" = new ] || [ "$mode" = void ]; }; then
+        echo "begun"
+        cat job.submitting
+    elif [ "$mode" = void ] || [ "$mode" = voidanew ]; then
+        : > job.void && echo "void"
+    else
+        { read -r name < job.name && printf '%s\n' "$name" > job.submitting; } ||
+            { echo "failed"; echo "cannot write in $1"; return; }
+        set -- job.script
+        if said=$(SUBMIT 2> job.said < /dev/null); then
+            printf '%s\n' "$said" > job.id # should it be cut short, the job is found by its name
+            echo "id"
+            printf '%s\n' "$said"
+        else
+            echo "failed"
+            cat job.said
+            printf '%s\n' "$said"
+        fi
+    fi
+}
+
 number=0
 for directory; do
     echo "== $number"
     number=$((number + 1))
-    (
-        cd -- "$directory" 2> /dev/null || { echo "gone"; exit; }
-        exec 9>> job.lock || { echo "failed"; echo "cannot write in $directory"; exit; }
-        # what is begun below has the lock too: as long as it runs, nobody else gets it
-        flock -w 10 9 || { echo "busy"; exit; }
-        if [ -s job.claim ]; then
-            echo "claim"
-            cat job.claim
-        elif [ -s job.id ]; then
-            echo "id"
-            cat job.id
-        elif [ -e job.void ]; then
-            echo "void"
-        elif [ "$mode" = adopt ]; then
-            printf '%s\n' "$handle" > job.id.tmp && mv -f job.id.tmp job.id
-            echo "id"
-            cat job.id
-        elif [ -e job.submitting ] && { [ "$mode" = new ] || [ "$mode" = void ]; }; then
-            echo "begun"
-            cat job.submitting
-        elif [ "$mode" = void ] || [ "$mode" = voidanew ]; then
-            : > job.void && echo "void"
-        else
-            set -- job.script
-            cp -f job.name job.submitting || { echo "failed"; echo "cannot write in $directory"; exit; }
-            if SUBMIT > job.id.tmp 2> job.said < /dev/null; then
-                mv -f job.id.tmp job.id
-                echo "id"
-                cat job.id
-            else
-                echo "failed"
-                cat job.said job.id.tmp
-            fi
-        fi
-    )
+    one "$directory"
 done
 exit 0

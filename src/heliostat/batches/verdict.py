@@ -111,10 +111,10 @@ def _stop(reason: str, code: int | None) -> Observation:
 
 
 def _stopped(note: Notes) -> str | None:
-    return fields(note.get(STOP, "")).get("reason")
+    return fields(note[STOP]).get("reason") if STOP in note else None
 
 
 def _code(note: Notes) -> int | None:
     with suppress(ValueError):  # empty after a power cut: the same as none
-        return int(note.get(EXIT_CODE, ""))
+        return int(note[EXIT_CODE]) if EXIT_CODE in note else None
     return None
