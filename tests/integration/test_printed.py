@@ -25,7 +25,7 @@ from heliostat.printed import BURST, HIDDEN, MOST, Printed, job_directory
 from heliostat.run import RunState
 from heliostat.story import Line
 
-PATIENCE = 30.0
+PATIENCE = 200.0
 
 
 @pytest.fixture
