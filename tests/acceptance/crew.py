@@ -26,12 +26,16 @@ DEADLINE_SECONDS = 200.0  #: far more than anything here takes; a test that wait
 
 
 def wait_until(condition: Callable[[], object], what: str = "", seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait until something holds; raise TimeoutError, saying what was waited for, if it does not in time."""
-    deadline, pause = time.monotonic() + seconds, Event()
+    """Wait until something holds; raise TimeoutError, saying what was waited for, if it does not in time.
+
+    Who is waited for needs the processor, too: so the pauses between looks grow, to a tenth of the time that went by.
+    """
+    begun, pause = time.monotonic(), Event()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if waited > seconds:
             raise TimeoutError(f"waited {seconds:g} s for {what or condition}")
-        pause.wait(0.01)
+        pause.wait(min(max(0.01, waited / 10), 0.2))
 
 
 def ended(*runs: RunHandle) -> None:
