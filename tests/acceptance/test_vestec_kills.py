@@ -78,7 +78,7 @@ def test_v10_a_worker_that_was_presumed_dead_and_comes_back_changes_nothing(hall
         crew.begin(2)
         wait_for_marks(tmp_path, "stuck")
         (victim,) = marks(tmp_path, "stuck")
-        os.kill(victim, signal.SIGSTOP)
+        hall.freeze(victim)
         reached(run, 10)
         mark(str(tmp_path), "go")
         os.kill(victim, signal.SIGCONT)

@@ -11,7 +11,8 @@ import typer
 
 from heliostat.cli import output, shapes
 from heliostat.cli.output import AsJson
-from heliostat.cli.run import Id, Reason, artifact_table
+from heliostat.cli.run import Id, Reason
+from heliostat.cli.runs import artifact_table
 from heliostat.cli.session import find_run, session
 from heliostat.errors import BadInput, NotFound, nearest
 

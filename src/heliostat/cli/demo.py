@@ -29,7 +29,7 @@ def demo(
 ) -> None:
     """Run a wildfire over real terrain, and draw its map."""
     from heliostat.cli.progress import Progress
-    from heliostat.cli.run import node_table
+    from heliostat.cli.runs import node_table
     from heliostat.cli.workflow import Format, drawn_run
 
     if missing := [name for name in ("matplotlib", "numpy") if find_spec(name) is None]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heliostat.cli.output import AsJson
-from heliostat.cli.run import Id, Reason, follow
+from heliostat.cli.run import Id, Reason
 from heliostat.cli.session import duration, find_run, session, workflow, workflows
+from heliostat.cli.working import follow
 from heliostat.errors import BadInput
 
 if TYPE_CHECKING:

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heliostat.cli import completion, inside, output, shapes
+from heliostat.cli.codes import NOT_ENDED
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
+from heliostat.cli.runs import artifact_table, node_table, paused_words, show_end, value_lines
 from heliostat.cli.session import duration, find_run, offered, session, startable
+from heliostat.cli.working import follow
 from heliostat.errors import NotFound, RunFailed, nearest
 from heliostat.run import RunState, public_id
 
 if TYPE_CHECKING:
-    from heliostat.engine import Engine
-    from heliostat.handle import RunHandle
     from heliostat.store import Answer
 
 NAME = "run"
-NOT_ENDED = 1  #: exit code where a run that was waited for goes on
-INTERRUPTED = 130  #: exit code after a signal
 app = typer.Typer(no_args_is_help=True)
 
 Id = Annotated[
@@ -78,93 +77,6 @@ def start(
         flow, content = startable(engine, where), message(words or [], given)
         run = engine.start(flow, content, name=name, to=to, priority=priority, deadline=deadline, idempotency_key=key)
         follow(engine, run, where, wait=wait, as_json=as_json)
-
-
-def follow(engine: Engine, run: RunHandle, where: str, *, wait: bool, as_json: bool) -> None:
-    """Say what has begun or, to wait for it, work on it here and show how it goes."""
-    if not wait:
-        if as_json:
-            output.document(shapes.run_details(engine.store, run))
-        else:
-            typer.echo(run.id)
-            _who_works(engine, run, where)
-        return
-    if work(engine, run) and not run.info.state.final:
-        output.say(f"stopped; run {run.id} goes on with: {_worker(run, where)}")
-        raise typer.Exit(INTERRUPTED)
-    if as_json:
-        output.document(shapes.run_details(engine.store, run))
-    else:
-        show_end(engine, run)
-    if (info := run.info).state is not RunState.succeeded:
-        raise typer.Exit(RunFailed.exit_code if info.state.final else 1)
-
-
-def work(engine: Engine, run: RunHandle) -> bool:
-    """Work until a run has ended, or until a signal says stop; answers whether one did."""
-    from heliostat.cli.progress import Progress
-    from heliostat.cli.signals import Stops
-    from heliostat.engine import GRACE_SECONDS
-
-    class Asked(Exception):
-        """It is to stop."""
-
-    with Stops(engine._ring) as stops:  # noqa: SLF001 - its worker waits, and is to look who asks
-
-        def tick() -> None:
-            if stops.asked:
-                raise Asked
-            progress.tick()
-
-        try:
-            with Progress(engine, run) as progress:
-                engine.work(until=run, on_tick=tick)
-        except Asked:
-            output.say(f"stopping: what runs has {GRACE_SECONDS:g} s to end; a second signal hands it back at once")
-            engine.stop(hurry=lambda: stops.asked > 1)
-        return stops.asked > 0
-
-
-def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
-    """Say whether anybody will do what was started."""
-    from heliostat.fleet import offers, others, takers
-
-    label, data = run.graph.label, run.graph.data
-    there = takers(engine.store.workers(), engine.around.clock.now())
-    offering = [worker for worker in there if offers(worker, run.graph)]
-    if len(offering) == 1:
-        output.say(f"{label} has started; a worker {'is there' if data else 'offers it'}")
-    elif offering:
-        output.say(f"{label} has started; {len(offering)} workers {'are there' if data else 'offer it'}")
-    elif data:
-        output.say(f"{label} has started, and no worker is there; start one with: {_worker(run, where)}")
-    else:
-        nobody = f"{label} has started, and no worker offers it{others(there, run.graph)}"
-        output.say(f"{nobody}; one does with: {_worker(run, where)}")
-
-
-def _worker(run: RunHandle, where: str) -> str:
-    """How a worker is started that goes on with a run."""
-    return "heliostat worker start" + ("" if run.graph.data else f" {where}")
-
-
-def show_end(engine: Engine, run: RunHandle) -> None:
-    """How a run that was waited for came out."""
-    from heliostat.cli.log import trace
-    from heliostat.story import cause
-
-    details, info = shapes.run_details(engine.store, run), run.info
-    words = output.state(str(info.state))
-    took = output.span(info.created_at, info.ended_at)
-    output.show(output.text(f"run {run.id} ") + words + output.text(f" in {took}" if took else ""))
-    if info.reason:
-        output.show(output.text(info.reason, "red" if info.state is RunState.failed else ""))
-    if (raised := cause(engine.store, info, engine.around.log_files)) is not None:
-        output.show(*trace(raised))
-    if details["result"] is not None:
-        output.show(*_json(details["result"]))
-    if details["artifacts"]:
-        output.show("", artifact_table(details["artifacts"]))
 
 
 @app.command("list")
@@ -242,60 +154,9 @@ def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
                 output.row(failed, failure["task"], failure["node"], failure["reason"])
             output.show("", failed)
         if details["result"] is not None:
-            output.show("", output.text("result", "bright_black"), *_json(details["result"]))
+            output.show("", output.text("result", "bright_black"), *value_lines(details["result"]))
         if details["artifacts"]:
             output.show("", artifact_table(details["artifacts"]))
-
-
-def paused_words(engine: Engine, details: shapes.RunDetails) -> str | None:
-    """Who has paused a run, when and why."""
-    from heliostat.checks import paused_by
-    from heliostat.run import parse_id
-
-    hold = shapes.hold_of(engine.store.holds(parse_id(details["id"])), "run", "")
-    return None if hold is None else paused_by(hold, engine.around.clock.now())
-
-
-def node_table(run: RunHandle, nodes: list[shapes.NodeState]) -> object:
-    """How each node stands."""
-    from heliostat.exporters.picture import duration, headline
-    from heliostat.task import TaskState
-
-    found = output.table("node", "state", "tasks", "ran", right=["tasks", "ran"])
-    for node in nodes:
-        counts = {TaskState(state): count for state, count in node["tasks"].items()}
-        word = str(headline(counts, may_fail=run.graph[node["name"]].may_fail))
-        total, done = sum(counts.values()), counts.get(TaskState.succeeded, 0)
-        tasks = f"{done:,}/{total:,}" if total > 1 else str(total or "")
-        state = output.state(word) if word else output.text("· no task", "bright_black")
-        output.row(found, node["name"], state, tasks, duration(node["seconds"]) if node["seconds"] else "")
-    return found
-
-
-def artifact_table(artifacts: list[shapes.ArtifactShape]) -> object:
-    """The files that a run keeps."""
-    found = output.table("file", "size", "media type", "tags", "task", right=["size"])
-    for kept in artifacts:
-        number = kept["task"].partition("/")[2]
-        output.row(found, kept["name"], output.size(kept["size"]), kept["media_type"], ", ".join(kept["tags"]), number)
-    return found
-
-
-RESULT_LINES = 40
-ONE_LINE = 76  #: letters of a value that stands on one line
-
-
-def _json(value: object) -> list[object]:
-    """A value for people: JSON, or the string that it is."""
-    import json
-
-    value = output.readable(value)
-    words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, str) and len(words) > ONE_LINE:
-        words = json.dumps(value, indent=2, ensure_ascii=False)
-    lines = words.splitlines()
-    rest = [output.text(f"… {len(lines) - RESULT_LINES} lines more; --json has all", "bright_black")]
-    return [output.text("\n".join(lines[:RESULT_LINES])), *(rest if len(lines) > RESULT_LINES else [])]
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliostat.cli import output, shapes
-from heliostat.cli.run import NOT_ENDED
+from heliostat.cli.codes import NOT_ENDED
 from heliostat.errors import NotEnded
 
 if TYPE_CHECKING:

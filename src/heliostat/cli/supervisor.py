@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from heliostat.cli import output
+from heliostat.cli.codes import EXHAUSTED
 from heliostat.cli.signals import Stops
-from heliostat.cli.worker import EXHAUSTED
 from heliostat.errors import DefinitionError, OperatorError, Refused
 
 if TYPE_CHECKING:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliostat.cli import output
+from heliostat.cli.codes import INTERRUPTED
 from heliostat.cli.message import message
-from heliostat.cli.run import INTERRUPTED, show_end, work
+from heliostat.cli.runs import show_end
 from heliostat.cli.session import Session, workflow
+from heliostat.cli.working import work
 from heliostat.errors import HeliostatError, Refused
 from heliostat.graph import Arity
 from heliostat.task import TaskState

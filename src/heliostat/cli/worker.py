@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from heliostat.cli import output, shapes
+from heliostat.cli.codes import EXHAUSTED
 from heliostat.cli.output import AsJson
 from heliostat.cli.session import Session, duration, session, whoever, workflows
 from heliostat.errors import BadInput, NotFound, nearest
@@ -29,7 +30,6 @@ app = typer.Typer(no_args_is_help=True)
 SLOTS = 8  #: as in `compose`, which takes too long to import for a --help
 SOON_SECONDS = 2.0  #: what an idle worker waits for no longer than this is not worth a word
 LOOKED_AT = 100  #: runs, and tasks of each, among which is looked for what it is
-EXHAUSTED = 7  #: exit code of a worker that wants to be started afresh
 
 
 @app.command()
