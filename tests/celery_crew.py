@@ -5,31 +5,33 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
+import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self
 
 from heliostat.store import Store
 from tests.acceptance.crew import wait_until
 from tests.acceptance.worker import Manner
+from tests.celery_worker import work
+from tests.nursery import nursery
 
-GUARDIAN = Path(__file__).with_name("guardian.py")
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
+START_SECONDS = 240.0
 
 
 @dataclass
 class Celery:
-    """One ``celery worker``: its guardian ends it with the tests, however they end."""
+    """One ``celery worker``, which ends with its line."""
 
     directory: Path
-    guardian: subprocess.Popen[bytes]
+    process: BaseProcess
+    line: Connection
 
     @property
     def pid(self) -> int:
@@ -68,9 +70,16 @@ class Celery:
                 os.kill(pid, number)
 
     def stop(self) -> None:
-        """Have it stopped, and wait until it is."""
-        with self.guardian:
-            pass
+        """Kill it with all that belongs to it, and forget it."""
+        assert self.process.pid is not None
+        if self.process.is_alive():  # it may not have come so far as to have a group
+            self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.join()
+        self.process.close()
+        self.line.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def there(pid: int) -> bool:
@@ -116,9 +125,7 @@ class CeleryCrew:
     def _start(self, manner: Manner, *options: str) -> Celery:
         directory = Path(tempfile.mkdtemp(prefix="heliostat-celery-", dir="/tmp"))
         (directory / "heliostat.toml").write_text(f"apps = {json.dumps(self.modules)}\n{self.settings}")
-        command = [sys.executable, "-m", "celery", "-A", "tests.celery_manner", "worker", "--loglevel", "INFO"]
-        command += ["--pidfile", str(directory / "pid"), "--hostname", f"{directory.name}@%h"]
-        command += ["--without-mingle", "--without-gossip", *options]
+        told = ("--loglevel", "INFO", "--hostname", f"{directory.name}@%h", "--without-mingle", "--without-gossip")
         settings = {
             "HELIOSTAT_DATABASE": self.database,
             "HELIOSTAT_BROKER": self.broker,
@@ -126,21 +133,12 @@ class CeleryCrew:
             "HELIOSTAT_TEST_MANNER": json.dumps(asdict(manner)),
             "PYTHONPATH": str(ROOT),
         }
-        guardian = subprocess.Popen(
-            [
-                sys.executable,
-                str(GUARDIAN),
-                str(directory),
-                "sh",
-                "-c",
-                f"cd {directory} && exec {shlex.join(command)}",
-            ],
-            env=os.environ | settings,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self.members.append(Celery(directory, guardian))
+        ours, theirs = nursery().Pipe()
+        given = (theirs, directory, {**os.environ, **settings}, (*told, *options))
+        process = nursery().Process(target=work, args=given, daemon=True)
+        process.start()
+        theirs.close()
+        self.members.append(Celery(directory, process, ours))
         return self.members[-1]
 
     def _ready(self, member: Celery, pids: Any, count: int = 1) -> None:
@@ -177,9 +175,6 @@ class CeleryCrew:
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: not any(member.alive for member in self.members), "the workers to end", grace)
         for member in self.members:
-            for pid in filter(there, [member.pid, *member.children]):  # its id is 0 once it has ended: that means us
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
             member.stop()
         self.members.clear()
 

@@ -33,6 +33,17 @@ hypothesis.settings.load_profile("heliostat")
 _seconds: defaultdict[str, float] = defaultdict(float)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what has everything tried of which else a part is, another one each time."""
+    parser.addoption("--every-point", action="store_true", help="try every point, seed and second, not a part of them")
+
+
+@pytest.fixture(scope="session")
+def every_point(pytestconfig: pytest.Config) -> bool:
+    """Whether everything is tried of which else a part is."""
+    return bool(pytestconfig.getoption("--every-point"))
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Start one PostgreSQL for the session, when the first test asks for it."""

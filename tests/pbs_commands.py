@@ -25,6 +25,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 TICK_SECONDS = 0.03
+SIZE_SECONDS = 0.2  # between looks at what jobs have in memory
 UNKNOWN, HISTORY, NO_HISTORY, NO_QUEUE, NO_ROOM, DENIED = (
     153,
     35,
@@ -43,6 +44,7 @@ class Spool:
         self.settings = json.loads((self.directory / "settings").read_text())
         self.torque = self.settings["flavour"] == "torque"
         self.over = "C" if self.torque else "F"
+        self.known = {}
 
     @contextlib.contextmanager
     def lock(self):
@@ -51,11 +53,17 @@ class Spool:
             yield
 
     def jobs(self):
-        found = []
-        for path in (self.directory / "jobs").iterdir():
-            if not path.name.endswith(".new"):
-                found.append(json.loads(path.read_text()))
-        return sorted(found, key=lambda job: (job["number"], job["index"] is not None, job["index"] or 0))
+        """All of them, in order; of files that are as they were when it looked last, none is read again."""
+        found = {}
+        with os.scandir(self.directory / "jobs") as files:
+            for file in files:
+                if not file.name.endswith(".new"):
+                    now, known = (file.inode(), file.stat().st_mtime_ns), self.known.get(file.name)
+                    same = known is not None and known[0] == now
+                    found[file.name] = known if same else (now, json.loads(Path(file.path).read_text()))
+        self.known = found
+        jobs = [{**job} for _, job in found.values()]
+        return sorted(jobs, key=lambda job: (job["number"], job["index"] is not None, job["index"] or 0))
 
     def keep(self, job):
         path = self.directory / "jobs" / job["id"]
@@ -480,16 +488,24 @@ class Server:
 
     def __init__(self, spool):
         self.spool, self.children = spool, {}
+        self.sizes, self.sized_at = {}, 0.0
 
     def serve(self):
+        """Look often while something runs or has changed, and else once a second."""
+        seen, looked_at = None, 0.0
         while True:
-            self.spool.settings = json.loads((self.spool.directory / "settings").read_text())
             with self.spool.lock():
-                self.tick()
+                text = (self.spool.directory / "settings").read_text()
+                now = (text, (self.spool.directory / "jobs").stat().st_mtime_ns)
+                if self.children or now != seen or time.monotonic() > looked_at + 1:
+                    seen, looked_at, self.spool.settings = now, time.monotonic(), json.loads(text)
+                    self.tick()
             time.sleep(TICK_SECONDS)
 
     def tick(self):
         jobs = self.spool.jobs()
+        if self.children and time.monotonic() > self.sized_at + SIZE_SECONDS:
+            self.sizes, self.sized_at = sizes(), time.monotonic()
         for job in jobs:
             if job["id"] in self.children:
                 self.look(job)
@@ -554,7 +570,7 @@ class Server:
         child = self.children[job["id"]]
         used = {
             "walltime": time.time() - job["stime"],
-            "mem": max(memory(child.pid), job.get("used", {}).get("mem", 0)),
+            "mem": max(self.sizes.get(child.pid, 0), job.get("used", {}).get("mem", 0)),
         }
         over, limits = job.get("over"), job["resources"]
         asked = job.get("stopping")
@@ -605,15 +621,24 @@ def group(child, number):
 
 def session(leader):
     """The processes of a session, each with what it has in memory, in bytes."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            fields = path.read_text().rpartition(")")[2].split()
-            if int(fields[3]) == leader and fields[0] != "Z":
-                yield int(path.parent.name), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+    return [(process, size) for of, process, size in processes() if of == leader]
 
 
-def memory(leader):
-    return sum(size for _, size in session(leader))
+def sizes():
+    """What each session has in memory, in bytes."""
+    found = {}
+    for leader, _, size in processes():
+        found[leader] = found.get(leader, 0) + size
+    return found
+
+
+def processes():
+    """All that run: the session of each, its number, and what it has in memory, in bytes."""
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{number}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+            if fields[0] != "Z":
+                yield int(fields[3]), int(number), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
 
 
 COMMANDS = {"qsub": qsub, "qstat": qstat, "qdel": qdel, "qhold": qhold, "qrls": qrls, "qsig": qsig, "qselect": qselect}

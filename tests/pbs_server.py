@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -103,16 +104,17 @@ def pbs_server(flavour: str) -> Iterator[Pbs]:
         try:
             yield server
         finally:
-            for job in (server.directory / "jobs").iterdir():
-                server.do("qdel", job.name)
             with guardian:
                 pass
             _end_jobs(server)
 
 
 def _end_jobs(server: Pbs) -> None:
-    for file in (server.directory / "jobs").iterdir():
-        job = json.loads(file.read_text())
-        if "pid" in job and "ended" not in job:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(job["pid"], 9)
+    """Kill what still runs: each job is a session, which its shell leads."""
+    files = (file for file in (server.directory / "jobs").iterdir() if file.suffix != ".new")
+    jobs = [json.loads(file.read_text()) for file in files]
+    leaders = {str(job["pid"]) for job in jobs if "pid" in job and "ended" not in job}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "stat").read_text().rpartition(")")[2].split()[3] in leaders:
+                os.kill(int(process.name), signal.SIGKILL)

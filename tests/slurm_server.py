@@ -24,7 +24,7 @@ from pathlib import Path
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo", "scontrol")
-START_SECONDS = 60
+START_SECONDS = 240  # on a machine that does much else
 CPUS = 48
 
 
@@ -75,7 +75,7 @@ class Slurm:
     def command(self, *words: str) -> str:
         """Have one of its commands run; answers with all that it said."""
         environment = {**os.environ, **self.environment}
-        ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=30)
+        ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=200)
         return ran.stdout + ran.stderr
 
     def completed(self) -> list[dict[str, str]]:

@@ -2,8 +2,8 @@
 
     python -m tools.check [arguments for pytest]
 
-All stages run, so that one look shows all that is wrong.
-Pytest comes last, so that its closing line is the last one printed.
+All stages run, so that one look shows all that is wrong; what only reads the code does so side by side.
+Pytest comes last and alone, so that nothing slows its tests down and its closing line is the last one printed.
 The exit status is zero only if every stage passed.
 """
 
@@ -15,29 +15,33 @@ import subprocess
 import sys
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-MOST = 4  #: processes that run tests; each has a database server of its own
+MOST = 4  #: processes that run tests; each has servers of its own
 
 
 def main(arguments: list[str]) -> int:
     """Run the stages and answer the exit status."""
-    stages = {
+    stages = {  # the longest first
+        "pyright": ["basedpyright", "--pythonpath", sys.executable],
+        "mypy": ["mypy", "--no-error-summary", *_typed()],
+        "lint-imports": ["lint-imports", "--no-logo"],
         "ruff check": ["ruff", "check", "--quiet", "."],
         "ruff format": ["ruff", "format", "--quiet", "--diff", "."],
-        "mypy": ["mypy", "--no-error-summary", *_typed()],
-        "pyright": ["basedpyright", "--pythonpath", sys.executable],
-        "lint-imports": ["lint-imports", "--no-logo"],
         "changelog": ["towncrier", "build", "--draft", "--version", "next"],
     }
-    failed = [name for name, command in stages.items() if not _passes(name, command)]
+    _head(", ".join(stages))
+    with ThreadPoolExecutor(os.cpu_count()) as beside:
+        passed = list(beside.map(_passes, stages, stages.values()))
+    failed = [name for name, well in zip(stages, passed, strict=True) if not well]
     # The seed is chosen here, so that the line above the tests says how to repeat their order.
     seed = random.SystemRandom().randrange(1 << 16)
     options = ["-q", f"--randomly-seed={seed}", "--durations=5", "--durations-min=1"]
-    if not arguments:  # some of all tests wait for others, so several at once are done sooner
-        options += ["--numprocesses", str(min(os.cpu_count() or 1, MOST)), "--dist", "worksteal"]
+    if not arguments:  # many tests wait for others, so several at once are done sooner, and one more than processors
+        options += ["--numprocesses", str(min((os.cpu_count() or 1) + 1, MOST)), "--dist", "worksteal"]
     _head(f"pytest {' '.join([*options, *arguments])}")
     if failed:
         print(f"Failed so far: {', '.join(failed)} (see above)", flush=True)
@@ -53,13 +57,11 @@ def _typed() -> list[str]:
 
 def _passes(name: str, command: list[str]) -> bool:
     """Run one stage; show what it said only if it failed."""
-    _head(name)
     began = time.monotonic()
     ran = _run(command, capture_output=True)
     passed = ran.returncode == 0
-    if not passed:
-        print(ran.stdout + ran.stderr, end="")
-    print(f"{name} {'passed' if passed else 'FAILED'} in {time.monotonic() - began:.1f} s", flush=True)
+    said = f"{name} {'passed' if passed else 'FAILED'} in {time.monotonic() - began:.1f} s\n"
+    print(said if passed else f"{ran.stdout}{ran.stderr}{said}", end="", flush=True)
     return passed
 
 

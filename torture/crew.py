@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
-from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.nursery import nursery
 from torture.worker import Manner, work
-
-NEEDED = (
-    "torture.worker",
-    "torture.celery_worker",
-    "torture.__main__",
-    "celery.bin.celery",
-    "celery.concurrency.prefork",
-    "celery.concurrency.thread",
-    "celery.worker.consumer",
-    "kombu.transport.pyamqp",
-    "heliostat.brokers.celery",
-    "heliostat.batches.local",
-    "heliostat.executors.thread",
-    "heliostat.loops.promote",
-    "heliostat.loops.rescue",
-    "heliostat.loops.sweep",
-    "heliostat.repositories.directory",
-    "heliostat.stores.postgres",
-    "heliostat.stores.sqlite",
-)
-
-
-@lru_cache(maxsize=1)
-def nursery() -> ForkServerContext:
-    """Where workers come from: a process that has imported what they need, so that one more costs little."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(NEEDED))
-    path, before = os.pathsep.join(sys.path), os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = path
-    try:
-        ensure_running()
-    finally:
-        os.environ.pop("PYTHONPATH")
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
-    return context
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ LOAD = ("chain", "mosaic", "pack", "family", "moods", "nested")  #: flows that n
 PATIENCE = 60.0
 
 
-def enumerate_points(name: str, when: When, every: int = 1, most: int = 500) -> Outcome:
-    """Die at each ``every``-th commit; ``faults`` is how many deaths there were."""
+def enumerate_points(name: str, when: When, every: int = 1, first: int = 1, most: int = 500) -> Outcome:
+    """Die at each ``every``-th commit from the first on; ``faults`` is how many deaths there were."""
     manner = Manner(lease=2.0)
     accepted: dict[int, Accepted] = {}
     deaths, trouble, begun = 0, "", time.monotonic()
@@ -35,7 +35,7 @@ def enumerate_points(name: str, when: When, every: int = 1, most: int = 500) -> 
         notes.touch()
         with heliostat.open(ground.url, files=files) as engine:
             engine.store.upgrade()
-            for point in count(1, every):
+            for point in count(first, every):
                 runs = _load(engine, point, accepted)
 
                 def over(runs: set[int] = runs) -> bool:

@@ -82,7 +82,10 @@ def hall(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
 
 @contextmanager
 def staffed(new_hall: Callable[[Path], AbstractContextManager[Hall]]) -> Iterator[Halls]:
-    """Halls with a crew of so many workers, each made when it is first asked for."""
+    """Halls with a crew of so many workers, each made when it is first asked for.
+
+    They are of one module, since workers look for work, at the cost of all other tests.
+    """
     with ExitStack() as stack:
 
         @lru_cache
@@ -96,21 +99,21 @@ def staffed(new_hall: Callable[[Path], AbstractContextManager[Hall]]) -> Iterato
         yield find
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sqlite_halls() -> Iterator[Halls]:
     """Halls on files."""
     with staffed(on_sqlite) as halls:
         yield halls
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres_halls(postgres_url: str) -> Iterator[Halls]:
     """Halls on PostgreSQL."""
     with staffed(partial(on_postgres, server=postgres_url)) as halls:
         yield halls
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def celery_halls(postgres_url: str, rabbit: Rabbit) -> Iterator[Halls]:
     """Halls on PostgreSQL with Celery's pools."""
     with staffed(partial(on_celery, server=postgres_url, rabbit=rabbit, crew=Pool)) as halls:

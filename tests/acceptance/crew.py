@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
-from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event
@@ -26,33 +21,22 @@ from heliostat.engine import Engine
 from heliostat.handle import RunHandle
 from heliostat.task import TaskState
 from tests.acceptance.worker import Manner, work
+from tests.nursery import nursery
 
-NEEDED = (
-    "tests.acceptance.worker",
-    "tests.acceptance.crashes",
-    "tests.acceptance.fires",
-    "tests.acceptance.messages",
-    "examples.julia",
-    "examples.quicksort",
-    "heliostat.batches.local",
-    "heliostat.executors.thread",
-    "heliostat.loops.promote",
-    "heliostat.loops.rescue",
-    "heliostat.loops.sweep",
-    "heliostat.repositories.directory",
-    "heliostat.stores.postgres",
-    "heliostat.stores.sqlite",
-)
-DEADLINE_SECONDS = 30.0  #: far more than anything here takes; a test that waits so long has failed
+DEADLINE_SECONDS = 200.0  #: far more than anything here takes; a test that waits so long has failed
 
 
 def wait_until(condition: Callable[[], object], what: str = "", seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait until something holds; raise TimeoutError, saying what was waited for, if it does not in time."""
-    deadline, pause = time.monotonic() + seconds, Event()
+    """Wait until something holds; raise TimeoutError, saying what was waited for, if it does not in time.
+
+    Who is waited for needs the processor, too: so the pauses between looks grow, to a tenth of the time that went by.
+    """
+    begun, pause = time.monotonic(), Event()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if waited > seconds:
             raise TimeoutError(f"waited {seconds:g} s for {what or condition}")
-        pause.wait(0.01)
+        pause.wait(min(max(0.01, waited / 10), 0.2))
 
 
 def ended(*runs: RunHandle) -> None:
@@ -140,23 +124,6 @@ class Crew:
             member.process.close()
             member.line.close()
         self.members.clear()
-
-
-@lru_cache(maxsize=1)
-def nursery() -> ForkServerContext:
-    """Where workers come from: a process that has imported what they need, so that one more costs little."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(NEEDED))
-    path, before = os.pathsep.join(sys.path), os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = path
-    try:
-        ensure_running()
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-    return context
 
 
 @dataclass

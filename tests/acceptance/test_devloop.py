@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import pytest
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 200.0
 
 NIGHT = """
 from pathlib import Path
@@ -91,7 +91,7 @@ class Shell:
     def __call__(self, *words: str, code: int = 0) -> str:
         """What a command prints."""
         command = self.begin(*words)
-        out, err = command.communicate(timeout=60)
+        out, err = command.communicate(timeout=200)
         assert command.returncode == code, err + out
         return out if code == 0 else err
 
@@ -164,7 +164,7 @@ def test_two_reruns_at_once_with_one_key_are_one(shell: Shell) -> None:
     """Whoever comes second gets the run of the first."""
     run = shell.start()
     both = [shell.begin("run", "rerun", run, "night.py:night", "--at", "summary", "--key", "k") for _ in range(2)]
-    ids = {command.communicate(timeout=60)[0].strip() for command in both}
+    ids = {command.communicate(timeout=200)[0].strip() for command in both}
     assert len(ids) == 1
     assert len(shell.json("run", "list")) == 2
 

@@ -21,7 +21,7 @@ from tests.acceptance.crew import wait_until
 from tests.slurm_server import Slurm
 from torture.jobs import LIVES
 
-SECONDS = 90.0
+SECONDS = 200.0
 STEP = 16  #: of all points
 
 

@@ -21,7 +21,7 @@ from heliostat.seen import standings
 from tests.acceptance.crew import wait_until
 from tests.slurm_server import Slurm
 
-SECONDS = 100.0
+SECONDS = 200.0
 HOG = "import time; x = bytes([1]) * (200 << 20); time.sleep(8)"
 
 

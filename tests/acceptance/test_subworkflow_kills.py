@@ -47,7 +47,7 @@ def test_a_worker_killed_at_any_commit_of_runs_within_runs_costs_nothing(hall: H
             keep_staffed(crew)
             return run.over
 
-        wait_until(over, run.explain(), 60.0)
+        wait_until(over, run.explain())
         well_ended(run)
 
 
@@ -63,7 +63,7 @@ def test_workers_killed_at_random_never_begin_a_run_inside_twice(hall: Hall) -> 
                 crew.kill(chance.choice(crew.alive))
             return all(run.over for run in runs)
 
-        wait_until(over, "the end of all", 90.0)
+        wait_until(over, "the end of all")
         for run in runs:
             well_ended(run)
 

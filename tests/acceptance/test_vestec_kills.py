@@ -22,6 +22,7 @@ from tests.acceptance import crashes
 from tests.acceptance.crew import Crew, Hall, ended, mark, marks, reached, wait_for_marks, wait_until
 
 LEASE_SECONDS = 3.0
+LONG_LEASE_SECONDS = 20.0  #: what takes a moment takes less, however much the machine does besides
 MODULE = "tests.acceptance.crashes"
 
 workers = pytest.mark.parametrize("workers", [1, 4], ids=["one-worker", "four-workers"])
@@ -30,7 +31,7 @@ workers = pytest.mark.parametrize("workers", [1, 4], ids=["one-worker", "four-wo
 def corrupt(hall: Hall, statement: str, run: int) -> None:
     """Write to the database what Heliostat never would; ``?`` in the statement is the run's key."""
     if hall.database.startswith("sqlite"):
-        with contextlib.closing(sqlite3.connect(hall.files / "heliostat.db", timeout=10)) as lite, lite:
+        with contextlib.closing(sqlite3.connect(hall.files / "heliostat.db", timeout=200)) as lite, lite:
             assert lite.execute(statement, (run,)).rowcount == 1
     else:
         with psycopg.connect(hall.database) as postgres:
@@ -51,7 +52,7 @@ def test_v10_a_worker_killed_inside_a_serial_handler_is_replaced_within_the_leas
     run = hall.engine.start(crashes.tally, to=None)
     for number in range(10):
         run.send(crashes.count, {"marks": str(tmp_path), "sticks": number == 3})
-    with hall.hire(MODULE, lease=LEASE_SECONDS) as crew:
+    with hall.hire(MODULE, lease=LONG_LEASE_SECONDS) as crew:
         crew.begin(workers)
         wait_for_marks(tmp_path, "stuck")
         if workers == 1:
@@ -63,7 +64,7 @@ def test_v10_a_worker_killed_inside_a_serial_handler_is_replaced_within_the_leas
     assert run.records(crashes.count, "count") == [10]
     stuck = run.tasks()[3]
     assert stuck.rescues == 1
-    assert json.loads(stuck.result or "") - killed_at < LEASE_SECONDS
+    assert json.loads(stuck.result or "") - killed_at < LONG_LEASE_SECONDS
     assert [past.state for past in hall.engine.store.attempts(run.key)] == ["rescued"]
     assert marks(tmp_path, "came-back") == []
 

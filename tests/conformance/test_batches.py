@@ -26,14 +26,14 @@ from tests.pbs_server import Pbs, pbs_server
 from tests.slurm_server import Slurm
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def openpbs() -> Iterator[Pbs]:
     """One OpenPBS for all."""
     with pbs_server("openpbs") as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def torque() -> Iterator[Pbs]:
     """One Torque for all."""
     with pbs_server("torque") as server:

@@ -22,7 +22,7 @@ from heliostat import config
 from heliostat.cli import app
 from tests.docs.pages import SHELLS, Block, Page, commands, pages
 
-pytestmark = pytest.mark.timeout(60)  # an example that waits for what never comes
+pytestmark = pytest.mark.timeout(300)  # an example that waits for what never comes
 
 PAGES = pages()
 _CALL = re.compile(r"heliostat (?P<words>[^|;&<>()]*)")

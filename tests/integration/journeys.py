@@ -12,7 +12,7 @@ from typing import Any
 
 from heliostat import Context, Retry, Secret, Snooze, Workflow
 
-LONG = 60.0  #: seconds that a function waits for what ends it
+LONG = 300.0  #: seconds that a function waits for what ends it
 
 looks = Workflow("looks")
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 from heliostat import Artifact, Context, Fail, Resources, Retry, Skip, Snooze, Workflow
 from heliostat.outcome import Ended
 
-LONG = 60.0  #: seconds that a function waits for what ends it
+LONG = 300.0  #: seconds that a function waits for what ends it
 
 # all that a function may do
 

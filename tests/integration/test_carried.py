@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -262,6 +263,8 @@ def test_what_a_function_logs_is_there_while_it_runs(engine: Engine, tmp_path: P
 
 # workers that die
 
+STRIDE = 15  #: of all lines; where it begins is another one each time
+
 # For every few lines that carrying an attempt passes: a worker dies there of kill -9, and another follows at once.
 WORKERS = """
 import itertools, os, pathlib, signal, sys, threading
@@ -317,15 +320,15 @@ print(last)
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_worker_may_die_at_any_line_of_carrying(tmp_path: Path) -> None:
+def test_a_worker_may_die_at_any_line_of_carrying(tmp_path: Path, *, every_point: bool) -> None:
     """The next one finds the job that is there: its function begins once, and its outcome is settled once."""
-    stride = 5
-    command = [sys.executable, "-c", WORKERS, "1", str(stride)]
+    stride = 1 if every_point else STRIDE
+    command = [sys.executable, "-c", WORKERS, str(random.randint(1, stride)), str(stride)]
     done = subprocess.run(command, env=surroundings(), capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr
     with heliostat.open("sqlite:///h.db", files="files") as engine:
         runs = list(engine.runs("marked"))
-        assert len(runs) == 1 + int(done.stdout) // stride > 20
+        assert len(runs) == 1 + (int(done.stdout) - 1) // stride > 100 // stride
         for run in runs:
             assert run.state == "succeeded", run.explain()
             marks = Path(run.result()["marks"])
@@ -358,7 +361,7 @@ class Packer:
     def perform(self, work: Work, *before: str) -> subprocess.CompletedProcess[str]:
         """Do what its job would do."""
         command = [sys.executable, *(before or ("-m", "heliostat")), "task", "exec", str(work.job)]
-        return subprocess.run(command, env=surroundings(), capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, env=surroundings(), capture_output=True, text=True, check=False, timeout=200)
 
     def collect(self, work: Work) -> Outcome:
         """Take in what is there, as if its job had ended well."""
@@ -397,9 +400,10 @@ exec.main()
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_job_may_die_at_any_line(packer: Packer, tmp_path: Path) -> None:
+def test_a_job_may_die_at_any_line(packer: Packer, tmp_path: Path, *, every_point: bool) -> None:
     """It has left a whole outcome or none, and nothing that would be in the way of another try."""
-    last, found = 1, []
+    stride = 1 if every_point else STRIDE
+    last, found = random.randint(1, stride), []
     while True:
         marks = tmp_path / f"{last}"
         marks.mkdir()
@@ -415,7 +419,7 @@ def test_a_job_may_die_at_any_line(packer: Packer, tmp_path: Path) -> None:
         assert len(content(marks / "here").split()) in (1, 2)
         if done.returncode == 0:
             break
-        last += 3
+        last += stride
     assert last > 60
     assert found == sorted(found)
 

@@ -27,6 +27,8 @@ from heliostat.cli.message import message
 from heliostat.config import masked
 from heliostat.errors import BadInput
 
+PATIENCE = 200.0  #: seconds after which a process that should have ended has not
+
 FLOWS = '''
 """Workflows that the tests run."""
 
@@ -456,7 +458,7 @@ def test_a_terminal_sees_the_run_go_by(shell: Shell) -> None:
         while more := os.read(ours, 4096):
             seen += more
     os.close(ours)
-    assert started.wait(60) == 0
+    assert started.wait(PATIENCE) == 0
     last = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", seen).decode().replace("\r", "")
     assert re.search(r"✓ +letter +succeeded +[0-9.]+ s +a letter is written", last)
     assert "Hello, Ada!" in last
@@ -792,7 +794,7 @@ def test_a_worker_whose_threads_do_not_end_asks_to_be_started_afresh(shell: Shel
     (shell.directory / "stuck.py").write_text(STUCK)
     shell.start("stuck.py")
     command = [sys.executable, "-m", "heliostat.cli", "worker", "start", "stuck.py", "--grace", "0s"]
-    done = subprocess.run(command, cwd=shell.directory, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=shell.directory, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 7
     assert "start it afresh" in done.stderr
 
@@ -880,7 +882,7 @@ def test_a_first_signal_lets_what_runs_finish(worker: Callable[..., Worker]) -> 
     started.process.terminate()
     started.hears("stops: what runs has 30 s")
     started.go()
-    assert started.process.wait(30) == 0
+    assert started.process.wait(PATIENCE) == 0
     assert started.shown()["result"] == "done"
 
 
@@ -893,7 +895,7 @@ def test_a_worker_that_is_drained_finishes_what_runs_and_ends(worker: Callable[.
     assert "drains with its next heartbeat" in started.call("worker", "drain", there["id"][:-3]).stderr
     started.hears("drains: it takes nothing more")
     started.go()
-    assert started.process.wait(30) == 0
+    assert started.process.wait(PATIENCE) == 0
     assert started.shown()["result"] == "done"
     assert json.loads(started.call("run", "show", waits, "--json").stdout)["nodes"][0]["tasks"] == {"ready": 1}
 
@@ -905,7 +907,7 @@ def test_a_second_signal_hands_back_at_once(worker: Callable[..., Worker]) -> No
     started.process.send_signal(signal.SIGINT)
     started.hears("a second signal")
     started.process.send_signal(signal.SIGTERM)
-    assert started.process.wait(30) == 0
+    assert started.process.wait(PATIENCE) == 0
     assert started.shown()["nodes"][0]["tasks"] == {"ready": 1}
 
 
@@ -916,7 +918,7 @@ def test_a_signal_while_a_run_is_waited_for_is_answered_at_once(worker: Callable
     started.process.send_signal(signal.SIGINT)
     started.hears("stopping: what runs has 5 s to end")
     started.go()
-    out, err = started.process.communicate(timeout=30)
+    out, err = started.process.communicate(timeout=PATIENCE)
     assert (started.process.returncode, err) == (0, "")
     assert "✓ succeeded" in out
 
@@ -928,7 +930,7 @@ def test_a_run_that_is_no_longer_waited_for_says_how_it_goes_on(worker: Callable
     started.process.send_signal(signal.SIGINT)
     started.hears("stopping")
     started.process.send_signal(signal.SIGINT)
-    _, err = started.process.communicate(timeout=30)
+    _, err = started.process.communicate(timeout=PATIENCE)
     assert started.process.returncode == 130
     assert "goes on with: heliostat worker start busy.py" in err
 
@@ -941,7 +943,7 @@ def test_a_killed_worker_process_is_started_afresh(worker: Callable[..., Worker]
     second = started.began()
     started.process.terminate()
     started.go("taken over")
-    assert started.process.wait(60) == 0
+    assert started.process.wait(PATIENCE) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(second, 0)
     shown = started.shown()
@@ -954,7 +956,7 @@ def test_workers_end_with_the_process_above_them(worker: Callable[..., Worker]) 
     descriptor = os.pidfd_open(started.began())
     try:
         started.process.kill()
-        assert select.select([descriptor], [], [], 60)[0]
+        assert select.select([descriptor], [], [], PATIENCE)[0]
     finally:
         os.close(descriptor)
     assert started.shown()["nodes"][0]["tasks"] == {"ready": 1}

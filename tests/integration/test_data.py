@@ -45,11 +45,11 @@ def test_what_is_exported_is_imported_again_and_run_by_a_worker_without_code(sur
     run = survey.start("survey", "tile=3")
     Path("heliostat.toml").unlink()
     worker = [sys.executable, "-m", "heliostat.cli", "worker", "start", "--until", "idle"]
-    done = subprocess.run(worker, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(worker, check=True, capture_output=True, text=True, timeout=200)
     assert "offers what is kept as data" in done.stderr
     assert survey.json("review", "list")[0]["choices"] == ["keep", "discard"]
     survey("review", "decide", run, "keep")
-    subprocess.run(worker, check=True, capture_output=True, timeout=60)
+    subprocess.run(worker, check=True, capture_output=True, timeout=200)
     details = survey.json("run", "show", run)
     assert (details["state"], [kept["name"] for kept in details["artifacts"]]) == ("succeeded", ["out.txt", "kept.txt"])
 

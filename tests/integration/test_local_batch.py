@@ -25,7 +25,7 @@ from heliostat.task import AttemptState
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 200
 
 # Submits to the directories that are given, and dies of kill -9 at the event that is asked for.
 SUBMITTER = """

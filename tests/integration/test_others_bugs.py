@@ -360,7 +360,7 @@ def outlive_a_delivery(vhost: str) -> None:
 def drain(connection: Any) -> None:
     """Hear what the broker says until it says that something is wrong."""
     while True:
-        connection.drain_events(timeout=30)
+        connection.drain_events(timeout=200)
 
 
 @pytest.mark.slow

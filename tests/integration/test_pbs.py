@@ -77,7 +77,7 @@ class Jobs:
 
 def until(condition: Callable[[], T | bool | None]) -> T:
     """Wait until a condition holds, and answer with its value; fail when patience ends."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not (value := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)

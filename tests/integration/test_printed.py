@@ -28,7 +28,7 @@ from heliostat.run import RunState
 from heliostat.seen import standings
 from heliostat.story import Line
 
-PATIENCE = 30.0
+PATIENCE = 200.0
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from heliostat.handle import RunHandle
 from heliostat.run import task_id
 from tests.integration import processes as flows
 
-PATIENCE = 60.0  #: seconds after which something that should happen has not
+PATIENCE = 200.0  #: seconds after which something that should happen has not
 
 
 @pytest.fixture
@@ -348,15 +348,16 @@ def test_a_task_is_followed_while_it_runs(opened: Callable[..., Engine], tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_worker_stays_healthy_through_a_hundred_functions_that_ignore_their_time_out(
-    opened: Callable[..., Engine],
+def test_a_worker_stays_healthy_through_many_functions_that_ignore_their_time_out(
+    opened: Callable[..., Engine], *, every_point: bool
 ) -> None:
     """Each is killed and its child replaced; nothing is left of them."""
+    count = 100 if every_point else 25
     others = children()
     engine = opened(slots=4)
-    run = engine.run(flows.stubborn, 100)
-    assert run.result() == 100
-    assert [a.state for a in engine.store.attempts(run.key)] == ["timed_out"] * 100
+    run = engine.run(flows.stubborn, count)
+    assert run.result() == count
+    assert [a.state for a in engine.store.attempts(run.key)] == ["timed_out"] * count
     worker = engine._worker
     assert worker is not None
     until(lambda: worker.executor.slots == 4)

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NEWEST = STATEMENTS.newest
 BEFORE = next(RELEASED.glob("heliostat-*.tar.gz"))  #: Heliostat as it was with a schema before this one's
 OLD = int(BEFORE.name[len("heliostat-") :][:4])
-PATIENCE = 60.0
+PATIENCE = 200.0
 
 
 class Worker:

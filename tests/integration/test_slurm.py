@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -154,6 +155,8 @@ def test_a_site_has_a_script_of_its_own(slurm: Slurm, tmp_path: Path) -> None:
 
 # never twice
 
+STRIDE = 9  #: of all lines; where it begins is another one each time
+
 # For each line of the modules that submitting passes: submits, dies there of kill -9, and another follows at once.
 SUBMITTERS = """
 import itertools, os, pathlib, signal, sys
@@ -163,8 +166,8 @@ from tests.integration.test_slurm import cluster
 def submit(number):
     begin(cluster(), JobRequest("abc/1", str(root / str(number)), "echo run >> runs"))
 
-root, step, ours = pathlib.Path(sys.argv[1]), int(sys.argv[2]), ("submission.py", "transports/local.py", "script.py")
-for number in itertools.count(1, step):
+root, ours = pathlib.Path(sys.argv[1]), ("submission.py", "transports/local.py", "script.py")
+for number in itertools.count(int(sys.argv[2]), int(sys.argv[3])):
     if (child := os.fork()) == 0:
         lines = itertools.count(1)
         def trace(frame, event, argument):
@@ -186,12 +189,14 @@ print(number)
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_submitter_may_die_at_any_line(slurm: Slurm, tmp_path: Path) -> None:
+def test_a_submitter_may_die_at_any_line(slurm: Slurm, tmp_path: Path, *, every_point: bool) -> None:
     """Each job has one submission on the cluster and runs once, wherever its submitter was killed."""
-    arguments = [sys.executable, "-c", SUBMITTERS, str(tmp_path), "3"]
+    stride = 1 if every_point else STRIDE
+    first = random.randint(1, stride)
+    arguments = [sys.executable, "-c", SUBMITTERS, str(tmp_path), str(first), str(stride)]
     last = int(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
     assert last > 60
-    directories = [tmp_path / str(number) for number in range(1, last + 1, 3)]
+    directories = [tmp_path / str(number) for number in range(first, last + 1, stride)]
     batch = cluster()
     until(lambda: all(seen.state.final for seen in batch.observe(directories)))
     assert {(directory / "runs").read_text() for directory in directories} == {"run\n"}

@@ -108,7 +108,7 @@ def test_a_run_is_waited_for_while_a_worker_elsewhere_does_it(shell: Shell) -> N
         assert shell.json("run", "wait", broken, "--timeout", "60s", code=5)["state"] == "failed"
     finally:
         worker.terminate()
-        worker.wait(30)
+        worker.wait(200)
 
 
 def test_waiting_ends_where_nobody_could_go_on_or_time_is_over(shell: Shell) -> None:  # noqa: F811

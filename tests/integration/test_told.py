@@ -22,7 +22,7 @@ from heliostat.printed import job_directory
 from heliostat.store import Ask
 
 Call = Callable[..., str]
-PATIENCE = 30.0
+PATIENCE = 200.0
 BY = "by anna "
 REASON = ("--reason", "the dome is closed")
 

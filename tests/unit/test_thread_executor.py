@@ -16,7 +16,7 @@ from heliostat.outcome import Failed, Outcome, Succeeded
 from heliostat.task import Attempt
 
 GRAPH = Graph("line", (Node("n"),))
-PATIENCE = 10.0  #: seconds after which something that should happen has not
+PATIENCE = 200.0  #: seconds after which something that should happen has not
 
 
 class Crew:

@@ -230,7 +230,8 @@ class Actor:
         self.calls = 0
         self.chance = random.Random(stage.chance.getrandbits(32))  # noqa: S311 - a seed is the point
         self.store = Struck(self)
-        self.turn = threading.Semaphore(0)
+        self.turn = threading.Lock()  # and no semaphore, who wakes from which has to wait for its lock once more
+        self.turn.acquire()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.thread.start()
 
