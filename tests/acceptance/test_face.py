@@ -17,20 +17,16 @@ from heliostat import (
     Context,
     Decision,
     Ended,
-    Fail,
     Resources,
     Retry,
-    RunFailed,
     Secret,
     Skip,
     Snooze,
     Workflow,
-    testing,
 )
 from heliostat.engine import Engine
 from heliostat.errors import BadInput, Conflict, DefinitionError, NotEnded
 from heliostat.run import RunState
-from heliostat.task import TaskState
 
 
 @pytest.fixture
@@ -97,28 +93,6 @@ def wildfire(seen: list[Any], *, fail: bool = False) -> tuple[Workflow, Any, Any
         seen.append("ended")
 
     return fire, approve, publish, spread
-
-
-def test_the_wildfire_goes_through_its_review_to_its_publication(engine: Engine) -> None:
-    """The message in any node, a choice's edge, any ancestor as a parameter, and what runs when the run has ended."""
-    seen: list[Any] = []
-    fire, approve, publish, _ = wildfire(seen)
-    run = engine.start(fire, Region(10.4), name="Monte Pisano", priority=5, deadline="6h", idempotency_key="once")
-    assert (
-        engine.start(fire, Region(10.4), idempotency_key="once", name="Monte Pisano", priority=5, deadline="6h").id
-        == run.id
-    )
-    engine.work(until="idle")
-    assert "waits for a decision, publish or discard, by duty-officer" in run.explain()
-    run.decide(approve, "publish")
-    engine.work(until=run)
-    engine.work(until="idle")
-    assert run.result(publish) == "10.4 3 by publish"
-    assert states(run)["report"] == "skipped"
-    assert seen == ["ended"]
-    assert (run.name, run.info.priority) == ("Monte Pisano", 5)
-    assert [file.name for file in run.artifacts("map")] == ["fire.tif"]
-    assert set(run.results()) >= {"terrain", "spread", "picture", "publish"}
 
 
 def test_the_failure_of_a_node_is_caught_by_the_edge_that_says_so(engine: Engine) -> None:
@@ -332,36 +306,6 @@ def test_coroutines_are_awaited_and_what_generators_yield_is_a_list(engine: Engi
             yield value + 1
 
     assert engine.run(flow).result() == [2, 3]
-
-
-def test_retries_time_outs_and_the_outcomes_that_are_returned(engine: Engine) -> None:
-    """``Retry`` names exceptions; ``Fail`` is not retried; ``Snooze`` uses no attempt of ``retry=``."""
-    tries: list[str] = []
-    flow = Workflow("outcomes")
-
-    @flow.node(retry=Retry(3, delay=0, on=(OSError,)))
-    def weather() -> int:
-        tries.append("weather")
-        if tries.count("weather") < 4:
-            raise OSError("away")
-        return tries.count("weather")
-
-    @flow.node
-    def asked() -> int | Snooze:
-        tries.append("asked")
-        return Snooze(timedelta(seconds=0.01)) if tries.count("asked") < 3 else tries.count("asked")
-
-    @flow.node(retry=3, after=["weather", "asked"])
-    def over() -> Fail:
-        tries.append("over")
-        return Fail("for good")
-
-    run = engine.run(flow)
-    assert run.state is RunState.failed
-    assert run.info.reason == "over: for good"
-    assert (tries.count("weather"), tries.count("asked"), tries.count("over")) == (4, 3, 1)
-    with pytest.raises(RunFailed, match="over: for good"):
-        run.result()
 
 
 def test_a_mistake_is_an_error_at_its_own_line() -> None:
@@ -589,31 +533,6 @@ def test_without_a_worker_a_result_says_so(engine: Engine) -> None:
     run = engine.start(flow)
     with pytest.raises(NotEnded, match="worker"):
         run.result(timeout="20s")
-
-
-def test_tests_call_functions_as_they_are_and_move_the_clock() -> None:
-    """A node is still its function; ``testing.call`` tells what would be sent; ``advance`` makes a deadline pass."""
-    fire, _, publish, _ = wildfire([])
-    here = Path("here.txt")
-    with pytest.raises(FileNotFoundError):
-        publish(here, Decision("publish"))
-    flow = Workflow("update", stays_open=True)
-
-    @flow.handler(entry=True)
-    def update(ctx: Context, message: int) -> int:
-        ctx.put(message)
-        ctx.send(update, message + 1)
-        return len(ctx.records())
-
-    called = testing.call(update, 4, records=[3])
-    assert (called.result, called.sent[0].message, called.records[0].value) == (2, 5, 4)
-    with testing.engine(seed=1) as engine:
-        run = engine.start(fire, Region(1.0))
-        engine.work(until="idle")
-        assert run.state is RunState.active
-        engine.advance("2h")
-        assert run.state is RunState.succeeded
-        assert [task.state for task in run.tasks(node="publish")] == [TaskState.skipped]
 
 
 def test_versions_hold_a_structure_and_development_holds_none(engine: Engine) -> None:
