@@ -132,7 +132,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The worker hands the attempt back before it began; nothing counts."""
+    """The worker hands the attempt back, before it began or with its job as it is; nothing counts."""
 
     reason: str = "handed back"
 
