@@ -98,7 +98,7 @@ class Container:
 class JobRequest:
     """What a batch system is asked to run.
 
-    ``key`` is the attempt's id, for people; ``directory`` is where the job runs and what it is known by;
+    ``key`` is the task's id, for people; ``directory`` is where the job runs and what it is known by;
     ``command`` is text for ``/bin/sh`` or arguments; ``resources`` is what it is given; ``timeout`` is
     in seconds from its begin; ``queue`` is the node's, whose ``BatchQueue`` says the rest. With a ``container``, the
     command finds its directory and nothing else of the machine.
@@ -118,9 +118,10 @@ class JobRequest:
 class BatchQueue:
     """What is configured of a queue whose tasks run in a batch system.
 
-    ``system`` is its word: local, slurm. ``setup`` are lines of shell before the command, ``directives`` lines for the
-    scheduler, ``template`` is the text of a site's own script, and ``array`` how many jobs may be one submission.
-    ``host`` is where its commands are, if not here; ``directory`` is for jobs there, and ``python`` for functions.
+    ``system`` is its word: local, slurm, pbs or torque. ``setup`` are lines of shell before the command,
+    ``directives`` lines for the scheduler, ``template`` is the text of a site's own script, and ``array`` how many jobs
+    may be one submission. ``host`` is where its commands are, if not here; ``directory`` is for jobs there, and
+    ``python`` for functions.
     """
 
     system: str = "local"
@@ -192,7 +193,7 @@ class Batch(Protocol):
 
     @property
     def system(self) -> str:
-        """Its word in the configuration: local, slurm."""
+        """Its word in the configuration: local, slurm, pbs or torque."""
         ...
 
     @property
@@ -210,12 +211,13 @@ class Batch(Protocol):
         ...
 
     def submit(self, requests: Sequence[JobRequest]) -> list[Reply]:
-        """Have jobs run, each in a directory of its own; one reply each, in the order given. It does not raise.
+        """Have jobs run, each in a directory of its own; one reply each, in the order given.
 
-        When it has accepted a job, the job is there, whatever happens to the caller. Idempotent per directory:
-        called again, by this or another process, after a crash at whatever point, it never starts a second
-        job but answers with the handle of the one that is there, be it running or ended. That is how jobs are
-        adopted. What was deferred may be submitted again; it may also be there by then.
+        That the system cannot be reached is a reply, too: ``Deferred``. When it has accepted a job, the job is there,
+        whatever happens to the caller. Idempotent per directory: called again, by this or another process, after a
+        crash at whatever point, it never starts a second job but answers with the handle of the one that is there, be
+        it running or ended. That is how jobs are adopted. What was deferred may be submitted again; it may also be
+        there by then.
         """
         ...
 

@@ -65,7 +65,7 @@ class Carrier:
         directory = self._jobs.directory(work)
         try:
             packed = parcel.read(directory / parcel.WORK)
-        except BadInput:  # there is none, or a power cut has damaged it, which ended its job as well
+        except BadInput:  # there is none, or it is damaged; what runs has read it already
             try:
                 packed = self._pack(work, signature, directory)
             except DefinitionError as error:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from heliostat.handle import RunHandle
     from heliostat.task import Task
 
-PAGE = 500
 MOST = 10_000  #: subjects of one grid
 
 

@@ -193,9 +193,9 @@ class RunHandle(Drawn):
         """Give what made the run fail one more attempt: the run goes on from where it was.
 
         ``task`` is one that failed: its node, its number, or as ``tasks`` gave it; others that made the run fail are
-        tried again with it. A run that failed for its deadline goes on with what was left; it has none any more, but
-        for the new one that is given: so long from now. Raises Ended if there is nothing to try again, Conflict if the
-        run has told its end to another one.
+        tried again with it. A run that failed for its deadline goes on with what was left. Whatever it failed for, it
+        has no deadline any more, but for the new one that is given: so long from now. Raises Ended if there is nothing
+        to try again, Conflict if the run has told its end to another one.
         """
         return self._accept(self._trying_again(task, deadline), reason)
 

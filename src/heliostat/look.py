@@ -31,7 +31,7 @@ NOT_THERE = Observation(JobState.unknown)  #: what is known of a job that no bat
 
 @dataclass(slots=True)
 class Watched:
-    """A job that a worker watches; changed by its cycle alone, while no look is under way.
+    """A job that a worker watches; changed by its cycle, and ``told`` by the look that is under way.
 
     ``handle`` is None until the batch system has it. ``told`` is what stands in its ``job.seen``.
     """

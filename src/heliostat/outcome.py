@@ -132,9 +132,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The worker hands the attempt back, and nothing counts; the next one is at once, or not before ``until``.
+    """The worker hands the attempt back, before it began or with its job as it is; nothing counts.
 
-    Then the reason tells what is waited for. ``how`` is as what it is remembered, where it had begun and was ended.
+    The next one is at once, or not before ``until``; then the reason tells what is waited for. ``how`` is as what it is
+    remembered, where it had begun and was ended.
     """
 
     reason: str = "handed back"

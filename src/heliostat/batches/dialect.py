@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from heliostat.batch import Observation
     from heliostat.transport import Ran
 
-#: Where a script's own words go, in the directory from which it was submitted: those of its command go elsewhere.
-SCRIPT_OUTPUT = "job.log"
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -49,7 +46,7 @@ class Dialect(Protocol):
     def header(self, wanted: Wanted) -> str:
         """The directives at the head of a script.
 
-        The job is not to be started a second time by the scheduler. Its output goes to ``SCRIPT_OUTPUT`` where it was
+        The job is not to be started a second time by the scheduler. Its output goes to ``shared.LOG`` where it was
         submitted; that of an array's jobs to a file each, with a dot and the index behind that name.
         """
 

@@ -15,7 +15,7 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from heliostat.batch import JobState, Observation
-from heliostat.batches.dialect import SCRIPT_OUTPUT
+from heliostat.batches.shared import LOG
 from heliostat.errors import OperatorError
 from heliostat.task import AttemptState
 
@@ -95,7 +95,7 @@ class Pbs:
         return "\n".join(f"#PBS {line}" for line in (*lines, *wanted.directives))
 
     def _head(self, wanted: Wanted) -> list[str]:
-        output = f"{SCRIPT_OUTPUT}{self._each}" if wanted.array else SCRIPT_OUTPUT
+        output = f"{LOG}{self._each}" if wanted.array else LOG
         lines = [f"-N {wanted.name}", f"-o {output}", "-j oe", "-r n"]
         lines += [f"-q {wanted.partition}"] if wanted.partition else []
         lines += [f"-A {wanted.account}"] if wanted.account else []

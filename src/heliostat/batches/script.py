@@ -9,7 +9,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
 
 from heliostat.batch import put
@@ -32,14 +32,21 @@ _DIGITS = 12
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
+Kind: TypeAlias = "tuple[BatchQueue, Wanted, tuple[str, str]]"  # the queue, the resources, time-out and grace
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it is to be written: its files by name, and what is alike in all jobs that can be one array."""
+    """A job as it is to be written: its files by name, and its ``kind``, alike in all jobs that can be one array."""
 
     files: Mapping[str, str]
-    kind: str
-    array: int
-    parts: Mapping[str, Any]
+    kind: Kind
+
+    @property
+    def array(self) -> int:
+        """How many of its kind may be one submission, or 0."""
+        queue, *_ = self.kind
+        return queue.array if queue.array > 1 else 0
 
 
 def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, grace: float) -> Job:
@@ -51,7 +58,6 @@ def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, gr
             raise BadInput(f"env: {name!r} is no name for a variable in a job on a cluster; use letters, digits, _")
     wanted = _wanted(queue, request, grace)
     options = (_seconds(request.timeout), _seconds(grace))
-    parts = {"queue": queue, "wanted": wanted, "options": options}
     name = job_name(dialect, request.key, there)
     found = {
         shared.SCRIPT: _script(dialect, queue, _named(wanted, name), options, shlex.quote(there), array=False),
@@ -64,21 +70,20 @@ def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, gr
         found[shared.ENVIRONMENT] = "".join(lines)
     if request.container is not None:
         found |= container.written(request, there)
-    return Job(found, repr((queue, wanted, options)), queue.array if queue.array > 1 else 0, parts)
+    return Job(found, (queue, wanted, options))
 
 
-def array(dialect: Dialect, one: Job, there: str, members: Sequence[str]) -> Job:
+def array(dialect: Dialect, one: Job, there: str, members: Sequence[str]) -> Mapping[str, str]:
     """The files of an array of jobs that are like one of them; ``there`` is its own directory."""
-    queue, wanted, options = one.parts["queue"], one.parts["wanted"], one.parts["options"]
+    queue, wanted, options = one.kind
     name = job_name(dialect, f"array.{Path(there).parent.name}", there)
     listed = shlex.quote(f"{there}/{shared.MEMBERS}")
     place = f'"$(sed -n "$(({dialect.index} + 1))p" {listed})"'
-    found = {
+    return {
         shared.SCRIPT: _script(dialect, queue, _named(wanted, name, len(members)), options, place, array=True),
         shared.MEMBERS: "".join(f"{member}\n" for member in members),
         shared.NAME: f"{name}\n",
     }
-    return Job(found, one.kind, len(members), one.parts)
 
 
 def array_directory(members: Sequence[Path]) -> Path:

@@ -12,7 +12,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from heliostat.batch import JobState, Observation
-from heliostat.batches.dialect import SCRIPT_OUTPUT
+from heliostat.batches.shared import LOG
 from heliostat.errors import OperatorError
 from heliostat.task import AttemptState
 
@@ -69,7 +69,7 @@ class Slurm:
         return "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" if array else "$SLURM_JOB_ID"
 
     def header(self, wanted: Wanted) -> str:
-        output = f"{SCRIPT_OUTPUT}.%a" if wanted.array else SCRIPT_OUTPUT
+        output = f"{LOG}.%a" if wanted.array else LOG
         lines = [f"--job-name={wanted.name}", f"--output={output}", "--open-mode=append", "--no-requeue"]
         lines += [f"--nodes={wanted.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={wanted.cores}"]
         if wanted.memory_bytes is not None:

@@ -172,7 +172,7 @@ class Submission:
 
     def _arrays(self, jobs: Mapping[Path, script.Job]) -> Iterator[tuple[script.Job | None, list[Path]]]:
         """Jobs that can be one submission, with one of them; the others, with none."""
-        alike: defaultdict[tuple[Path, str], list[Path]] = defaultdict(list)
+        alike: defaultdict[tuple[Path, script.Kind], list[Path]] = defaultdict(list)
         for directory, job in jobs.items():
             alike[directory.parent, job.kind].append(directory)
         for members in alike.values():
@@ -187,7 +187,7 @@ class Submission:
         array = script.array(self._dialect, one, self._files.there(directory), there)
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            script.write(directory, array.files)
+            script.write(directory, array)
             for index, member in enumerate(members):
                 script.write(member, {ARRAY: f"{index}\n{directory}\n"})
         except OSError as error:

@@ -23,7 +23,7 @@ SIGNALLED = 128  #: exit codes above tell of a signal, and not who sent it
 class Case:
     """What is known of a job besides its files, and since when something is awaited.
 
-    ``handle`` is empty for one that never will be submitted. ``removed`` tells whether its directory is gone.
+    ``handle`` is empty for one that never will be submitted.
     """
 
     directory: Path
