@@ -1,5 +1,5 @@
 # Everything a developer types. Four environments: .venv runs Heliostat with its examples, .venv-dev tests it,
-# .venv-docs makes a site of its documentation, .venv-peers has the engines that it is measured beside.
+# .venv-docs makes a site of its documentation, .venv-peers and .venv-psij have what it is measured beside.
 # Each is made on first use and left alone until a lock, pyproject.toml or the interpreter changes.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -34,9 +34,11 @@ docs:  ## make a site of docs/, with a search, in build/docs; a link that leads 
 	@$(environment) .venv-docs requirements-docs.lock
 	@.venv-docs/bin/python -m tools.site $(ARGS)
 
-bench:  ## measure: python -m benchmarks
+bench:  ## measure: python -m benchmarks; 1,000 jobs on Slurm beside PSI/J (.venv-psij) are ARGS="--only jobs"
 	$(development)
+	@$(environment) .venv-psij requirements-psij.lock
 	@.venv-dev/bin/python -m tools.ensure_postgres
+	@.venv-dev/bin/python -m tools.ensure_slurm
 	@.venv-dev/bin/python -m benchmarks $(ARGS)
 
 bench-peers:  ## measure beside other engines, which are installed into .venv-peers: python -m benchmarks.peers (an hour)
@@ -64,5 +66,5 @@ format:  ## format the code and mend what ruff can mend
 	@.venv-dev/bin/ruff format .
 
 clean:  ## remove the environments, caches and built packages
-	@rm -rf .venv .venv-dev .venv-docs .venv-peers build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-dev .venv-docs .venv-peers .venv-psij build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ from benchmarks.databases import Databases
 from benchmarks.figures import FIGURES, QUICK, Bench, Figure, Sizes
 from benchmarks.measure import MeasureError
 from tests.postgres_server import NoPostgresError
+from tests.slurm_server import NoSlurmError
 
 
 def main() -> int:
@@ -24,15 +25,16 @@ def main() -> int:
     asked = arguments()
     names = [name for name in FIGURES if not asked.only or {name, *name.split("/")} & set(asked.only)]
     sizes = QUICK if asked.quick else Sizes()
-    sizes = replace(sizes, rounds=asked.rounds) if asked.rounds else sizes
+    sizes = replace(sizes, rounds=asked.rounds, job_rounds=asked.rounds) if asked.rounds else sizes
+    sizes = replace(sizes, jobs=asked.jobs) if asked.jobs else sizes
     people, table, failed = Console(stderr=True), heading(), []
     with Databases() as databases:
         people.print(place(databases))
         for name in names:
             try:
-                with people.status(name):
-                    figures = FIGURES[name](Bench(databases, sizes))
-            except (MeasureError, NoPostgresError) as error:
+                with people.status(name) as status:
+                    figures = FIGURES[name](Bench(databases, sizes, asked.write, status.update))
+            except (MeasureError, NoPostgresError, NoSlurmError) as error:
                 failed.append(name)
                 print(
                     json.dumps({"name": name, "value": None, "ok": False, "error": str(error).splitlines()[-1]}),
@@ -53,6 +55,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"figures or stores: {', '.join(FIGURES)}")
     parser.add_argument("--quick", action="store_true", help="small loads, once: whether it runs, not how fast")
     parser.add_argument("--rounds", type=int, help="how often each measure is taken")
+    parser.add_argument("--jobs", type=int, help="how many jobs are given to Slurm at a time (1,000)")
+    parser.add_argument("--write", action="store_true", help="keep what is told of jobs, and renew its page")
     asked = parser.parse_args()
     words = {word for name in FIGURES for word in (name, *name.split("/"))}
     if unknown := set(asked.only or ()) - words:

@@ -38,6 +38,8 @@ class Sizes:
     slots: int = 4
     waits: int = 400
     computations: int = 60
+    jobs: int = 1_000
+    job_rounds: int = 1
 
 
 QUICK = Sizes(
@@ -54,6 +56,7 @@ QUICK = Sizes(
     starts=3,
     waits=60,
     computations=20,
+    jobs=10,
 )
 
 
@@ -72,10 +75,12 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where figures are taken, and how large."""
+    """Where figures are taken, and how large; whether what the docs tell is ``kept``, and who hears what goes on."""
 
     databases: Databases
     sizes: Sizes
+    kept: bool = False
+    say: Callable[[str], object] = print
 
     def take(self, store: str, module: str, load: str, **sizes: int) -> dict[str, float]:
         """Carry a load on a fresh database."""
@@ -237,6 +242,27 @@ def import_time(bench: Bench) -> list[Figure]:
     return [Figure("import", value, "ms", base, value / base)]
 
 
+def jobs(bench: Bench) -> list[Figure]:
+    """Short jobs on Slurm: the processor time of each and how soon the next step begins, beside PSI/J's."""
+    from benchmarks.jobs import page, rounds
+
+    sizes = bench.sizes
+    results = rounds.take(sizes.jobs, sizes.job_rounds, say=bench.say)
+    if bench.kept:
+        page.renew(results)
+    if missing := [f"{one.entry}: {one.missing}" for one in results.taken if one.missing]:
+        raise MeasureError("; ".join(missing))
+    figures = []
+    for form in ("single", "array"):
+        if (ours := results.of(f"heliostat/{form}")) and (theirs := results.of("psij/single")):
+            costs = [statistics.median(results.cpu(one.entry)) for one in (ours, theirs)]
+            figures.append(held(f"jobs-cpu/slurm/{form}", costs[0], "ms/job", costs[1], "≤ 1"))
+        if ours and (theirs := results.of("psij/eager")):
+            gaps = [results.gap(one.entry) for one in (ours, theirs)]
+            figures.append(held(f"jobs-gap/slurm/{form}", gaps[0], "s", gaps[1], "≤ 1"))
+    return figures
+
+
 Taking: TypeAlias = "Callable[[Bench], list[Figure]]"
 
 _ON_STORES = {
@@ -254,6 +280,7 @@ FIGURES: dict[str, Taking] = {
     "crowd/postgresql/4": crowd,
     "cpu/sqlite/processes": partial(cpu, load="processes", parts="slots"),
     "cpu/sqlite/workers": partial(cpu, load="workers", parts="workers"),
+    "jobs/slurm": jobs,
     "help": help_time,
     "import": import_time,
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -120,8 +121,8 @@ class Slurm:
 
 
 @contextlib.contextmanager
-def slurm_server() -> Iterator[Slurm]:
-    """Start a Slurm, and stop it at the end.
+def slurm_server(**settings: str) -> Iterator[Slurm]:
+    """Start a Slurm, and stop it at the end; ``settings`` are words of slurm.conf that are to be otherwise.
 
     Raises:
         NoSlurmError: Slurm is not installed, or did not start.
@@ -132,7 +133,10 @@ def slurm_server() -> Iterator[Slurm]:
         server = Slurm(Path(name))  # its sockets lie in it, and their paths may have 108 bytes
         for folder in ("state", "spool", "log"):
             (server.directory / folder).mkdir()
-        (server.directory / "slurm.conf").write_text(_configuration(server.directory))
+        configuration = _configuration(server.directory)
+        for name, value in settings.items():
+            configuration = re.sub(rf"(?m)^{name}=.*$", f"{name}={value}", configuration)
+        (server.directory / "slurm.conf").write_text(configuration)
         server.start()
         try:
             yield server

