@@ -209,7 +209,7 @@ LIMITS: list[tuple[str, Callable[..., str], str, str]] = [
     ("of what a running job prints on a cluster over ssh, all that one look brings", _mebibytes, "batches.trickle",
      "LOOK_BYTES"),
     ("between asking a job to end and killing it", _seconds, "look", "GRACE_SECONDS"),
-    ("pause between tries to keep what an ended job left", _seconds, "watch", "UNKEPT_SECONDS"),
+    ("pause between tries to keep what an ended job left", _seconds, "jobs", "UNKEPT_SECONDS"),
     ("tasks that the end of a run cancels in its own commit; a sweep takes the others", _count, "stores.commit",
      "CANCEL_AT_ONCE"),
     ("waiting tasks that become ready in one transaction", _count, "stores.ledger", "PROMOTE_AT_ONCE"),

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from heliostat.effects import Effect
     from heliostat.executor import Parent, Submitted, Work
     from heliostat.graph import Graph
+    from heliostat.jobs import Jobs
     from heliostat.signature import Signature
     from heliostat.store import Store
-    from heliostat.watch import Jobs
 
 #: What a batch system is to find, and to bring from where it is.
 LEFT = JobSpec(

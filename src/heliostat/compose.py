@@ -23,13 +23,14 @@ from heliostat.engine import Engine
 from heliostat.environments import Environments
 from heliostat.errors import BadInput
 from heliostat.graph import Kind
+from heliostat.jobs import Jobs
 from heliostat.loading import module
 from heliostat.parent import ChildrensParent
 from heliostat.perform import Performer
 from heliostat.registry import Registry
 from heliostat.store import Command, Configure
 from heliostat.vault import Vault, find
-from heliostat.watch import Jobs, Watch
+from heliostat.watch import Watch
 from heliostat.worker import Worker
 
 if TYPE_CHECKING:

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from heliostat.carrier import Carrier
     from heliostat.context import Surroundings
     from heliostat.executor import Answered, Work
+    from heliostat.jobs import Jobs
     from heliostat.registry import Registry
     from heliostat.signature import Parameter, Signature
     from heliostat.store import Settled
     from heliostat.vault import Vault
-    from heliostat.watch import Jobs
 
     Within = Callable[[Work, Context], AbstractContextManager[None]]
 

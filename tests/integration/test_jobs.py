@@ -17,10 +17,10 @@ from heliostat.batches.local import LocalBatch
 from heliostat.engine import Engine
 from heliostat.errors import BadInput, DefinitionError
 from heliostat.inputs import Inputs
+from heliostat.jobs import UNKEPT_SECONDS, Jobs
 from heliostat.run import RunState
 from heliostat.store import Ask
 from heliostat.task import TaskState
-from heliostat.watch import UNKEPT_SECONDS, Jobs
 
 
 @pytest.fixture

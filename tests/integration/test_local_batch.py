@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 import pytest
 
 from heliostat.batch import Batch, JobRequest, JobState, Observation, begin
-from heliostat.batches import local
+from heliostat.batches import local, machine
 from heliostat.batches.local import LocalBatch
 from heliostat.errors import OperatorError
 from heliostat.job import JobSpec, Value, render
@@ -163,7 +163,7 @@ def alive(pid: int) -> bool:
 def forge(directory: Path, **fields: object) -> None:
     """Write a claim as another machine, boot or process might have."""
     directory.mkdir()
-    claim = {"pid": 1, "start": 1, "now": 0, "boot": local._boot(), "host": local._host(), "timeout": ""} | fields
+    claim = {"pid": 1, "start": 1, "now": 0, "boot": machine.boot(), "host": machine.host(), "timeout": ""} | fields
     (directory / "job.claim").write_text("".join(f"{key} {value}\n" for key, value in claim.items()))
 
 
@@ -492,7 +492,7 @@ def test_a_process_id_that_came_back_is_another_process(jobs: Jobs) -> None:
 def test_a_restarted_machine_has_lost_its_jobs(jobs: Jobs) -> None:
     """A claim from another boot of the same machine has no process any more, whatever has its number."""
     directory = jobs.new()
-    forge(directory, pid=os.getpid(), start=local._started(os.getpid()), boot="another")
+    forge(directory, pid=os.getpid(), start=machine.started(os.getpid()), boot="another")
     why = "the machine was restarted while it ran"
     assert jobs.see(directory) == Observation(JobState.lost, reason=why, how=AttemptState.lost)
 

@@ -236,7 +236,7 @@ def test_an_attempt_that_was_asked_to_stop_leaves_no_traceback() -> None:
 
     @stopping.node
     def stop(ctx: Context) -> None:
-        ctx._work.stop = "its run is over"
+        ctx._work.stop = "it is to stop"
         ctx.check()
 
     with testing.engine() as engine:

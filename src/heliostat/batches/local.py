@@ -22,17 +22,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, Rejected, gather, put
-from heliostat.batches import container
+from heliostat.batches import container, machine
 from heliostat.batches.shared import (
     BEGUN,
     CLAIM,
@@ -79,7 +78,7 @@ class LocalBatch:
     @property
     def place(self) -> str:
         """This machine."""
-        return _host()
+        return machine.host()
 
     def gathering(self, queue: str) -> float:
         return 0.0
@@ -138,7 +137,7 @@ class LocalBatch:
         timeout = min((float(each) for each in (request.timeout, walltime) if each is not None), default="")
         given = request.env if request.container is None else {}  # it finds them in a file
         wrapper = subprocess.Popen(
-            ["/bin/sh", f"./{JOB}", _boot(), _host(), str(timeout)],
+            ["/bin/sh", f"./{JOB}", machine.boot(), machine.host(), str(timeout)],
             cwd=directory,
             env={**public(os.environ), **given, MARK: str(directory.resolve())},
             stdin=subprocess.DEVNULL,
@@ -218,15 +217,15 @@ class _Claim:
 
     @property
     def running(self) -> bool:
-        return self.pid > 0 and self.boot == _boot() and self.start == _started(self.pid)
+        return self.pid > 0 and self.boot == machine.boot() and self.start == machine.started(self.pid)
 
     @property
     def elsewhere(self) -> bool:
-        return self.pid > 0 and self.boot != _boot() and self.host != _host()
+        return self.pid > 0 and self.boot != machine.boot() and self.host != machine.host()
 
     @property
     def overdue(self) -> bool:
-        return self.timeout is not None and _now() >= self.now + self.timeout
+        return self.timeout is not None and machine.now() >= self.now + self.timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +276,7 @@ def _gone(directory: Path, claim: _Claim) -> Observation:
         return Observation(JobState.ended, None, "cancelled before it began")
     if claim.pid < 0:
         reason = f"its {CLAIM} cannot be read, as after a power cut"
-    elif claim.boot != _boot():
+    elif claim.boot != machine.boot():
         reason = "the machine was restarted while it ran"
     else:
         reason = f"its process {claim.pid} is gone without an exit code: killed by somebody, or out of memory"
@@ -295,7 +294,7 @@ def _cancel(directory: Path, grace: float) -> None:
     if _exit_code(directory) is not None:
         return
     claim = _claim(directory)
-    if claim is None and not _link(directory / CLAIM, {"pid": 0, "host": _host(), "boot": _boot()}):
+    if claim is None and not _link(directory / CLAIM, {"pid": 0, "host": machine.host(), "boot": machine.boot()}):
         claim = _claim(directory)  # a wrapper was faster
     if claim and claim.running:
         _press(directory, claim, "cancelled", grace)
@@ -303,10 +302,10 @@ def _cancel(directory: Path, grace: float) -> None:
 
 def _press(directory: Path, claim: _Claim, reason: str, grace: float) -> None:
     """One step in stopping a running job: TERM by whoever notes it first, KILL once the grace is over."""
-    if _link(directory / STOP, {"reason": reason, "since": _now(), "grace": grace}):
+    if _link(directory / STOP, {"reason": reason, "since": machine.now(), "grace": grace}):
         _signal(claim, signal.SIGTERM)
     stop = _stop(directory)
-    if stop is None or _now() >= stop.since + min(grace, stop.grace):
+    if stop is None or machine.now() >= stop.since + min(grace, stop.grace):
         _signal(claim, signal.SIGKILL)
 
 
@@ -380,44 +379,3 @@ def _files(request: JobRequest, directory: Path) -> dict[str, str]:
     """What a job's wrapper needs, by name."""
     boxed = {} if request.container is None else container.written(request, str(directory))
     return {**boxed, COMMAND: shell(request.command), JOB: wrapper()}
-
-
-# --- the machine
-
-
-@lru_cache(maxsize=1)
-def _linux() -> bool:
-    return Path("/proc/self/stat").exists()
-
-
-def _started(pid: int) -> str | None:
-    """When a process began, as the wrapper wrote it down; None for one that is gone or a zombie."""
-    if _linux():
-        told = (read(Path(f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
-        return told[19] if told and told[0] not in ("Z", "X") else None
-    state, _, begin = _said("ps", "-o", "state=,lstart=", "-p", str(pid)).strip().partition(" ")
-    return None if state[:1] in ("", "Z") else " ".join(begin.split())
-
-
-def _now() -> float:
-    """Seconds on a clock that nobody sets and that goes on during sleep; the wrapper reads the same one."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME))
-
-
-@lru_cache(maxsize=1)
-def _host() -> str:
-    return os.uname().nodename
-
-
-@lru_cache(maxsize=1)
-def _boot() -> str:
-    """What is different after each start of the machine."""
-    if _linux():
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return _said("sysctl", "-n", "kern.bootsessionuuid").strip()
-
-
-def _said(*command: str) -> str:
-    """What a small program says, where there is no /proc to read."""
-    environment = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout

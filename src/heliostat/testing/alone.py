@@ -11,6 +11,7 @@ from heliostat.batches.local import LocalBatch
 from heliostat.errors import BadInput, TaskError
 from heliostat.executor import Submitted
 from heliostat.graph import Kind
+from heliostat.jobs import Jobs
 from heliostat.outcome import Succeeded
 from heliostat.perform import Performer
 from heliostat.registry import Registry
@@ -18,7 +19,6 @@ from heliostat.signature import revive
 from heliostat.testing.called import Called, told
 from heliostat.testing.calling import call
 from heliostat.testing.given import Desk, bring, surroundings, work
-from heliostat.watch import Jobs
 from heliostat.workflow import NodeHandle, Workflow
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from heliostat.context import Context
 from heliostat.errors import BadInput, TaskError
 from heliostat.graph import Kind
 from heliostat.job import FILES
+from heliostat.jobs import Jobs
 from heliostat.outcome import Fail, Failed, Skip, Snooze
 from heliostat.story import Log
 from heliostat.testing.called import Called, told
 from heliostat.testing.given import Desk, as_its_own, surroundings, work
-from heliostat.watch import Jobs
 from heliostat.workflow import NodeHandle
 
 if TYPE_CHECKING:
