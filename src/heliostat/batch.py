@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
 SEEN = "job.seen"  #: in a job's directory: what was seen of it last, for whoever asks
+BEGINS = "expected to begin "  #: in the reason of a job that waits, before the time that its scheduler plans
 TAIL_LINES, TAIL_BYTES = 20, 16 << 10
 
 Output: TypeAlias = "Path | tuple[Path, ...]"

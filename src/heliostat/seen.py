@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heliostat.batch import SEEN, JobState
+from heliostat.batch import BEGINS, SEEN, JobState
 from heliostat.checks import lasting
 from heliostat.printed import job_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from heliostat.context import Surroundings
@@ -53,6 +54,22 @@ def standings(store: Store, around: Surroundings, limit: int = LOOKED_AT) -> lis
     """How the jobs of running tasks stand, in words that are the same for many; of those whose files are here."""
     jobs = ((task, seen(job_directory(around, task.run, task.number, task.tried))) for task in store.busy(limit))
     return [(task, job.words()) for task, job in jobs if job is not None]
+
+
+def grouped(standing: Iterable[str]) -> dict[str, int]:
+    """How many jobs stand alike, whenever each is expected to begin: of that, the first time is told."""
+    found: dict[str, list[str]] = {}
+    for words in standing:
+        alike, _, time = words.partition(BEGINS)
+        found.setdefault(alike.rstrip(", :"), []).append(time)
+    return {f"{alike}{_first(times)}": len(times) for alike, times in found.items()}
+
+
+def _first(times: list[str]) -> str:
+    planned = sorted(filter(None, times))
+    if not planned:
+        return ""
+    return f", {'the first ' if len(times) > 1 else ''}{BEGINS}{planned[0]}"
 
 
 def jobs_words(around: Surroundings, task: Task, now: float) -> str | None:

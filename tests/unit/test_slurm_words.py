@@ -31,7 +31,7 @@ def seen(line: str) -> Observation:
         ("7|PENDING|None|N/A", Observation(JobState.submitted)),
         (
             "7|PENDING|Resources|2026-12-01T08:00:00",
-            Observation(JobState.submitted, reason="Resources, expected to begin 2026-12-01T08:00:00"),
+            Observation(JobState.submitted, reason="Resources, expected to begin 2026-12-01 08:00:00 UTC"),
         ),
         ("7|RUNNING|None|2026-12-01T08:00:00", Observation(JobState.running)),
         ("7|COMPLETING|None|2026-12-01T08:00:00", Observation(JobState.running)),
@@ -186,6 +186,15 @@ def test_a_file_that_is_not_to_be_seen_yet_is_waited_for() -> None:
     waiting, lost = verdict(CLAIMED, SILENT, 1.0, 1.0, 21.0)
     assert (waiting.state, lost.state, lost.how) == (JobState.running, JobState.lost, AttemptState.lost)
     assert verdict(CLAIMED, FINAL, 1.0, 1.0) == [FINAL]
+
+
+def test_why_a_job_waited_is_no_matter_once_it_runs() -> None:
+    """Its claim is seen before the scheduler is asked again."""
+    waits = Observation(JobState.submitted, reason="Resources, expected to begin 2026-12-01 08:00:00 UTC")
+    assert verdict({}, waits, 1.0, 1.0) == [waits]
+    assert verdict(CLAIMED, waits, 1.0, 1.0) == [Observation(JobState.running)]
+    suspended = Observation(JobState.running, reason="suspended")
+    assert verdict(CLAIMED, suspended, 1.0, 1.0) == [suspended]
 
 
 def test_what_we_stopped_has_our_reason() -> None:

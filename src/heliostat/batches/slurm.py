@@ -11,7 +11,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from heliostat.batch import JobState, Observation
+from heliostat.batch import BEGINS, JobState, Observation
 from heliostat.batches.dialect import SCRIPT_OUTPUT
 from heliostat.errors import OperatorError
 from heliostat.task import AttemptState
@@ -101,7 +101,8 @@ class Slurm:
         return {name: handle for handle, _, name in jobs if handle.isdigit()}
 
     def look(self, handles: Sequence[str]) -> str:
-        return f"squeue --noheader --array --states=all --user={_MINE} --format='%i|%T|%r|%S'"
+        utc = "TZ=UTC0 SLURM_TIME_FORMAT=standard"  # times are of the caller's zone, and tell none
+        return f"{utc} squeue --noheader --array --states=all --user={_MINE} --format='%i|%T|%r|%S'"
 
     def past(self, handles: Sequence[str]) -> str:
         jobs = sorted({handle.partition("_")[0] for handle in handles})
@@ -134,8 +135,9 @@ def _observation(state: str, reason: str, last: str) -> Observation:
     word, _, more = state.partition(" ")  # sacct says by whom: CANCELLED by 1000
     word = word.rstrip("+")
     if word in _WAITING:
-        begins = f", expected to begin {last}" if re.match(r"\d{4}-", last) else ""
-        return Observation(JobState.submitted, reason=("" if reason == "None" else reason) + begins or None)
+        begins = f"{BEGINS}{last.replace('T', ' ')} UTC" if re.match(r"\d{4}-", last) else ""
+        words = ("" if reason == "None" else reason, begins)
+        return Observation(JobState.submitted, reason=", ".join(filter(None, words)) or None)
     if word in _RUNNING:
         return Observation(JobState.running, reason="suspended" if word in ("SUSPENDED", "STOPPED") else None)
     if word in _ENDS:
