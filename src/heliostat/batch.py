@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from heliostat.resources import Resources
 
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
+COMMAND = "job.command"  #: in a job's directory: what it runs
 SEEN = "job.seen"  #: in a job's directory: what was seen of it last, for whoever asks
 BEGINS = "expected to begin "  #: in the reason of a job that waits, before the time that its scheduler plans
 TAIL_LINES, TAIL_BYTES = 20, 16 << 10
@@ -138,6 +139,14 @@ class Rejected:
 
 
 Reply: TypeAlias = "Accepted | Deferred | Rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a scheduler says of itself, in words; the partitions that it has by name, where it tells them, and how."""
+
+    words: str
+    partitions: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heliostat.batch import BEGINS, SEEN, JobState
+from heliostat.batch import BEGINS, COMMAND, SEEN, JobState
 from heliostat.checks import lasting
 from heliostat.printed import job_directory
 
@@ -78,6 +78,24 @@ def jobs_words(around: Surroundings, task: Task, now: float) -> str | None:
     if (job := seen(directory)) is not None:
         return job.sentence(now)
     return "its job is submitted and not seen yet" if directory.is_dir() else None
+
+
+def last_job(around: Surroundings, task: Task) -> tuple[Path, Seen | None] | None:
+    """The directory of a task's newest job, and what was seen of it; None where it has none, or it is not here."""
+    for tried in (task.failures + 1, task.failures):
+        directory = job_directory(around, task.run, task.number, tried)
+        if directory.is_dir():
+            return directory, seen(directory)
+    return None
+
+
+def command(directory: Path) -> str | None:
+    """What a job runs, as it stands in its directory."""
+    try:
+        with (directory / COMMAND).open("rb") as file:
+            return file.read(MOST_BYTES).decode(errors="replace").strip()
+    except OSError:
+        return None
 
 
 def seen(directory: Path) -> Seen | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from heliostat.batch import Observation
+    from heliostat.batch import Observation, Standing
     from heliostat.transport import Ran
 
 #: Where a script's own words go, in the directory from which it was submitted: those of its command go elsewhere.
@@ -42,7 +42,7 @@ class Dialect(Protocol):
     name_length: int  #: how long the name of a job may be
     index: str  #: the shell's expression for an array job's index, which begins at 0
     find: str  #: a line of sh that prints all jobs of mine, with their names
-    about: str  #: a line of sh that prints which scheduler answers, for people
+    about: str  #: a line of sh that prints which scheduler answers, and perhaps its partitions
 
     def own(self, *, array: bool) -> str:
         """The shell's expression, within a job, for its handle."""
@@ -66,6 +66,9 @@ class Dialect(Protocol):
 
     def refused(self, complaint: str) -> bool:
         """Whether a submission that failed with these words will fail again, whenever it is tried."""
+
+    def standing(self, text: str) -> Standing:
+        """What ``about`` printed."""
 
     def found(self, text: str) -> Mapping[str, str]:
         """The handles in what ``find`` printed, by the names of jobs."""

@@ -14,7 +14,7 @@ import shlex
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
-from heliostat.batch import JobState, Observation
+from heliostat.batch import JobState, Observation, Standing
 from heliostat.batches.dialect import SCRIPT_OUTPUT
 from heliostat.errors import OperatorError
 from heliostat.task import AttemptState
@@ -126,6 +126,9 @@ class Pbs:
 
     def refused(self, complaint: str) -> bool:
         return _REFUSED.search(complaint) is not None and _LATER.search(complaint) is None
+
+    def standing(self, text: str) -> Standing:
+        return Standing(" ".join(text.split()))
 
     def found(self, text: str) -> Mapping[str, str]:
         found, handle = {}, ""

@@ -11,7 +11,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from heliostat.batch import BEGINS, JobState, Observation
+from heliostat.batch import BEGINS, JobState, Observation, Standing
 from heliostat.batches.dialect import SCRIPT_OUTPUT
 from heliostat.errors import OperatorError
 from heliostat.task import AttemptState
@@ -63,7 +63,7 @@ class Slurm:
     name_length = 64
     index = "$SLURM_ARRAY_TASK_ID"
     find = f"squeue --noheader --array --states=all --user={_MINE} --format='%F|%j'"
-    about = "sinfo --version && sinfo --noheader --summarize --format='%P %a %F' | tr '\\n' ';'"
+    about = "sinfo --version && sinfo --noheader --all --summarize --format='%P %a %F'"
     submit = 'sbatch --parsable "$1"'
 
     def own(self, *, array: bool) -> str:
@@ -95,6 +95,15 @@ class Slurm:
 
     def refused(self, complaint: str) -> bool:
         return _REFUSED.search(complaint) is not None and _LATER.search(complaint) is None
+
+    def standing(self, text: str) -> Standing:
+        version, *lines = text.splitlines() or [""]
+        partitions = {}
+        for name, state, nodes in (line.split() for line in lines if len(line.split()) == 3):
+            _, idle, _, of = [*nodes.split("/"), "", "", ""][:4]
+            default = " (default)" if name.endswith("*") else ""
+            partitions[name.removesuffix("*")] = f"{default}: {state}, {idle} of {of} nodes idle"
+        return Standing(version.strip(), partitions)
 
     def found(self, text: str) -> Mapping[str, str]:
         jobs = (line.strip().partition("|") for line in text.splitlines())
@@ -136,8 +145,8 @@ def _observation(state: str, reason: str, last: str) -> Observation:
     word = word.rstrip("+")
     if word in _WAITING:
         begins = f"{BEGINS}{last.replace('T', ' ')} UTC" if re.match(r"\d{4}-", last) else ""
-        words = ("" if reason == "None" else reason, begins)
-        return Observation(JobState.submitted, reason=", ".join(filter(None, words)) or None)
+        waits = ("" if reason == "None" else reason, begins)
+        return Observation(JobState.submitted, reason=", ".join(filter(None, waits)) or None)
     if word in _RUNNING:
         return Observation(JobState.running, reason="suspended" if word in ("SUSPENDED", "STOPPED") else None)
     if word in _ENDS:
