@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from heliostat.resources import Resources
 
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
+COMMAND = "job.command"  #: in a job's directory: what it runs
 SEEN = "job.seen"  #: in a job's directory: what was seen of it last, for whoever asks
 UNBEGUN = "job.unbegun"  #: in a job's directory: why its command was never begun, in a sentence
 #: What can run a container, those first that need neither a daemon nor rights; all have the options that are used.
 CONTAINER_TOOLS = ("apptainer", "singularity", "podman", "docker")
+BEGINS = "expected to begin "  #: in the reason of a job that waits, before the time that its scheduler plans
 TAIL_LINES, TAIL_BYTES = 20, 16 << 10
 
 Output: TypeAlias = "Path | tuple[Path, ...]"
@@ -158,6 +160,14 @@ class Rejected:
 
 
 Reply: TypeAlias = "Accepted | Deferred | Rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a scheduler says of itself, in words; the partitions that it has by name, where it tells them, and how."""
+
+    words: str
+    partitions: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from heliostat.context import Surroundings
     from heliostat.effects import Effect
     from heliostat.executor import Parent, Submitted, Work
-    from heliostat.graph import Graph
+    from heliostat.graph import Graph, Retry
     from heliostat.jobs import Jobs
     from heliostat.signature import Signature
     from heliostat.store import Store
@@ -132,7 +132,7 @@ class Carrier:
         left = self._jobs.left(work, LEFT)
         there = isinstance(left.outputs, dict) and "outcome" in left.outputs
         try:
-            return self._outcome(work, directory) if there else _none(left)
+            return self._outcome(work, directory) if there else _none(left, work.node.retry)
         except (Refused, DefinitionError, ArtifactError) as error:
             return Failed(f"what its job left cannot be taken: {error}")
 
@@ -164,13 +164,13 @@ def _of(work: Work, directory: Path) -> list[Any]:
     return [work.attempt.run, work.attempt.number, directory.name]
 
 
-def _none(left: Collected) -> Failed:
+def _none(left: Collected, retry: Retry) -> Failed:
     """How a job ended that left no outcome."""
     words = str(left.reason)
     if left.exit_code == 0 and words.startswith(f"the output {parcel.OUTCOME} is missing"):
         words = "its process ended with exit code 0 and left no outcome, as one that leaves by os._exit"
     said = _besides(left.stderr, left.exit_code or 0) or left.stdout.strip()
-    return Failed(f"{words}: {said}"[:2000] if said else words, how=left.how)
+    return Failed(f"{words}: {said}"[:2000] if said else words, how=left.how, final=not retry.covers(left.how))
 
 
 def _besides(stderr: str, code: int) -> str:

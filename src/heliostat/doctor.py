@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from heliostat import fleet
 from heliostat.code import release
 from heliostat.config import masked
-from heliostat.errors import HeliostatError, said
+from heliostat.errors import HeliostatError, nearest, said
 from heliostat.finding import Verdict, bad, doubtful, good
 from heliostat.worker import IDLE_SECONDS
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from heliostat.batch import Standing
     from heliostat.broker import Broker
     from heliostat.config import Config
     from heliostat.finding import Finding
@@ -48,7 +49,7 @@ class Patient:
     open_store: Callable[[], Store]
     open_broker: Callable[[], Broker | None]
     file_system: Callable[[Path], str]
-    clusters: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    clusters: Mapping[str, Callable[[], Standing]] = field(default_factory=dict)
     store: Store | None = field(default=None, init=False)
     about: About | None = field(default=None, init=False)
     readable: bool = field(default=False, init=False)
@@ -219,13 +220,29 @@ def look_at_broker(patient: Patient) -> Iterator[Finding]:
 
 
 def look_at_clusters(patient: Patient) -> Iterator[Finding]:
-    """Whether their schedulers answer."""
+    """Whether their schedulers answer, and have the partitions that queues name."""
     for name, ask in patient.clusters.items():
         try:
-            yield good("clusters", f"{name}: {ask()}")
+            standing = ask()
         except HeliostatError as error:
             advice = "jobs go on, and what is to be submitted is tried again; see that its commands work from here"
             yield doubtful("clusters", f"{name}: {error}", advice)
+            continue
+        has = standing.partitions or {}
+        yield good("clusters", "; ".join((f"{name}: {standing.words}", *(f"{one}{how}" for one, how in has.items()))))
+        if standing.partitions is not None:
+            yield from _partitions(patient, name, list(has))
+
+
+def _partitions(patient: Patient, name: str, known: list[str]) -> Iterator[Finding]:
+    """The queues of a cluster whose partition it does not have; several may be named, of which one takes the job."""
+    system, _, queues = name.partition(" of ")
+    for queue in queues.split(", "):
+        batch = patient.config.batched.get(queue)
+        for wanted in batch.partition.split(",") if batch and batch.partition else ():
+            if wanted not in known:
+                words = f"queue {queue}: {system} has no partition {wanted!r}{nearest(wanted, known)}"
+                yield bad("clusters", words, f"mend queues.{queue}.partition in heliostat.toml")
 
 
 def look_at_containers(patient: Patient) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ def variables(where: str) -> dict[str, Workflow]:
     if name and name not in held:
         meant = [variable for variable, flow in held.items() if flow.name == name]
         if len({id(held[variable]) for variable in meant}) != 1:
-            raise NotFound(f"{place} has no workflow {name!r}{nearest(name, held)}")
+            raise NotFound(f"{place} has no workflow {name!r}{_offered(name, held)}")
         name = meant[0]
     if not held:
         raise NotFound(f"{place} defines no workflow")
@@ -39,6 +39,14 @@ def variables(where: str) -> dict[str, Workflow]:
         return {name: held[name]}
     first = {id(flow): variable for variable, flow in reversed(held.items())}
     return {variable: flow for variable, flow in held.items() if first[id(flow)] == variable}
+
+
+def _offered(name: str, held: dict[str, Workflow]) -> str:
+    """A clause that offers what may be meant: a variable, or a workflow's own name, either of which will do."""
+    if "mean" in (close := nearest(name, [*held, *(flow.name for flow in held.values())])):
+        return close
+    known = [each if flow.name == each else f"{each} ({flow.name})" for each, flow in held.items()]
+    return nearest(name, known)
 
 
 def value(where: str) -> Any:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from functools import lru_cache
 from pathlib import Path
-from traceback import FrameSummary, StackSummary, TracebackException, extract_stack, extract_tb
+from traceback import FrameSummary, StackSummary, TracebackException, extract_stack, extract_tb, walk_tb
+from types import CodeType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 LINES, FIRST = 100, 20  #: of a traceback, at most, and how many of them are its first where it is longer
 LETTERS = 500  #: of a line
+CHANGED = "(the file has been changed since this was loaded)"  #: in the place of a line that is another one now
 _OURS = str(Path(__file__).parent) + os.sep  # not by its name: a user's folder may be called heliostat, too
 _PYTHONS = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -56,10 +59,11 @@ def standing(frame: FrameType, words: str) -> str:
 
 
 def _story(error: BaseException) -> str:
-    told = TracebackException.from_exception(error)
+    told, changed = TracebackException.from_exception(error), _changed(error)
     shown = 0
     for each in _chain(told):
-        each.stack = StackSummary.from_list([frame for frame in each.stack if not _ours(frame)])
+        frames = [frame for frame in each.stack if not _ours(frame)]
+        each.stack = StackSummary.from_list([_honest(frame) if _at(frame) in changed else frame for frame in frames])
         shown += len(each.stack)
     if not shown:
         return ""
@@ -86,3 +90,52 @@ def _ours(frame: FrameSummary) -> bool:
 
 def _installed(file: str) -> bool:
     return file.startswith(_PYTHONS) or not _INSTALLED.isdisjoint(Path(file).parts)
+
+
+def _at(frame: FrameSummary) -> tuple[str, int | None, str]:
+    return frame.filename, frame.lineno, frame.name
+
+
+def _honest(frame: FrameSummary) -> FrameSummary:
+    """A frame without the line that stands there now, which is not the one that ran."""
+    return FrameSummary(frame.filename, frame.lineno, frame.name, line=CHANGED)
+
+
+def _changed(error: BaseException) -> set[tuple[str, int | None, str]]:
+    """The frames behind an error whose code is not what stands in their files now."""
+    found: set[tuple[str, int | None, str]] = set()
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        ran = ((frame.f_code, line) for frame, line in walk_tb(each.__traceback__))
+        found.update((code.co_filename, line, code.co_name) for code, line in ran if not _stands(code))
+        waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
+    return found
+
+
+def _stands(code: CodeType) -> bool:
+    """Whether code is in its file as it was loaded, as far as can be told."""
+    if _installed(code.co_filename):
+        return True
+    try:
+        status = os.stat(code.co_filename)  # noqa: PTH116 - it may be no path at all
+        return code in _codes(code.co_filename, (status.st_mtime_ns, status.st_size))
+    except (OSError, SyntaxError, ValueError):  # no file, or one that is no Python at the moment
+        return True
+
+
+@lru_cache(maxsize=16)
+def _codes(file: str, _as_of: tuple[int, int]) -> frozenset[CodeType]:
+    """All code in a file, as it is at a time."""
+    with open(file, "rb") as source:  # noqa: PTH123 - as above
+        waiting = [compile(source.read(), file, "exec", dont_inherit=True)]
+    found = set()
+    while waiting:
+        code = waiting.pop()
+        found.add(code)
+        waiting += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return frozenset(found)

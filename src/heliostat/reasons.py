@@ -35,6 +35,11 @@ class Reason:
         return sum(self.nodes.values())
 
 
+def alike(words: str) -> str:
+    """The same for words that differ in numbers, times and values only."""
+    return _VARYING.sub("#", words)
+
+
 def reasons(store: Store, run: RunHandle) -> list[Reason]:
     """The reasons of all open tasks, those of most tasks first.
 
@@ -56,7 +61,7 @@ def _ask(
     asked = store.tasks(run.key, state, node, limit=LOOKED_AT)
     for task in asked:
         words = run.explain(task.number)
-        key = (state, _VARYING.sub("#", words))
+        key = (state, alike(words))
         reason = found.setdefault(key, Reason(state, words))
         reason.alike = reason.alike or words != reason.why
         reason.nodes[node] = reason.nodes.get(node, 0) + 1

@@ -113,7 +113,7 @@ class Resources:
         words = [_count(self.nodes, "node")] if self.nodes > 1 else []
         words += [_count(self.cores, "core")]
         words += [_grown(self.memory, self.memory_factor)] if self.memory is not None else []
-        words += [_grown(self.walltime, self.walltime_factor)] if self.walltime is not None else []
+        words += [_grown(span(seconds(self.walltime)), self.walltime_factor)] if self.walltime is not None else []
         words += [_count(self.gpus, "GPU")] if self.gpus else []
         words += [f"partition {self.partition}"] if self.partition else []
         words += [f"account {self.account}"] if self.account else []

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from heliostat.batch import SEEN, JobState
+from heliostat.batch import BEGINS, COMMAND, SEEN, JobState
 from heliostat.checks import lasting
 from heliostat.printed import Tries, job_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from heliostat.context import Surroundings
@@ -57,12 +58,46 @@ def standings(store: Store, around: Surroundings, limit: int = LOOKED_AT) -> lis
     return [(task, job.words()) for task, job in jobs if job is not None]
 
 
+def grouped(standing: Iterable[str]) -> dict[str, int]:
+    """How many jobs stand alike, whenever each is expected to begin: of that, the first time is told."""
+    found: dict[str, list[str]] = {}
+    for words in standing:
+        alike, _, time = words.partition(BEGINS)
+        found.setdefault(alike.rstrip(", :"), []).append(time)
+    return {f"{alike}{_first(times)}": len(times) for alike, times in found.items()}
+
+
+def _first(times: list[str]) -> str:
+    planned = sorted(filter(None, times))
+    if not planned:
+        return ""
+    return f", {'the first ' if len(times) > 1 else ''}{BEGINS}{planned[0]}"
+
+
 def jobs_words(around: Surroundings, task: Task, now: float) -> str | None:
     """How the job of a running task stands, in a sentence; None where it is none, or its files are not here."""
     directory = job_directory(around, task.run, task.number, task.failures + 1)
     if (job := seen(directory)) is not None:
         return job.sentence(now)
     return "its job is submitted and not seen yet" if directory.is_dir() else None
+
+
+def last_job(around: Surroundings, task: Task) -> tuple[Path, Seen | None] | None:
+    """The directory of a task's newest job, and what was seen of it; None where it has none, or it is not here."""
+    for tried in (task.failures + 1, task.failures):
+        directory = job_directory(around, task.run, task.number, tried)
+        if directory.is_dir():
+            return directory, seen(directory)
+    return None
+
+
+def command(directory: Path) -> str | None:
+    """What a job runs, as it stands in its directory."""
+    try:
+        with (directory / COMMAND).open("rb") as file:
+            return file.read(MOST_BYTES).decode(errors="replace").strip()
+    except OSError:
+        return None
 
 
 def seen(directory: Path) -> Seen | None:

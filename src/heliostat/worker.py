@@ -385,7 +385,8 @@ class Worker:
         outcomes: list[tuple[Attempt, Outcome]] = [(work.attempt, STOPPED) for work, over, _ in came if over]
         for work, over, rejected in came:
             if rejected is not None and not over:
-                outcomes.append((work.attempt, self._judge(work, Failed(rejected), now)))
+                failed = Failed(rejected, final=not work.node.retry.covers(AttemptState.failed))
+                outcomes.append((work.attempt, self._judge(work, failed, now)))
         return outcomes
 
     def _judge(self, work: Work, outcome: Failed, now: float) -> Failed:

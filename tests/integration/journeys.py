@@ -83,9 +83,9 @@ def quietly() -> None:
     os._exit(0)
 
 
-@leaves.node(may_fail=True)
+@leaves.node(may_fail=True, retry=Retry(2, delay=0, on=("timed_out",)))
 def loudly() -> None:
-    """End it with a word."""
+    """End it with a word, which is not worth another try."""
     print("no light", file=sys.stderr)  # noqa: T201 - what it is for
     os._exit(3)
 

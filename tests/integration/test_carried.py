@@ -196,6 +196,7 @@ def test_a_process_that_leaves_no_outcome_fails_its_own_attempt_and_says_how(eng
     assert came["loudly"][1] == "exit code 3: no light"
     assert came["once"] == came["with_all"] == ("succeeded", None)
     [run] = engine.runs("leaves")
+    assert {task.node: task.count for task in run.tasks()} == {"quietly": 1, "loudly": 1, "once": 2, "with_all": 2}
     past = {(a.number, a.state): a.reason for a in engine.store.attempts(run.key)}
     assert past[3, "failed"] == "exit code 137 (SIGKILL)"
     assert "is gone without an exit code" in (past[4, "lost"] or "")

@@ -413,8 +413,105 @@ def test_files_are_listed_and_fetched(shell: Shell) -> None:
     shell("artifact", "get", run, kept["digest"][:15], "--out", "new")
     assert sorted(path.name for path in (shell.directory / "new").iterdir()) == ["copy.txt", "letter.txt"]
     assert "is there already" in shell.says("artifact", "get", run, "letter.txt", "--out", "new", code=4)
+    assert shell("artifact", "get", run, "letter.txt", "--out", "later/today/").stderr == (
+        "written: later/today/letter.txt\n"
+    )
+    assert (shell.directory / "later" / "today" / "letter.txt").is_file()
+    assert "new/copy.txt" in shell.says("artifact", "get", run, "letter.txt", "--out", "new/copy.txt/", code=6)
     assert shell("artifact", "get", run, "letter.txt", "--out", "-").stdout == "Hello, Ada"
     assert "did you mean 'letter.txt'" in shell.says("artifact", "get", run, "leter.txt", code=4)
+
+
+def test_files_of_the_same_name_are_told_by_their_tasks(shell: Shell) -> None:
+    """And by the digests by which they are fetched."""
+    (shell.directory / "alike.py").write_text(
+        "from heliostat import Context, Workflow\n"
+        "alike = Workflow('alike')\n"
+        "@alike.node\n"
+        "def numbers() -> list[int]: return [7, 8]\n"
+        "@alike.node(map={'number': numbers})\n"
+        "def write(ctx: Context, number: int) -> None:\n"
+        "    (ctx.dir / 'out.json').write_text(str(number))\n"
+        "    ctx.artifact(ctx.dir / 'out.json')\n"
+    )
+    run = shell.json("run", "start", "alike.py", "--wait")["id"]
+    kept = {each["task"]: each["digest"].removeprefix("sha256:")[:12] for each in shell.json("artifact", "list", run)}
+    first, second = kept[f"{run}/2"], kept[f"{run}/3"]
+    refused = shell.says("artifact", "get", run, "out.json", code=4)
+    assert "2 different files 'out.json'; name one by its digest: " in refused
+    assert f"{first} (task 2 write[0])" in refused
+    assert f"{second} (task 3 write[1])" in refused
+    shown = [line.split() for line in shell("artifact", "list", run).stdout.splitlines()]
+    assert sorted(line[-2:] for line in shown if line[0] == "out.json") == [["write[0]", first], ["write[1]", second]]
+    assert "write[1]" in shell("run", "show", run).stdout
+    shell("artifact", "get", run, first)
+    assert (shell.directory / "out.json").read_text() == "7"
+
+
+def test_a_task_is_known_by_its_node(shell: Shell) -> None:
+    """By an item, where it goes over a list; of several, their numbers are told."""
+    run = shell.json("run", "start", "tiles", "8", "--wait")["id"]
+    assert shell.json("task", "show", f"{run}/split")["id"] == f"{run}/1"
+    for item in (0, 1, 7):
+        found = shell.json("task", "show", f"{run[-5:]}/draw[{item}]")
+        assert (found["node"], found["item"]) == ("draw", item)
+    assert shell("task", "explain", f"{run}/split").stdout == "    1 split: succeeded\n"
+    assert shell.says("task", "show", f"{run}/draw", code=4) == (
+        "draw has tasks 2 (draw[0]), 3 (draw[1]), 4 (draw[2]), 5 (draw[3]), 6 (draw[4]) and more; which one?"
+    )
+    assert f"run {run} has no task of draw[8]" in shell.says("task", "log", f"{run}/draw[8]", code=4)
+    assert f"run {run} has no task of split[0]" in shell.says("task", "log", f"{run}/split[0]", code=4)
+    assert "has no node 'drwa'; did you mean 'draw'?" in shell.says("task", "skip", f"{run}/drwa[1]", code=4)
+    assert "is no task id" in shell.says("task", "skip", f"{run}/", code=4)
+    empty = shell.start("counter")
+    assert f"run {empty} has no task of add" in shell.says("task", "show", f"{empty}/add", code=4)
+
+
+def test_failures_alike_are_one_line(shell: Shell) -> None:
+    """The first of them, with how many others there are; a program gets each. In a pipe, no line ends in blanks."""
+    (shell.directory / "fails.py").write_text(
+        "from heliostat import Workflow\n"
+        "fails = Workflow('fails', on_failure='finish')\n"
+        "@fails.node\n"
+        "def numbers() -> list[int]: return [7, 8, 9]\n"
+        "@fails.node(map={'number': numbers})\n"
+        "def look(number: int) -> None: raise ValueError(f'no light in {number}')\n"
+    )
+    details = shell.json("run", "start", "fails.py", "--wait", code=5)
+    assert len(details["failures"]) == 3
+    lines = shell("run", "show", details["id"]).stdout.splitlines()
+    assert len(told := [line for line in lines if "no light" in line and line.startswith(details["id"])]) == 1
+    assert told[0].endswith(" (2 others alike)")
+    assert [line for line in lines if line.endswith(" ")] == []
+
+
+def test_a_task_shows_where_its_job_is(shell: Shell) -> None:
+    """With the id that its batch system knows it by, and what it runs; of the newest try."""
+    (shell.directory / "jobs.py").write_text(
+        "from heliostat import Retry, Workflow\n"
+        "jobs = Workflow('jobs')\n"
+        "jobs.job('step', 'test -e ../seen && echo {message}; touch ../seen; test {message} = 7 && test -s stdout', "
+        "retry=Retry(1, delay=0))\n"
+    )
+    run = shell.json("run", "start", "jobs.py", "7", "--wait")["id"]
+    job = shell.json("task", "show", f"{run}/step")["job"]
+    assert job["directory"] == str(shell.directory / ".heliostat" / "jobs" / run / "1.2")
+    assert (job["system"], job["state"]) == ("local", "ended")
+    assert "echo '7'" in job["command"]
+    shown = shell("task", "show", f"{run}/1").stdout
+    assert job["directory"] in shown
+    assert f"local {job['id']}" in shown
+    assert shell.json("task", "show", shell.start("hello", "name=Ada") + "/1")["job"] is None
+
+
+def test_a_cancelled_run_says_how_to_go_on(shell: Shell) -> None:
+    """Not by trying it again."""
+    run = shell.start("hello", "name=Ada")
+    shell("run", "cancel", run)
+    assert shell.says("run", "retry", run, code=4) == (
+        f"run {run} is cancelled, and a cancelled run does not go on; "
+        f"begin a new one that takes over what was done: heliostat run rerun {run} --at NODE"
+    )
 
 
 def test_a_file_inside_data_is_shown_by_name_and_size(shell: Shell) -> None:
@@ -528,6 +625,9 @@ def test_a_file_that_cannot_be_loaded_is_one_sentence_with_its_line(shell: Shell
         (["run", "start", "helo"], 4, "did you mean 'hello'"),
         (["run", "start", "flows.py"], 4, "flows.py stands for several workflows; say which: flows.py:"),
         (["run", "list"], 4, "there is no database sqlite:///heliostat.db yet"),
+        (["run", "list"], 4, "`heliostat run start` and `heliostat worker start` make it"),
+        (["run", "start", "one.py:nowhere"], 4, "one.py has no workflow 'nowhere'; there is sweep (pendulum)"),
+        (["run", "start", "one.py:pendulm"], 4, "did you mean 'pendulum'?"),
         (["--database", "mysql://x", "run", "list"], 4, "is no database"),
         (["--database", "sqlite:////nowhere/x.db", "run", "start", "hello"], 6, "there is no directory /nowhere"),
         (["workflow", "graph", "hello", "--out", "nowhere/x.svg"], 6, "nowhere/x.svg"),
@@ -536,6 +636,7 @@ def test_a_file_that_cannot_be_loaded_is_one_sentence_with_its_line(shell: Shell
 )
 def test_a_wrong_name_is_one_sentence(shell: Shell, words: list[str], code: int, said: str) -> None:
     """What is wrong, what would be right, on standard error; the code says who must act."""
+    (shell.directory / "one.py").write_text("from heliostat import Workflow\nsweep = Workflow('pendulum')\n")
     assert said in shell.says(*words, code=code)
 
 
@@ -614,6 +715,26 @@ def test_a_fresh_postgresql_says_what_makes_its_tables(shell: Shell, postgres_da
 
 
 # administration
+
+
+def test_the_configuration_shows_all_that_is_set_of_a_cluster(shell: Shell) -> None:
+    """What is not set is left out."""
+    (shell.directory / "site.sh").write_text("#!/bin/sh\n{{header}}\n{{run}}\n")
+    (shell.directory / "heliostat.toml").write_text(
+        'queues.cluster = { executor = "slurm", limit = 8, partition = "main", account = "sky", template = "site.sh", '
+        'setup = ["module load gdal", "ulimit -c 0"], host = "ada@login1" }\nqueues.here = { limit = 2 }\n'
+    )
+    queues = shell.json("config", "show")["queues"]
+    assert queues["here"]["cluster"] is None
+    assert queues["cluster"]["cluster"] == {
+        "partition": "main",
+        "account": "sky",
+        "setup": "module load gdal; ulimit -c 0",
+        "template": "of 3 lines",
+        "host": "ada@login1",
+    }
+    shown = " ".join(shell("config", "show").stdout.split())
+    assert "limit 8, executor slurm, partition main, account sky, setup module load gdal; ulimit -c 0, " in shown
 
 
 def test_the_configuration_says_whence_it_is(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_a_cluster_says_whether_its_scheduler_answers(
     )
     verdict, text = look()["clusters"]
     assert (verdict, text.partition(" 2")[0]) == ("good", "slurm of fast, long: slurm-wlm")
-    assert "main* up" in text
+    assert "; main (default): up, 1 of 1 nodes idle; " in text
     (tmp_path / "sinfo").write_text(
         "#!/bin/sh\necho 'slurm_load_partitions: Unable to contact controller' >&2; exit 1\n"
     )
@@ -78,6 +78,18 @@ def test_a_cluster_says_whether_its_scheduler_answers(
     assert verdict == "doubtful"
     assert text.startswith("slurm of fast, long: slurm on ")
     assert text.endswith(" does not answer: slurm_load_partitions: Unable to contact controller")
+
+
+def test_a_partition_that_the_cluster_does_not_have_is_bad(look: Look, slurm: Slurm, tmp_path: Path) -> None:
+    """Of several that a queue names, each is looked for."""
+    (tmp_path / "heliostat.toml").write_text(
+        'queues.fast = { executor = "slurm", partition = "compute" }\n'
+        'queues.long = { executor = "slurm", partition = "main,closed" }\n'
+    )
+    verdict, text = look(code=6)["clusters"]
+    assert verdict == "bad"
+    assert text.startswith("queue fast: slurm has no partition 'compute'; there is ")
+    assert "main" in text
 
 
 def started(database: str) -> None:

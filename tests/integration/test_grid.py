@@ -111,7 +111,7 @@ def test_the_command_shows_it_to_people_and_to_programs(shell: Shell, tmp_path: 
     shell("worker", "start", "--until", "idle")
     [subject] = shell.json("workflow", "grid", "survey")["subjects"]
     assert {name: cell["state"] for name, cell in subject["nodes"].items()} == {"look": "success", "tell": "success"}
-    assert shell("workflow", "grid", "survey", "--open").stdout == "no subjects\n"
+    assert shell("workflow", "grid", "survey", "--open").stdout == "no subject is open; 1 is at rest\n"
     refused = shell("workflow", "grid", "survay", code=4)
     assert "there is no workflow 'survay'; did you mean 'survey'?" in refused.stderr
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 
 import heliostat
 from heliostat import Context, Fail, Retry, Skip, Snooze, Workflow, testing
-from heliostat.batch import Systems, begin
+from heliostat.batch import Rejected, Reply, Systems, begin
 from heliostat.batches.local import LocalBatch
 from heliostat.engine import Engine
 from heliostat.errors import BadInput, DefinitionError
@@ -431,3 +431,20 @@ def test_what_an_ended_job_left_is_kept_as_soon_as_it_can_be(engine: Engine) -> 
     [directory] = (engine.around.directory / "jobs" / run.id).iterdir()
     assert (directory / "ran").read_text() == "ran\n"
     assert (run.tasks()[0].failures, engine.store.attempts(run.key)) == (0, [])
+
+
+@pytest.mark.parametrize(("on", "attempts"), [((Exception,), 3), (("failed",), 3), (("timed_out",), 1)])
+def test_a_job_that_is_refused_is_tried_again_as_its_policy_says(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, on: tuple[type[Exception] | str, ...], attempts: int
+) -> None:
+    """It has failed, which other endings do not cover."""
+
+    def submit(_: LocalBatch, requests: Sequence[object]) -> list[Reply]:
+        return [Rejected("there is no partition 'nowhere'")] * len(requests)
+
+    monkeypatch.setattr(LocalBatch, "submit", submit)
+    flow = Workflow("flow")
+    flow.job("step", "true", retry=Retry(2, delay=0, on=on))
+    run = engine.run(flow)
+    [task] = run.tasks()
+    assert (run.state, task.reason, task.count) == (RunState.failed, "there is no partition 'nowhere'", attempts)

@@ -91,6 +91,12 @@ def test_ticks_of_the_past_are_filled_back_once(folder: Path) -> None:
     """By the name of a scheduled workflow or by its file; the second time they are the same runs."""
     runs = told("workflow", "backfill", "nightly", *DAYS)
     assert [run["name"] for run in runs] == [f"2026-01-0{day}T05:00:00Z" for day in (1, 2, 3)]
+    done = call("workflow", "backfill", "flows.py:nightly", *DAYS[:3], "2026-01-06T00:00Z")
+    assert done.stderr == (
+        "5 ticks: 2 runs started, 3 were there; no worker offers it; "
+        "one does with: heliostat worker start flows.py:nightly\n"
+    )
+    assert call("workflow", "backfill", "nightly", *DAYS).stderr == "3 ticks: 0 runs started, 3 were there\n"
     again = told("workflow", "backfill", "flows.py:nightly", *DAYS)
     assert [run["id"] for run in again] == [run["id"] for run in runs]
     assert "2026-01-03T05:00:00Z" in call("workflow", "backfill", "nightly", *DAYS).stdout

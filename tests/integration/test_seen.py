@@ -16,7 +16,7 @@ from heliostat.engine import Engine
 from heliostat.handle import RunHandle
 from heliostat.printed import job_directory
 from heliostat.reasons import reasons
-from heliostat.seen import Seen, seen
+from heliostat.seen import Seen, grouped, seen, standings
 from heliostat.store import Ask
 
 LINE: dict[str, Any] = {
@@ -72,6 +72,18 @@ def test_jobs_that_wait_for_the_same_are_one_reason_of_their_run(run: RunHandle)
     (reason,) = reasons(run._engine.store, run)
     assert reason.tasks == 4
     assert ": Resources; " in reason.why
+
+
+def test_jobs_that_wait_alike_are_counted_together_whenever_they_are_to_begin(run: RunHandle) -> None:
+    """Of the times that their scheduler plans, the first is told."""
+    for number, words in enumerate(("Priority, expected to begin {}", "Priority, expected to begin {}", "Priority"), 1):
+        write(run, number, reason=words.format(f"2026-12-01 08:0{5 - number}:00 UTC"))
+    write(run, 4, reason="expected to begin 2026-12-01 09:00:00 UTC")
+    standing = standings(run._engine.store, run._engine.around)
+    assert grouped(words for _, words in standing) == {
+        "pending in slurm: Priority, the first expected to begin 2026-12-01 08:03:00 UTC": 3,
+        "pending in slurm, expected to begin 2026-12-01 09:00:00 UTC": 1,
+    }
 
 
 def test_what_is_damaged_is_nothing(tmp_path: Path) -> None:

@@ -328,3 +328,25 @@ def test_a_list_with_a_gap_that_does_not_fit_says_so_too() -> None:
         "total: behave.1: input should be a valid number (got None)"
         "; item 1 of behave was skipped or failed, so it is None"
     )
+
+
+def test_a_line_that_has_been_changed_since_it_was_loaded_is_not_shown_beside_its_error(tmp_path: Path) -> None:
+    """Of the functions in a file, those that stand there as they were are shown, wherever others have gone."""
+    file = tmp_path / "night.py"
+    kept = "def outer(inner):\n    return inner()\n\n\n"
+    file.write_text(f"{kept}def gain():\n    return 1 / 0\n", "utf-8")
+    loaded: dict[str, Callable[..., object]] = {}
+    exec(compile(file.read_text("utf-8"), str(file), "exec", dont_inherit=True), loaded)  # as an import does
+
+    def told() -> str:
+        return origin.story(caught(lambda: loaded["outer"](loaded["gain"])))
+
+    assert "    return 1 / 0\n" in told()
+    file.write_text(f"{kept}def gain():\n    return 'the mended line'\n", "utf-8")
+    assert "mended" not in told()
+    assert f"in gain\n    {origin.CHANGED}\n" in told()
+    assert "in outer\n    return inner()\n" in told()
+    file.write_text(f"{kept}def gain(:\n", "utf-8")
+    assert "ZeroDivisionError" in told()
+    file.unlink()
+    assert "ZeroDivisionError" in told()

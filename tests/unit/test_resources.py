@@ -50,6 +50,11 @@ def test_people_read_it_in_a_line() -> None:
     )
 
 
+def test_a_walltime_is_shown_in_one_form_however_it_was_said() -> None:
+    """So that two of them can be compared."""
+    assert {str(Resources(walltime=said)) for said in ("600s", "10m", 600)} == {"1 core, 10m"}
+
+
 def test_a_walltime_may_be_any_duration_and_is_text() -> None:
     """So that it is data; what was text stays as it was."""
     assert Resources(walltime="90m").walltime == "90m"

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.batch import BatchQueue, JobRequest, JobState, Observation
+from heliostat.batch import BatchQueue, JobRequest, JobState, Observation, Rejected, Standing
 from heliostat.batches import script
 from heliostat.batches.dialect import Wanted
+from heliostat.batches.shared import Shared
 from heliostat.batches.slurm import Slurm
+from heliostat.batches.submission import Submission
 from heliostat.batches.verdict import Case, judge
 from heliostat.errors import BadInput, OperatorError
 from heliostat.resources import Resources
 from heliostat.task import AttemptState
 from heliostat.transport import Ran
+from heliostat.transports.local import LocalTransport
 
-SLURM = Slurm()
+SLURM, NOWHERE = Slurm(), LocalTransport()
 
 
 def seen(line: str) -> Observation:
@@ -31,7 +34,7 @@ def seen(line: str) -> Observation:
         ("7|PENDING|None|N/A", Observation(JobState.submitted)),
         (
             "7|PENDING|Resources|2026-12-01T08:00:00",
-            Observation(JobState.submitted, reason="Resources, expected to begin 2026-12-01T08:00:00"),
+            Observation(JobState.submitted, reason="Resources, expected to begin 2026-12-01 08:00:00 UTC"),
         ),
         ("7|RUNNING|None|2026-12-01T08:00:00", Observation(JobState.running)),
         ("7|COMPLETING|None|2026-12-01T08:00:00", Observation(JobState.running)),
@@ -151,6 +154,25 @@ def test_a_name_is_of_its_directory_alone() -> None:
     assert all(name.startswith("01abc.2-") and len(name) <= SLURM.name_length for name in names)
 
 
+def test_a_refusal_is_told_by_its_cause_alone() -> None:
+    """Who says it, and that it does, is said already; where nothing else is, that is the cause."""
+    words = Submission(SLURM, NOWHERE, Shared(NOWHERE), {}, 10.0)
+    failed = "sbatch: error: Batch job submission failed: Invalid partition name specified"
+    two = f"sbatch: error: invalid partition specified: compute\n{failed}\n"
+    assert words.reply("failed", two) == Rejected("slurm refused it: invalid partition specified: compute")
+    assert words.reply("failed", failed) == Rejected("slurm refused it: Invalid partition name specified")
+
+
+def test_what_slurm_says_of_itself_is_read_by_its_partitions() -> None:
+    """Each with how it stands; a warning among the lines is none."""
+    said = "slurm-wlm 23.11.4\nmain* up 0/1/0/1\nlong down 3/0/1/4\nsinfo: warning: this is none of them\n"
+    assert SLURM.standing(said) == Standing(
+        "slurm-wlm 23.11.4",
+        {"main": " (default): up, 1 of 1 nodes idle", "long": ": down, 0 of 4 nodes idle"},
+    )
+    assert SLURM.standing("") == Standing("", {})
+
+
 # verdicts
 
 FINAL = Observation(JobState.ended, None, "its walltime was over", AttemptState.timed_out)
@@ -186,6 +208,15 @@ def test_a_file_that_is_not_to_be_seen_yet_is_waited_for() -> None:
     waiting, lost = verdict(CLAIMED, SILENT, 1.0, 1.0, 21.0)
     assert (waiting.state, lost.state, lost.how) == (JobState.running, JobState.lost, AttemptState.lost)
     assert verdict(CLAIMED, FINAL, 1.0, 1.0) == [FINAL]
+
+
+def test_why_a_job_waited_is_no_matter_once_it_runs() -> None:
+    """Its claim is seen before the scheduler is asked again."""
+    waits = Observation(JobState.submitted, reason="Resources, expected to begin 2026-12-01 08:00:00 UTC")
+    assert verdict({}, waits, 1.0, 1.0) == [waits]
+    assert verdict(CLAIMED, waits, 1.0, 1.0) == [Observation(JobState.running)]
+    suspended = Observation(JobState.running, reason="suspended")
+    assert verdict(CLAIMED, suspended, 1.0, 1.0) == [suspended]
 
 
 def test_what_we_stopped_has_our_reason() -> None:

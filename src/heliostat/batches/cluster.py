@@ -34,7 +34,7 @@ from heliostat.errors import OperatorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from heliostat.batch import JobRequest, Reply
+    from heliostat.batch import JobRequest, Reply, Standing
     from heliostat.batches.dialect import Dialect
     from heliostat.batches.shared import JobFiles, Notes
     from heliostat.job import JobSpec
@@ -233,9 +233,9 @@ class ClusterBatch:
         self._cases.pop(directory, None)
         return left
 
-    def about(self) -> str:
+    def about(self) -> Standing:
         """What the scheduler says of itself; raises OperatorError if it does not answer."""
         ran = self._transport.run(self._dialect.about, timeout=COMMAND_SECONDS)
         if ran.exit_code:
             raise OperatorError(f"{self.system} on {self.place} does not answer: {ran.said}")
-        return " ".join(ran.stdout.decode(errors="replace").split())
+        return self._dialect.standing(ran.stdout.decode(errors="replace"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from heliostat.batch import Observation
+    from heliostat.batch import Observation, Standing
     from heliostat.transport import Ran
 
 
@@ -38,7 +38,7 @@ class Dialect(Protocol):
     name: str  #: its word in the configuration
     name_length: int  #: how long the name of a job may be
     index: str  #: the shell's expression for an array job's index, which begins at 0
-    about: str  #: a line of sh that prints which scheduler answers, for people
+    about: str  #: a line of sh that prints which scheduler answers, and perhaps its partitions
 
     def own(self, *, array: bool) -> str:
         """The shell's expression, within a job, for its handle."""
@@ -65,6 +65,9 @@ class Dialect(Protocol):
 
     def find(self, names: Sequence[str]) -> str:
         """A line of sh that prints those of my jobs that have these names, with their names; there may be others."""
+
+    def standing(self, text: str) -> Standing:
+        """What ``about`` printed."""
 
     def found(self, text: str) -> Mapping[str, str]:
         """The handles in what ``find`` printed, by the names of jobs."""

@@ -14,7 +14,7 @@ import shlex
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
-from heliostat.batch import JobState, Observation
+from heliostat.batch import JobState, Observation, Standing
 from heliostat.batches.shared import LOG
 from heliostat.errors import OperatorError
 from heliostat.task import AttemptState
@@ -126,6 +126,9 @@ class Pbs:
             f'(ids=$({each}) || exit; [ -n "$ids" ] || exit 0; said=$({self._show} $ids); '
             f"case $? in 0|{HISTORY}|{UNKNOWN}) ;; *) exit 1 ;; esac; printf '%s\n' \"$said\" | {kept})"
         )
+
+    def standing(self, text: str) -> Standing:
+        return Standing(" ".join(text.split()))
 
     def found(self, text: str) -> Mapping[str, str]:
         found, handle = {}, ""

@@ -11,7 +11,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from heliostat.batch import JobState, Observation
+from heliostat.batch import BEGINS, JobState, Observation, Standing
 from heliostat.batches.shared import LOG
 from heliostat.errors import OperatorError
 from heliostat.task import AttemptState
@@ -62,7 +62,7 @@ class Slurm:
     name = "slurm"
     name_length = 64
     index = "$SLURM_ARRAY_TASK_ID"
-    about = "sinfo --version && sinfo --noheader --summarize --format='%P %a %F' | tr '\\n' ';'"
+    about = "sinfo --version && sinfo --noheader --all --summarize --format='%P %a %F'"
     submit = 'sbatch --parsable "$1"'
 
     def own(self, *, array: bool) -> str:
@@ -98,12 +98,22 @@ class Slurm:
     def find(self, names: Sequence[str]) -> str:
         return f"squeue --noheader --array --states=all --user={_MINE} --format='%F|%j'"
 
+    def standing(self, text: str) -> Standing:
+        version, *lines = text.splitlines() or [""]
+        partitions = {}
+        for name, state, nodes in (line.split() for line in lines if len(line.split()) == 3):
+            _, idle, _, of = [*nodes.split("/"), "", "", ""][:4]
+            default = " (default)" if name.endswith("*") else ""
+            partitions[name.removesuffix("*")] = f"{default}: {state}, {idle} of {of} nodes idle"
+        return Standing(version.strip(), partitions)
+
     def found(self, text: str) -> Mapping[str, str]:
         jobs = (line.strip().partition("|") for line in text.splitlines())
         return {name: handle for handle, _, name in jobs if handle.isdigit()}
 
     def look(self, handles: Sequence[str]) -> str:
-        return f"squeue --noheader --array --states=all --user={_MINE} --format='%i|%T|%r|%S'"
+        utc = "TZ=UTC0 SLURM_TIME_FORMAT=standard"  # times are of the caller's zone, and tell none
+        return f"{utc} squeue --noheader --array --states=all --user={_MINE} --format='%i|%T|%r|%S'"
 
     def past(self, handles: Sequence[str]) -> str:
         jobs = sorted({handle.partition("_")[0] for handle in handles})
@@ -136,8 +146,9 @@ def _observation(state: str, reason: str, last: str) -> Observation:
     word, _, more = state.partition(" ")  # sacct says by whom: CANCELLED by 1000
     word = word.rstrip("+")
     if word in _WAITING:
-        begins = f", expected to begin {last}" if re.match(r"\d{4}-", last) else ""
-        return Observation(JobState.submitted, reason=("" if reason == "None" else reason) + begins or None)
+        begins = f"{BEGINS}{last.replace('T', ' ')} UTC" if re.match(r"\d{4}-", last) else ""
+        waits = ("" if reason == "None" else reason, begins)
+        return Observation(JobState.submitted, reason=", ".join(filter(None, waits)) or None)
     if word in _RUNNING:
         return Observation(JobState.running, reason="suspended" if word in ("SUSPENDED", "STOPPED") else None)
     if word in _ENDS:

@@ -8,6 +8,7 @@ file that names it, written before.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,9 @@ ARRAY_FROM = 4  #: jobs of one kind, from which on they are an array where the q
 COMMAND_SECONDS = 60.0  #: for a question to a scheduler
 SUBMIT_SECONDS = 5.0  #: for each submission besides
 NO_QUEUE = BatchQueue()
+
+_SAYS = re.compile(r"^(?:sbatch|qsub): (?:error: )?")
+_FAILED = "Batch job submission failed: "  #: comes last, after the cause or with it
 
 
 class Submission:
@@ -209,4 +213,7 @@ class Submission:
 
 
 def _words(text: str) -> str:
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip())[:1000] or "it said nothing"
+    """What a scheduler complains of, without who says it, and without the sentence that it does."""
+    lines = [_SAYS.sub("", line.strip()) for line in text.splitlines() if line.strip()]
+    causes = [line for line in lines if not line.startswith(_FAILED)] or lines
+    return "; ".join(line.removeprefix(_FAILED) for line in causes)[:1000] or "it said nothing"

@@ -82,7 +82,10 @@ def _going_on(said: Observation | None, begun: JobState, unasked: str) -> Observ
         return Observation(JobState.unknown, reason=unasked)
     if said is None or said.state is JobState.unknown:
         return Observation(begun)
-    return said if begun is JobState.submitted else Observation(JobState.running, reason=said.reason)
+    if begun is JobState.submitted:
+        return said
+    # its files are ahead of the scheduler's word, which may still be why it waited
+    return Observation(JobState.running, reason=said.reason if said.state is JobState.running else None)
 
 
 def _ended(case: Case, code: int | None, stop: str | None, begun: JobState) -> Observation:

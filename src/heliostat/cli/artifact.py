@@ -12,12 +12,13 @@ import typer
 from heliostat.cli import output, shapes
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Id, Reason
-from heliostat.cli.runs import artifact_table
+from heliostat.cli.runs import artifact_table, keeper, short_digest
 from heliostat.cli.session import find_run, session
 from heliostat.errors import BadInput, NotFound, nearest
 
 if TYPE_CHECKING:
     from heliostat.artifact import Artifact
+    from heliostat.store import Kept, Store
 
 NAME = "artifact"
 app = typer.Typer(no_args_is_help=True)
@@ -29,10 +30,10 @@ def list_(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
     with session(context).engine() as engine:
         handle = find_run(engine, run)
         found = [shapes.artifact_shape(handle.key, kept) for kept in engine.store.artifacts(handle.key)]
-    if as_json:
-        output.document(found)
-    else:
-        output.show(artifact_table(found) if found else "no files")
+        if as_json:
+            output.document(found)
+        else:
+            output.show(artifact_table(engine.store, found) if found else "no files")
 
 
 @app.command()
@@ -40,22 +41,24 @@ def get(
     context: typer.Context,
     run: Id,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The file's name, or the beginning of its digest.")],
-    out: Annotated[Path | None, typer.Option(metavar="PATH", help="Write here (-: standard output).")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write here; with a / at its end, into it (-: standard output).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a file that a run keeps; its digest is verified."""
-    if as_json and str(out) == "-":
+    if as_json and out == "-":
         raise BadInput("--json and the file itself cannot both be written to standard output; say --out PATH")
     with session(context).engine() as engine:
         handle = find_run(engine, run)
         kept = engine.store.artifacts(handle.key)
-        artifact = _chosen(name, [each.artifact for each in kept])
+        artifact = _chosen(engine.store, handle.key, name, kept)
         repository = engine.around.repository
-        if str(out) == "-":
+        if out == "-":
             with repository.open(artifact) as source:
                 shutil.copyfileobj(source, sys.stdout.buffer)
             return
-        target = Path(artifact.name) if out is None else out / artifact.name if out.is_dir() else out
+        target = _target(artifact.name, out or "./")
         if target.exists():
             raise BadInput(f"{target} is there already; say --out with another name")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -92,15 +95,23 @@ def put(
             output.say(f"kept: {artifact.name}, {output.size(artifact.size)}")
 
 
-def _chosen(name: str, kept: list[Artifact]) -> Artifact:
+def _target(name: str, out: str) -> Path:
+    """Where a file of a name is to be written: into what is a directory, or is called as only one can be."""
+    place = Path(out)
+    return place / name if out.endswith("/") or place.is_dir() else place
+
+
+def _chosen(store: Store, run: int, name: str, kept: list[Kept]) -> Artifact:
     """The file meant: by name, the newest of several that are the same; or by digest."""
     digest = name.removeprefix("sha256:").lower()
-    found = {artifact.digest: artifact for artifact in kept if artifact.name == name}
+    found = {each.artifact.digest: each for each in kept if each.artifact.name == name}
     if not found and len(digest) >= 6:
-        found = {a.digest: a for a in kept if a.digest.removeprefix("sha256:").startswith(digest)}
+        found = {
+            each.artifact.digest: each for each in kept if each.artifact.digest.partition(":")[2].startswith(digest)
+        }
     if not found:
-        raise NotFound(f"the run keeps no file {name!r}{nearest(name, {artifact.name for artifact in kept})}")
+        raise NotFound(f"the run keeps no file {name!r}{nearest(name, {each.artifact.name for each in kept})}")
     if len(found) > 1:
-        digests = ", ".join(digest.removeprefix("sha256:")[:12] for digest in found)
-        raise BadInput(f"the run keeps {len(found)} different files {name!r}; name one by its digest: {digests}")
-    return next(iter(found.values()))
+        each = ", ".join(f"{short_digest(digest)} ({keeper(store, run, one.number)})" for digest, one in found.items())
+        raise BadInput(f"the run keeps {len(found)} different files {name!r}; name one by its digest: {each}")
+    return next(iter(found.values())).artifact

@@ -13,6 +13,7 @@ from heliostat.cli.session import Session, load, session
 from heliostat.errors import BadInput, HeliostatError, nearest
 
 if TYPE_CHECKING:
+    from heliostat.batch import BatchQueue
     from heliostat.cli.shapes import ConfigShape, MistakesShape
     from heliostat.config import Config
     from heliostat.graph import Graph
@@ -43,8 +44,9 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     for site, queues in found["sites"].items():
         output.row(table, f"sites.{site}", f"queues {', '.join(queues) or 'all'}", found["sites_from"])
     for queue, terms in found["queues"].items():
-        words = ", ".join(f"{name} {value}" for name, value in terms.items() if value is not None)
-        output.row(table, f"queues.{queue}", words or "no limit", found["queues_from"])
+        said = {name: value for name, value in terms.items() if value is not None and name != "cluster"}
+        words = [f"{name} {value}" for name, value in (said | (terms["cluster"] or {})).items()]
+        output.row(table, f"queues.{queue}", ", ".join(words) or "no limit", found["queues_from"])
     output.show(table)
 
 
@@ -127,8 +129,20 @@ def settled(given: Session) -> ConfigShape:
                 "rate": queue.terms.rate,
                 "executor": queue.runs or None,
                 "containers": shlex.join(queue.containers) or None,
+                "cluster": None if queue.batch is None else _cluster(queue.batch),
             }
             for name, queue in chosen.queues.items()
         },
         "queues_from": chosen.whence["queues"],
     }
+
+
+def _cluster(batch: BatchQueue) -> dict[str, str | int]:
+    """What is set of a queue's cluster; lines of shell and for the scheduler one behind the other, a script by size."""
+    from dataclasses import asdict
+
+    given = {name: value for name, value in asdict(batch).items() if value and name != "system"}
+    told = {name: "; ".join(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    return told | (
+        {"template": f"of {output.count(len(batch.template.splitlines()), 'line')}"} if batch.template else {}
+    )

@@ -52,7 +52,8 @@ def grid(
         output.document(shape)
         return
     if not rows:
-        output.show("no subjects")
+        rest = len(found.rows)
+        output.show(f"no subject is open; {rest:,} {'is' if rest == 1 else 'are'} at rest" if rest else "no subjects")
         return
     table = output.table("subject", *found.nodes, whole=["subject", *found.nodes])
     for row in rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -26,7 +25,7 @@ Id = Annotated[str, typer.Argument(metavar="NODE", help=HELP, autocompletion=nod
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List the nodes that have a limit of their own, or have been paused or set."""
     from heliostat.queue import node_hold
-    from heliostat.seen import standings
+    from heliostat.seen import grouped, standings
 
     with session(context).engine() as engine:
         lanes, holds, now = engine.store.lanes(), engine.store.holds(), engine.around.clock.now()
@@ -39,7 +38,7 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
     for lane, ready, running in lanes:
         name = lane.node or ""
         hold = shapes.hold_of(holds, "node", node_hold(lane.graph, name)) if lane.paused else None
-        jobs = Counter(words for task, words in standing if (task.graph, task.node) == (lane.graph, name))
+        jobs = grouped(words for task, words in standing if (task.graph, task.node) == (lane.graph, name))
         node = shapes.node_limit_shape(lane, graphs[lane.graph], ready, running, hold=hold, jobs=jobs)
         shown.append(node)
         limit = "none" if lane.limit is None else f"{lane.limit:,}"

@@ -123,8 +123,14 @@ def show(*things: object) -> None:
     if _Programs.asked:
         return
     out = console()
-    for thing in things:
-        out.print(thing, soft_wrap=isinstance(thing, str))
+    if out.is_terminal:
+        for thing in things:
+            out.print(thing, soft_wrap=isinstance(thing, str))
+        return
+    with out.capture() as shown:  # in a pipe, nobody wants a row as wide as the widest
+        for thing in things:
+            out.print(thing, soft_wrap=isinstance(thing, str))
+    out.file.write("".join(f"{line.rstrip(' ')}\n" for line in shown.get().splitlines()))
 
 
 def line(words: Text) -> None:

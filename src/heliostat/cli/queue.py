@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +28,7 @@ Name = Annotated[str, typer.Argument(metavar="QUEUE", help="A queue's name.", au
 def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List queues, how full they are, and what holds their tasks: as far as is known here, also their jobs."""
     from heliostat.checks import held
-    from heliostat.seen import standings
+    from heliostat.seen import grouped, standings
 
     with session(context).engine() as engine:
         store, now = engine.store, engine.around.clock.now()
@@ -43,7 +42,7 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
     found = output.table("queue", *right, "why", right=right, whole=["queue", *right])
     for queue, ready, running in queues:
         hold = shapes.hold_of(holds, "queue", queue.name) if queue.paused else None
-        jobs = Counter(words for task, words in standing if task.queue == queue.name)
+        jobs = grouped(words for task, words in standing if task.queue == queue.name)
         why = held(queue, ready, running, workers, now)
         shown.append(shapes.queue_shape(queue, ready, running, hold=hold, why=why, jobs=jobs))
         limit = "none" if queue.limit is None else f"{queue.limit:,}"

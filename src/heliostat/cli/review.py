@@ -10,7 +10,7 @@ from heliostat.cli import output, shapes
 from heliostat.cli.completion import runs
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Reason, tell
-from heliostat.cli.session import find_run, session
+from heliostat.cli.session import find_run, find_task, session
 from heliostat.errors import BadInput, NotFound
 from heliostat.run import split_task_id, task_id
 
@@ -136,14 +136,14 @@ def find_review(engine: Engine, text: str) -> tuple[RunHandle, int]:
     run = find_run(engine, word)
     if which.isdecimal():
         return run, split_task_id(f"{run.id}/{which}")[1]
-    named = [review for review in run.reviews() if not slash or review.node == which]
+    named = [review for review in run.reviews() if not slash or which in (review.node, _title(review))]
     if len(named) == 1:
         return run, named[0].number
     if named:
         ids = ", ".join(task_id(review.run, review.number) for review in named[:5])
         raise BadInput(f"{text} is short for {ids}{' and more' if len(named) > 5 else ''}; which one?")
     if slash:
-        return run, run.graph.number(run.graph[which].name)
+        return find_task(engine, text)
     if len(run.graph.reviews) == 1 and (known := _lone(run)) is not None:
         return run, known
     raise NotFound(f"run {run.id} asks nobody for anything: {run.explain(limit=1).partition(chr(10))[0]}")

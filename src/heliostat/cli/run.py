@@ -11,7 +11,7 @@ from heliostat.cli import completion, inside, output, shapes
 from heliostat.cli.codes import NOT_ENDED
 from heliostat.cli.message import message
 from heliostat.cli.output import AsJson
-from heliostat.cli.runs import artifact_table, node_table, paused_words, show_end, value_lines
+from heliostat.cli.runs import artifact_table, failure_table, node_table, paused_words, show_end, value_lines
 from heliostat.cli.session import duration, find_run, offered, session, startable
 from heliostat.cli.working import follow
 from heliostat.errors import NotFound, RunFailed, nearest
@@ -149,14 +149,11 @@ def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
         if details["parts"]:
             output.show("", inside.part_table(details["parts"]))
         if details["failures"]:
-            failed = output.table("failed task", "node", "why")
-            for failure in details["failures"]:
-                output.row(failed, failure["task"], failure["node"], failure["reason"])
-            output.show("", failed)
+            output.show("", failure_table(details["failures"]))
         if details["result"] is not None:
             output.show("", output.text("result", "bright_black"), *value_lines(details["result"]))
         if details["artifacts"]:
-            output.show("", artifact_table(details["artifacts"]))
+            output.show("", artifact_table(engine.store, details["artifacts"]))
 
 
 @app.command()

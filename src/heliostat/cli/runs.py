@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from heliostat.cli import output, shapes
-from heliostat.run import RunState
+from heliostat.run import RunState, parse_id, split_task_id
 
 if TYPE_CHECKING:
     from heliostat.engine import Engine
     from heliostat.handle import RunHandle
+    from heliostat.store import Store
 
 RESULT_LINES = 40
 ONE_LINE = 76  #: letters of a value that stands on one line
@@ -31,7 +33,7 @@ def show_end(engine: Engine, run: RunHandle) -> None:
     if details["result"] is not None:
         output.show(*value_lines(details["result"]))
     if details["artifacts"]:
-        output.show("", artifact_table(details["artifacts"]))
+        output.show("", artifact_table(engine.store, details["artifacts"]))
 
 
 def paused_words(engine: Engine, details: shapes.RunDetails) -> str | None:
@@ -59,13 +61,47 @@ def node_table(run: RunHandle, nodes: list[shapes.NodeState]) -> object:
     return found
 
 
-def artifact_table(artifacts: list[shapes.ArtifactShape]) -> object:
-    """The files that a run keeps."""
-    found = output.table("file", "size", "media type", "tags", "task", right=["size"])
-    for kept in artifacts:
-        number = kept["task"].partition("/")[2]
-        output.row(found, kept["name"], output.size(kept["size"]), kept["media_type"], ", ".join(kept["tags"]), number)
+def failure_table(failures: list[shapes.FailureShape]) -> object:
+    """What failed for good; those of a node that say the same but for numbers and values are one line."""
+    from heliostat.reasons import alike
+
+    groups: dict[tuple[str, str], list[shapes.FailureShape]] = {}
+    for failure in failures:
+        groups.setdefault((failure["node"], alike(failure["reason"] or "")), []).append(failure)
+    found = output.table("failed task", "node", "why")
+    for first, *others in groups.values():
+        more = f" ({output.count(len(others), 'other')} alike)" if others else ""
+        output.row(found, first["task"], first["node"], (first["reason"] or "") + more)
     return found
+
+
+def artifact_table(store: Store, artifacts: list[shapes.ArtifactShape]) -> object:
+    """The files that a run keeps; those of the same name can be told by their nodes and digests."""
+    named = Counter(kept["name"] for kept in artifacts)
+    also = ["node", "digest"] if any(count > 1 for count in named.values()) else []
+    found = output.table("file", "size", "media type", "tags", "task", *also, right=["size"], whole=also)
+    for kept in artifacts:
+        run, number = split_task_id(kept["task"])
+        told = [_title(store, parse_id(run), number), short_digest(kept["digest"])] if named[kept["name"]] > 1 else []
+        tags = ", ".join(kept["tags"])
+        output.row(found, kept["name"], output.size(kept["size"]), kept["media_type"], tags, number, *told)
+    return found
+
+
+def short_digest(digest: str) -> str:
+    """As much of a digest as commands take and people tell apart."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def keeper(store: Store, run: int, number: int) -> str:
+    """Which task keeps a file, or that nobody's does."""
+    title = _title(store, run, number)
+    return f"task {number} {title}" if title else "put by hand"
+
+
+def _title(store: Store, run: int, number: int) -> str:
+    task = store.task(run, number)
+    return "" if task is None else task.title
 
 
 def value_lines(value: object) -> list[object]:

@@ -11,12 +11,14 @@ from heliostat.cli import session as sessions
 from heliostat.cli.output import AsJson
 from heliostat.cli.run import Reason, tell
 from heliostat.cli.session import session, time
+from heliostat.cli.working import untaken
 from heliostat.errors import HeliostatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from heliostat.engine import Engine
+    from heliostat.handle import RunHandle
     from heliostat.queue import Hold
     from heliostat.trigger import Schedule
 
@@ -49,8 +51,11 @@ def backfill(
     """Have runs for the ticks of a period that is over; what a tick has started already is not started again."""
     first, last = time(since, "--from"), time(until, "--to")
     with session(context).engine(new=True) as engine:
-        known = {schedule.workflow for schedule in engine.schedules()}
+        known, began = {schedule.workflow for schedule in engine.schedules()}, engine.around.clock.now()
         runs = engine.backfill(where if where in known else sessions.workflow(where), first, last)
+        started = [run for run in runs if run.info.created_at >= began]
+        if runs:
+            _say_which(engine, runs, started, where if where not in known else f"FILE.py:{where}")
         if as_json:
             output.document([shapes.run_shape(run.info, run.graph) for run in runs])
             return
@@ -58,6 +63,14 @@ def backfill(
         for run in runs:
             output.row(made, run.name, run.id, output.state(str(run.state)))
         output.show(made if runs else f"no tick is in that period, {output.when(first)} to {output.when(last)}")
+
+
+def _say_which(engine: Engine, runs: list[RunHandle], started: list[RunHandle], where: str) -> None:
+    """How many ticks have runs now, of them how many new ones, and whether anybody does these."""
+    words = f"{output.count(len(runs), 'tick')}: {output.count(len(started), 'run')} started, "
+    words += f"{len(runs) - len(started):,} {'was' if len(runs) - len(started) == 1 else 'were'} there"
+    nobody = untaken(engine, started[-1], where) if started else None
+    output.say(words + (f"; {nobody}" if nobody else ""))
 
 
 class Schedules(NamedTuple):

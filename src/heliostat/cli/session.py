@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SHORTEST = 4  #: letters of an id that are enough, if no other run has them
 LETTERS = 13
+FEW = 5  #: tasks that are named where several may be meant
+_ITEM = re.compile(r"(.+)\[(\d{1,18})\]")
 LOOKED_AT = 10_000  #: runs among which the end of an id is looked for, newest first
 PAGE = 500
 TYPED = "the command line"
@@ -66,7 +69,8 @@ def _not_yet(database: str) -> str:
 
     if database.startswith("postgres"):
         return f"{masked(database)} has no tables yet; make them with: heliostat db upgrade"
-    return f"there is no database {database} yet; `heliostat run start` makes it, or name another one"
+    made = "`heliostat run start` and `heliostat worker start` make it"
+    return f"there is no database {database} yet; {made}, or name another one"
 
 
 def session(context: typer.Context) -> Session:
@@ -167,12 +171,39 @@ def _meant(engine: Engine, word: str) -> str:
 
 
 def find_task(engine: Engine, text: str) -> tuple[RunHandle, int]:
-    """The run and number of a task by its id, of which the run's part may be shortened; raises NotFound."""
-    word, number = split_task_id(text)
-    run = find_run(engine, word)
+    """The run and number of a task by its id, of which the run's part may be shortened; raises NotFound.
+
+    In place of the number may stand a node that has one task, or an item of a node: ``spread``, ``nap[3]``.
+    """
+    word, slash, which = text.partition("/")
+    if not slash or not which or which.isdecimal():
+        word, number = split_task_id(text)
+        run = find_run(engine, word)
+    else:
+        run = find_run(engine, word)
+        number = _of_node(engine, run, which)
     if engine.store.task(run.key, number) is None:
         raise NotFound(f"run {run.id} has no task {number}; `heliostat task list {run.id}` shows what it has")
     return run, number
+
+
+def _of_node(engine: Engine, run: RunHandle, which: str) -> int:
+    """The number of a node's only task, or of that for an item of its list."""
+    name, item = found.groups() if (found := _ITEM.fullmatch(which)) else (which, None)
+    node = run.graph[name].name
+    tasks = engine.store.tasks(run.key, node=node, limit=FEW + 1)
+    if item is not None and tasks and (block := tasks[0].block) is not None:
+        number = block + int(item) - 1 if int(item) else tasks[0].number
+        task = engine.store.task(run.key, number)
+        tasks = [task] if task is not None and (task.node, task.item) == (node, int(item)) else []
+    elif item is not None:
+        tasks = [task for task in tasks if task.item == int(item)]
+    if not tasks:
+        raise NotFound(f"run {run.id} has no task of {which}; `heliostat task list {run.id}` shows what it has")
+    if len(tasks) > 1:
+        ids = ", ".join(f"{task.number} ({task.title})" for task in tasks[:FEW])
+        raise BadInput(f"{which} has tasks {ids}{' and more' if len(tasks) > FEW else ''}; which one?")
+    return tasks[0].number
 
 
 # workflows

@@ -195,6 +195,18 @@ class TaskShape(TypedDict):
     ended_at: str | None
 
 
+class JobShape(TypedDict):
+    """A task's newest job, where its directory lies on this machine."""
+
+    directory: str
+    system: str | None  # local, slurm, …; null: nobody has looked at it yet
+    id: str | None  # the scheduler's
+    place: str | None  # where the scheduler's commands run
+    state: str | None  # submitted, running, lost, ended, unknown: as it was last seen
+    reason: str | None  # why it waits
+    command: str | None
+
+
 class TaskDetails(TaskShape):
     """``task show``."""
 
@@ -206,6 +218,7 @@ class TaskDetails(TaskShape):
     explanation: str
     code: str | None  # the digest of the code that ran last
     resources: dict[str, Any] | None  # what its newest attempt was given; before, what its node asks for
+    job: JobShape | None
     inputs: dict[str, InputShape]  # by parameter
     history: list[AttemptShape]
     traceback: TracebackShape | None  # of the newest attempt that raised, where it lies on this machine
@@ -511,6 +524,7 @@ class QueueTermsShape(TypedDict):
     rate: str | None
     executor: str | None  # null: the worker's
     containers: str | None  # what runs images, with its options; null: whichever is found
+    cluster: dict[str, str | int] | None  # what is set of its partition, account, setup, host and so on
 
 
 class MistakesShape(TypedDict):
@@ -760,12 +774,31 @@ def task_details(
         "explanation": explanation,
         "code": ran(store, task.graph, task.worker, task.started_at),
         "resources": resources_shape(allotted.get(task.count, node.resources)),
+        "job": job_shape(engine, task),
         "inputs": {name: input_shape(task.run, each) for name, each in given(store, engine.registry, task).items()},
         "traceback": None if line is None else {"attempt": line.attempt, "text": line.text},
         "history": [
             attempt_shape(past, ran(store, task.graph, past.worker, past.started_at), allotted.get(past.count))
             for past in history
         ],
+    }
+
+
+def job_shape(engine: Engine, task: Task) -> JobShape | None:
+    """A task's newest job."""
+    from heliostat.seen import command, last_job
+
+    if (found := last_job(engine.around, task)) is None:
+        return None
+    directory, seen = found
+    return {
+        "directory": str(directory.absolute()),
+        "system": None if seen is None else seen.system,
+        "id": None if seen is None else seen.handle or None,
+        "place": None if seen is None else seen.place or None,
+        "state": None if seen is None else str(seen.state),
+        "reason": None if seen is None else seen.reason or None,
+        "command": command(directory),
     }
 
 

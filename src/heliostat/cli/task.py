@@ -33,7 +33,8 @@ FOLLOW_SECONDS = 0.2  #: the pause between looks whether there is more to tell
 app = typer.Typer(no_args_is_help=True)
 
 TaskId = Annotated[
-    str, typer.Argument(metavar="TASK", help="A task's id: a run's id, a slash, a number.", autocompletion=runs)
+    str,
+    typer.Argument(metavar="TASK", help="RUN/NUMBER, RUN/NODE or RUN/NODE[ITEM].", autocompletion=runs),
 ]
 
 
@@ -106,6 +107,7 @@ def _facts(task: Task, details: shapes.TaskDetails, given: Resources | None) -> 
             "priority": task.priority or None,
             "resources": given,
             "worker": task.worker,
+            **_job(details["job"]),
             "code": details["code"] and details["code"][: len("sha256:") + 12],
             "attempts": task.count or None,
             "caused by": details["cause"],
@@ -118,6 +120,15 @@ def _facts(task: Task, details: shapes.TaskDetails, given: Resources | None) -> 
             "result": None if task.result is None else output.short(task.result, 2000),
         }
     )
+
+
+def _job(job: shapes.JobShape | None) -> dict[str, object]:
+    """What its newest job is, and where."""
+    if job is None:
+        return {}
+    known = " ".join(filter(None, (job["system"], job["id"])))
+    command = job["command"] and output.short(job["command"], 2000)
+    return {"job": known or None, "directory": job["directory"], "command": command}
 
 
 def _raised(engine: Engine, task: Task) -> list[object]:
@@ -256,7 +267,10 @@ def exec_(
 @app.command()
 def explain(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="TASK|RUN", help="A task's id, or a run's for all its open tasks.")],
+    what: Annotated[
+        str,
+        typer.Argument(metavar="TASK|RUN", help="A task's id, or a run's for all its open tasks."),
+    ],
     limit: Annotated[int, typer.Option(min=1, help="How many tasks of a run, by number.")] = 50,
     as_json: AsJson = False,
 ) -> None:

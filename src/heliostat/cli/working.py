@@ -15,6 +15,7 @@ from heliostat.run import RunState
 if TYPE_CHECKING:
     from heliostat.engine import Engine
     from heliostat.handle import RunHandle
+    from heliostat.queue import WorkerInfo
 
 
 def follow(engine: Engine, run: RunHandle, where: str, *, wait: bool, as_json: bool) -> None:
@@ -64,20 +65,37 @@ def work(engine: Engine, run: RunHandle) -> bool:
 
 def _who_works(engine: Engine, run: RunHandle, where: str) -> None:
     """Say whether anybody will do what was started."""
-    from heliostat.fleet import offers, others, takers
+    label = run.graph.label
+    if (nobody := untaken(engine, run, where)) is not None:
+        output.say(f"{label} has started, and {nobody}")
+        return
+    data, able = run.graph.data, len(_able(engine, run))
+    there = "is there" if data else "offers it"
+    several = "are there" if data else "offer it"
+    output.say(f"{label} has started; " + (f"a worker {there}" if able == 1 else f"{able} workers {several}"))
 
-    label, data = run.graph.label, run.graph.data
-    there = takers(engine.store.workers(), engine.around.clock.now())
-    offering = [worker for worker in there if offers(worker, run.graph)]
-    if len(offering) == 1:
-        output.say(f"{label} has started; a worker {'is there' if data else 'offers it'}")
-    elif offering:
-        output.say(f"{label} has started; {len(offering)} workers {'are there' if data else 'offer it'}")
-    elif data:
-        output.say(f"{label} has started, and no worker is there; start one with: {_worker(run, where)}")
-    else:
-        nobody = f"{label} has started, and no worker offers it{others(there, run.graph)}"
-        output.say(f"{nobody}; one does with: {_worker(run, where)}")
+
+def untaken(engine: Engine, run: RunHandle, where: str) -> str | None:
+    """A clause that says that nobody does a run, and what does, if that is so."""
+    from heliostat.fleet import others
+
+    if _able(engine, run):
+        return None
+    if run.graph.data:
+        return f"no worker is there; start one with: {_worker(run, where)}"
+    return f"no worker offers it{others(_there(engine), run.graph)}; one does with: {_worker(run, where)}"
+
+
+def _able(engine: Engine, run: RunHandle) -> list[WorkerInfo]:
+    from heliostat.fleet import offers
+
+    return [worker for worker in _there(engine) if offers(worker, run.graph)]
+
+
+def _there(engine: Engine) -> list[WorkerInfo]:
+    from heliostat.fleet import takers
+
+    return takers(engine.store.workers(), engine.around.clock.now())
 
 
 def _worker(run: RunHandle, where: str) -> str:
