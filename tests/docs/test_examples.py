@@ -107,6 +107,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     module = types.ModuleType("page")
+    module.__file__ = str(tmp_path / "page.py")
     monkeypatch.setitem(sys.modules, "page", module)  # where dataclasses look names up
     yield Stage(page, tmp_path, module)
     for name, found in list(sys.modules.items()):
