@@ -244,3 +244,34 @@ def test_a_worker_of_an_edited_file_says_what_it_leaves(shell: Shell) -> None:  
     said = shell("worker", "start", "edited.py:hello", "--until", "idle").stderr.splitlines()
     assert said[1].startswith(f"what is ready of hello {before['version']} waits for a worker that offers that; ")
     assert len(shell("worker", "start", "--until", "idle").stderr.splitlines()) == 1
+
+
+def test_what_was_logged_is_json_whatever_it_was(shell: Shell) -> None:  # noqa: F811
+    """A name of a file that is no UTF-8, and a number that is none, spoil neither today's logs nor older ones."""
+    (shell.directory / "odd.py").write_text(ODD)
+    run = shell.start("odd.py")
+    shell("worker", "start", "odd.py", "--until", "idle")
+    [log] = shell.directory.glob("**/logs/*.jsonl")
+    log.read_text("utf-8")
+    with log.open("a") as old:  # as earlier versions wrote it
+        old.write('{"at": 1.0, "task": 1, "node": "look", "message": "old \\udce9", "loss": NaN}\n')
+    for words in (("run", "log", run), ("task", "log", f"{run}/1")):
+        shell(*words)
+        told = json.loads(shell(*words, "--json").stdout, parse_constant=pytest.fail)
+        lines = [line for line in told if line["kind"] == "log"]
+        assert [(line["text"], line["fields"]) for line in lines] == [
+            ("old ?", {"loss": "nan"}),
+            ("seen", {"file": "caf?.txt", "loss": "nan"}),
+        ]
+
+
+ODD = """
+import os
+from heliostat import Context, Workflow
+
+odd = Workflow("odd")
+
+@odd.node
+def look(ctx: Context) -> None:
+    ctx.log("seen", file=os.fsdecode(b"caf\\xe9.txt"), loss=float("nan"))
+"""

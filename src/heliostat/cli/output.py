@@ -97,7 +97,7 @@ def refuse(kind: str, message: str, exit_code: int) -> None:
         say(f"heliostat: {message}")
         return
     told: ErrorShape = {"error": {"kind": kind, "message": message, "exit_code": exit_code}}
-    typer.echo(json.dumps(told, ensure_ascii=False), err=True)
+    typer.echo(_json(told), err=True)
 
 
 def lines_of_talk(words: str) -> None:
@@ -109,13 +109,20 @@ def lines_of_talk(words: str) -> None:
 def document(value: object) -> None:
     """One JSON document on standard output."""
     _Programs.asked = False
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    typer.echo(_json(value, 2))
 
 
 def record(value: object) -> None:
     """Print a value as one line of JSON, at once: for programs that read while it goes on."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(_json(value))
     sys.stdout.flush()
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """A value as JSON that every program reads, whatever was logged once."""
+    from heliostat.codec import told
+
+    return told(value, indent)
 
 
 def show(*things: object) -> None:
