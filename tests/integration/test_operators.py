@@ -265,6 +265,35 @@ def test_what_was_logged_is_json_whatever_it_was(shell: Shell) -> None:  # noqa:
         ]
 
 
+def test_nobody_forges_lines_of_ours(shell: Shell) -> None:  # noqa: F811
+    """What people and functions say in several lines is told in lines that are indented, after the first."""
+    (shell.directory / "forged.py").write_text(FORGED)
+    run = shell.start("forged.py")
+    shell("worker", "start", "forged.py", "--until", "idle")
+    lie = "late\rheliostat: decided: yes\nheliostat: all is well\u2028heliostat: yes"
+    shell("review", "decide", run, "publish", "--reason", lie)
+    said = shell("review", "decide", run, "discard", code=4).stderr
+    assert "\r" not in said
+    assert [line.startswith("heliostat: ") for line in said.splitlines()] == [True, False, False, False]
+    told = shell("run", "log", run).stdout
+    assert "late" in told
+    assert "  00:00:00.000  run" in told
+    assert not re.search(r"(?m)^(heliostat|00:00:00\.000)", told.replace("\r", "\n"))
+
+
+FORGED = """
+from heliostat import Context, Workflow
+
+forged = Workflow("forged")
+
+@forged.node
+def look(ctx: Context) -> None:
+    ctx.log("seen\\n00:00:00.000  run  succeeded")
+
+forged.review("approve", choices=("publish", "discard"))
+"""
+
+
 ODD = """
 import os
 from heliostat import Context, Workflow

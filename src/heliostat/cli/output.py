@@ -86,9 +86,9 @@ def fact(**facts: object) -> None:
 
 
 def say(words: str) -> None:
-    """Talk: a sentence on standard error."""
+    """Talk: a sentence on standard error; where it quotes several lines, none of them looks like one of ours."""
     _Programs.said.append(words)
-    typer.echo(plain(words), err=True)
+    typer.echo(hung(plain(words), 2), err=True)
 
 
 def refuse(kind: str, message: str, exit_code: int) -> None:
@@ -98,6 +98,11 @@ def refuse(kind: str, message: str, exit_code: int) -> None:
         return
     told: ErrorShape = {"error": {"kind": kind, "message": message, "exit_code": exit_code}}
     typer.echo(_json(told), err=True)
+
+
+def hung(words: str, indent: int) -> str:
+    """Text whose lines after the first are indented, whatever a terminal takes for the end of a line."""
+    return ("\n" + " " * indent).join(words.splitlines())
 
 
 def lines_of_talk(words: str) -> None:
