@@ -5,13 +5,15 @@ A job goes in as a request, and is seen as observations of its state.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 from uuid import uuid4
 
 from heliostat.codec import LIMIT_BYTES
@@ -318,14 +320,27 @@ def put(path: Path, text: str, *, mode: int = 0o666, sync: bool = False) -> None
         raise
 
 
+def opened(path: Path) -> BinaryIO:
+    """A file of a job's directory, to be read; raises OSError for whatever else a job may have put in its place.
+
+    It never waits, as who opens a pipe to which nobody writes would do for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no ordinary file", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
 def tail(path: Path) -> str:
     """The last lines of a text file, for people; empty where there is none, or it cannot be read."""
     data = b""
-    with suppress(OSError):
-        if path.is_file():  # whatever else is there may have its reader wait for ever
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-                data = file.read(TAIL_BYTES)
+    with suppress(OSError), opened(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+        data = file.read(TAIL_BYTES)
     text = data.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 

@@ -7,6 +7,7 @@ strings are refused by the name of the field, at the moment the value is given.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
@@ -190,7 +191,40 @@ def _text(value: str, where: str) -> str:
 
 def legible(words: object) -> str:
     """What somebody said, as text that every database takes: at most 4,000 characters, NUL and surrogates replaced."""
-    return str(words)[:WORDS].replace("\0", "\\0").encode("utf-8", "replace").decode()
+    return _readable(str(words)[:WORDS].replace("\0", "\\0"))
+
+
+def told(value: object, indent: int | None = None) -> str:
+    """Anything as JSON, for those who read along: what JSON has no place for is text there, nothing is refused."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, default=str)
+        text.encode()
+    except (ValueError, TypeError, RecursionError):
+        return json.dumps(_tellable(value), ensure_ascii=False, indent=indent)
+    return text
+
+
+def _tellable(value: object, above: tuple[int, ...] = ()) -> Json:
+    """``value`` as JSON can tell it: text for numbers and keys that are none, and for what holds itself."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if -_INT64 <= value < _INT64 else hex(value)
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else str(float(value))
+    if not isinstance(value, dict | list | tuple):
+        return _readable(value)
+    if id(value) in above or len(above) >= DEPTH:
+        return "…"
+    within = (*above, id(value))
+    if isinstance(value, dict):
+        return {_readable(key): _tellable(item, within) for key, item in value.items()}
+    return [_tellable(item, within) for item in value]
+
+
+def _readable(words: object) -> str:
+    """Text that is UTF-8, with a mark in the place of what cannot be."""
+    return str(words).encode("utf-8", "replace").decode()
 
 
 def _key(key: object, where: str) -> str:

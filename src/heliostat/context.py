@@ -6,12 +6,13 @@ all. Only ``log`` and ``progress`` are seen before.
 
 from __future__ import annotations
 
-import json
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
 from heliostat import codec, planner
@@ -96,10 +97,8 @@ class Surroundings:
         head = {"at": self.clock.now(), "task": attempt.number, "node": attempt.node, "attempt": attempt.count}
         file = self.log_file(attempt.run)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8", errors="replace") as log:
-            log.write(
-                "".join(json.dumps(head | self.vault.veiled(dict(fields)), default=str) + "\n" for fields in lines)
-            )
+        with file.open("a", encoding="utf-8") as log:
+            log.write("".join(codec.told(head | self.vault.veiled(dict(fields))) + "\n" for fields in lines))
 
     def places(self, run: int) -> tuple[Path, Path, Path]:
         """All that lies under a run's id: its log and the directories of its attempts and jobs."""
@@ -401,9 +400,10 @@ class Context:
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Say how far this attempt has come."""
-        for name, value in {"done": done, "total": 0 if total is None else total}.items():
-            if not isinstance(value, int | float):
-                raise TaskError(f"progress: {name} is a number, not {value!r}")
+        numbers: dict[str, object] = {"done": done, "total": 0 if total is None else total}
+        for name, value in numbers.items():
+            if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:  # NaN is neither
+                raise TaskError(f"progress: {name} is a finite number, not {shortened(value)}")
         self._line({"done": done, "total": total, "message": note, "progress": True})
 
     def _line(self, fields: dict[str, object]) -> None:

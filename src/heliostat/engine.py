@@ -460,8 +460,9 @@ class Engine:
         return idle
 
     def _nothing_goes_on(self) -> bool:
-        running = any(running for _, _, running in self.store.queues())
-        return not running and self.store.promote(self.around.clock.now()) is None
+        running, now = any(running for _, _, running in self.store.queues()), self.around.clock.now()
+        # An ended run may have left more open than one commit cancels: what is left is done here.
+        return not running and self.store.promote(now) is None and not self.store.sweep(now)
 
     def _wait(
         self, run: RunHandle, done: Callable[[], bool], seconds: float | None, on_look: Callable[[], object]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from heliostat.batch import STDERR, STDOUT, TAIL_BYTES
+from heliostat.batch import STDERR, STDOUT, TAIL_BYTES, opened
 from heliostat.errors import HeliostatError
 from heliostat.run import task_id
 from heliostat.secret import Secret
@@ -74,9 +74,9 @@ class _File:
     def more(self, *, whole: bool) -> list[tuple[float, str]]:
         """Lines that have come, with when; ``whole``: nothing will, so the last one needs no end."""
         try:
-            with self.path.open("rb") as file:
+            with opened(self.path) as file:
                 return self._more(file, whole=whole)
-        except OSError:  # not there yet, or no more
+        except OSError:  # not there yet, no more, or no file
             return []
 
     def _more(self, file: BinaryIO, *, whole: bool) -> list[tuple[float, str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from heliostat.batch import BEGINS, COMMAND, SEEN, JobState
+from heliostat.batch import BEGINS, COMMAND, SEEN, JobState, opened
 from heliostat.checks import lasting
 from heliostat.printed import Tries, job_directory
 
@@ -103,9 +103,9 @@ def command(directory: Path) -> str | None:
 def seen(directory: Path) -> Seen | None:
     """What was last seen of the job of a directory; None where there is none, or nobody has seen it yet."""
     try:
-        with (directory / SEEN).open("rb") as file:
+        with opened(directory / SEEN) as file:
             data = json.loads(file.read(MOST_BYTES))
         said = {name: str(data[name] or "") for name in ("system", "place", "handle", "reason")}
         return Seen(**said, state=JobState(data["state"]), at=float(data["at"]))
-    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged by a power cut
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):  # none, or damaged
         return None

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from heliostat.batch import opened
 from heliostat.run import public_id, task_id
 from heliostat.task import TaskState
 
@@ -47,6 +48,7 @@ _RANK = {name: rank for rank, names in enumerate((
 _FACTS = ("reason", "by", "result")
 _PAGE = 10_000
 _TASKS = 1000
+_LAST = 1 << 37  #: no time is as late, in seconds since 1970, and no task has such a number
 
 
 def story(store: Store, run: int, tasks: Sequence[Task], log: Log) -> list[Line]:
@@ -191,19 +193,20 @@ class Log:
     def _lines(self, file: Path) -> Iterator[Line]:
         offset = self._offsets.get(file, 0)
         try:
-            with file.open("rb") as log:
+            with opened(file) as log:
                 log.seek(offset)
                 whole, end, _ = log.read().rpartition(b"\n")
-        except FileNotFoundError:
+        except OSError:  # not there yet, or a job has put something else there
             return
         self._offsets[file] = offset + len(whole) + len(end)
         for raw in whole.split(b"\n"):
             try:
                 logged = json.loads(raw)
                 at, number = float(logged["at"]), int(logged["task"])
-            except (ValueError, KeyError, TypeError):
-                continue  # half a line, from a machine that lost power
-            yield _logged(at, task_id(self._run, number), logged)
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+                continue  # half a line, from a machine that lost power, or none of ours
+            if 0 <= at < _LAST and 0 < number < _LAST:
+                yield _logged(at, task_id(self._run, number), logged)
 
 
 def _logged(at: float, task: str, logged: dict[str, Any]) -> Line:

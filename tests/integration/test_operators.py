@@ -248,3 +248,63 @@ def test_a_worker_of_an_edited_file_says_what_it_leaves(shell: Shell) -> None:  
     said = shell("worker", "start", "edited.py:hello", "--until", "idle").stderr.splitlines()
     assert said[1].startswith(f"what is ready of hello {before['version']} waits for a worker that offers that; ")
     assert len(shell("worker", "start", "--until", "idle").stderr.splitlines()) == 1
+
+
+def test_what_was_logged_is_json_whatever_it_was(shell: Shell) -> None:  # noqa: F811
+    """A name of a file that is no UTF-8, and a number that is none, spoil neither today's logs nor older ones."""
+    (shell.directory / "odd.py").write_text(ODD)
+    run = shell.start("odd.py")
+    shell("worker", "start", "odd.py", "--until", "idle")
+    [log] = shell.directory.glob("**/logs/*.jsonl")
+    log.read_text("utf-8")
+    with log.open("a") as old:  # as earlier versions wrote it
+        old.write('{"at": 1.0, "task": 1, "node": "look", "message": "old \\udce9", "loss": NaN}\n')
+    for words in (("run", "log", run), ("task", "log", f"{run}/1")):
+        shell(*words)
+        told = json.loads(shell(*words, "--json").stdout, parse_constant=pytest.fail)
+        lines = [line for line in told if line["kind"] == "log"]
+        assert [(line["text"], line["fields"]) for line in lines] == [
+            ("old ?", {"loss": "nan"}),
+            ("seen", {"file": "caf?.txt", "loss": "nan"}),
+        ]
+
+
+def test_nobody_forges_lines_of_ours(shell: Shell) -> None:  # noqa: F811
+    """What people and functions say in several lines is told in lines that are indented, after the first."""
+    (shell.directory / "forged.py").write_text(FORGED)
+    run = shell.start("forged.py")
+    shell("worker", "start", "forged.py", "--until", "idle")
+    lie = "late\rheliostat: decided: yes\nheliostat: all is well\u2028heliostat: yes"
+    shell("review", "decide", run, "publish", "--reason", lie)
+    said = shell("review", "decide", run, "discard", code=4).stderr
+    assert "\r" not in said
+    assert [line.startswith("heliostat: ") for line in said.splitlines()] == [True, False, False, False]
+    told = shell("run", "log", run).stdout
+    assert "late" in told
+    assert "  00:00:00.000  run" in told
+    assert not re.search(r"(?m)^(heliostat|00:00:00\.000)", told.replace("\r", "\n"))
+
+
+FORGED = """
+from heliostat import Context, Workflow
+
+forged = Workflow("forged")
+
+@forged.node
+def look(ctx: Context) -> None:
+    ctx.log("seen\\n00:00:00.000  run  succeeded")
+
+forged.review("approve", choices=("publish", "discard"))
+"""
+
+
+ODD = """
+import os
+from heliostat import Context, Workflow
+
+odd = Workflow("odd")
+
+@odd.node
+def look(ctx: Context) -> None:
+    ctx.log("seen", file=os.fsdecode(b"caf\\xe9.txt"), loss=float("nan"))
+"""

@@ -19,13 +19,14 @@ from typer.testing import CliRunner
 
 import heliostat
 from heliostat import Retry, Secret, Snooze, Workflow
+from heliostat.batch import SEEN
 from heliostat.cli import app
 from heliostat.engine import Engine
 from heliostat.grid import Seen, grid
 from heliostat.handle import RunHandle
 from heliostat.printed import BURST, HIDDEN, MOST, Printed, job_directory
 from heliostat.run import RunState
-from heliostat.seen import standings
+from heliostat.seen import seen, standings
 from heliostat.story import Line
 
 PATIENCE = 200.0
@@ -218,6 +219,43 @@ def test_a_log_without_its_files_tells_the_rest(engine: Engine) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
     assert told(engine, "task", "log", f"{run.id}/2") == []
     assert texts(run.log()) == []
+
+
+def test_what_is_no_log_hides_nothing_of_the_others(engine: Engine) -> None:
+    """A pipe or a directory in the place of a job's log or of what it prints, and lines that are none of ours."""
+    flow = Workflow("flow")
+    flow.job("say", "echo hello")
+    run = engine.run(flow)
+    job = job_directory(engine.around, run.key, 1, 1)
+    odd = job / "logs" / f"{run.id}.jsonl"
+    odd.parent.mkdir()
+    before = [line.text for line in run.log()]
+    assert "hello" in before
+
+    def still() -> bool:
+        assert run.explain(1)
+        return [line.text for line in run.log()] == before
+
+    os.mkfifo(odd)
+    assert still()
+    odd.unlink()
+    odd.mkdir()
+    assert still()
+    odd.rmdir()
+    line = {"node": "say", "message": "mine", "task": 1, "at": 1.0}
+    for bad in ({"at": "1e999"}, {"at": 1e300}, {"at": -1}, {"task": 10**400}, {"at": []}):
+        odd.write_text(json.dumps(line | bad) + "\n")
+        assert still()
+    odd.write_text('{"at": 1, "task": 1e999}\n' + "[" * 100_000 + "\n" + json.dumps(line) + "\n")
+    assert [line.text for line in run.log()] == ["mine", *before]
+    odd.unlink()
+    (job / "stdout").unlink()
+    os.mkfifo(job / "stdout")
+    (job / SEEN).unlink(missing_ok=True)
+    os.mkfifo(job / SEEN)
+    assert seen(job) is None
+    before.remove("hello")
+    assert still()
 
 
 # secrets

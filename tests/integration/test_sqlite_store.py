@@ -101,6 +101,61 @@ def test_a_file_that_was_removed_in_use_takes_nothing_more(store: SqliteStore, p
     assert store.beat(WorkerInfo("w"), 4.0) == Orders()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_without_its_write_ahead_log_nothing_more_is_taken(tmp_path: Path, *, linked: bool) -> None:
+    """What would be accepted is in no file that anybody finds; nor where another process has begun a new one."""
+    file = tmp_path / "there" / "h.db"
+    file.parent.mkdir()
+    path = tmp_path / "link.db" if linked else file
+    if linked:
+        path.symlink_to(file)
+    store = SqliteStore(path)
+    begin(store)
+    send(store)
+    log, aside = file.with_name("h.db-wal"), file.with_name("aside")
+    log.rename(aside)
+    with pytest.raises(StoreUnavailable, match=r"/h\.db-wal was removed or replaced while it was in use; put the "):
+        send(store)
+    with pytest.raises(StoreUnavailable, match="was removed or replaced"):
+        store.beat(WorkerInfo("w"), 3.0)
+    log.touch()
+    with pytest.raises(StoreUnavailable, match="was removed or replaced"):
+        send(store)
+    aside.rename(log)
+    send(store)
+    assert states(store)[TaskState.ready] == 3
+    store.close()
+
+
+def test_processes_that_come_and_go_take_no_file_away(path: Path) -> None:
+    """The last of them that closes removes the write-ahead log, and the next one makes it anew: nobody is refused."""
+    store = SqliteStore(path)
+    begin(store)
+    store.close()
+    sent = 0
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        coming = pool.map_async(_come_and_go, [path] * 4, chunksize=1)
+        while not coming.ready():
+            send(store)
+            store.close()
+            sent += 1
+        sent += sum(coming.get())
+    assert states(store)[TaskState.ready] == 1 + sent
+    store.close()
+
+
+def _come_and_go(path: Path) -> int:
+    """Send messages, every other one from a store that is closed at once; answers how many."""
+    staying = SqliteStore(path)
+    for _ in range(10):
+        passing = SqliteStore(path)
+        send(passing)
+        passing.close()
+        send(staying)
+    staying.close()
+    return 20
+
+
 def test_a_file_of_another_kind_is_refused(path: Path) -> None:
     """A text file is no database, and stays what it is."""
     path.write_text("these are notes, and not a few of them\n" * 100)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import os
 import re
 import subprocess
 import sys
@@ -294,3 +296,28 @@ def test_a_duration_is_not_negative_and_within_a_century(duration: str | timedel
     """Nobody can wait for ever, or until yesterday."""
     with pytest.raises(BadInput, match="is no duration; it must be from 0 to 100 years"):
         codec.seconds(duration)
+
+
+def test_what_is_told_is_json_whatever_it_is() -> None:
+    """Text stands in the place of what JSON has no place for; a value that holds itself ends."""
+    endless: list[object] = []
+    endless += [endless, endless]
+    odd = {
+        "file": os.fsdecode(b"caf\xe9.txt"),
+        "loss": [float("nan"), -math.inf, 1.5],
+        ("a", 1): Path("map.png"),
+        "many": 10**5000,
+        "endless": endless,
+    }
+
+    def none(constant: str) -> None:
+        raise AssertionError(constant)
+
+    found = json.loads(codec.told(odd).encode(), parse_constant=none)
+    assert found.pop("many").startswith("0x")
+    assert found == {
+        "file": "caf?.txt",
+        "loss": ["nan", "-inf", 1.5],
+        "('a', 1)": "map.png",
+        "endless": ["…", "…"],
+    }

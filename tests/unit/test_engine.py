@@ -14,7 +14,9 @@ from heliostat.compose import engine_on
 from heliostat.engine import Engine
 from heliostat.errors import BadInput, NotEnded, NotFound
 from heliostat.run import RunState
+from heliostat.stores import commit, ledger
 from heliostat.stores.memory import MemoryStore, Tables
+from heliostat.task import TaskState
 
 quiet = Workflow("quiet", stays_open=True)
 
@@ -64,6 +66,21 @@ def test_every_send_is_one_message(opened: Callable[[], Engine]) -> None:
             engine.find(run.id).send(hear, None)
             engine.find(run.id).send(hear, None, idempotency_key="once")
     assert len(run.tasks()) == 7
+
+
+def test_idle_is_when_nothing_of_ended_runs_is_left(
+    opened: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run with more tasks than one commit cancels, the rest is cancelled before that."""
+    for module in (commit, ledger):
+        monkeypatch.setattr(module, "CANCEL_AT_ONCE", 3)
+    mine, yours = opened(), opened()
+    run = yours.start(quiet)
+    for _ in range(20):
+        run.send(hear, None)
+    run.cancel("enough")
+    mine.work("idle")
+    assert {task.state for task in run.tasks()} == {TaskState.cancelled}
 
 
 tour = Workflow("tour")

@@ -143,6 +143,7 @@ def act(ctx: Context, message: str) -> None:
         "letters": lambda: ctx.map(hear, "123", then=hear),
         "start": lambda: ctx.start("nope"),  # type: ignore[arg-type]
         "progress": lambda: ctx.progress("a"),  # type: ignore[arg-type]
+        "endless": lambda: ctx.progress(1, float("nan")),
     }
     mistakes[message]()
 
@@ -153,7 +154,8 @@ def act(ctx: Context, message: str) -> None:
         ("map", "act: map to hear takes a list of messages, not 3"),
         ("letters", "act: map to hear takes a list of messages, not '123'"),
         ("start", "act: start takes a Workflow, not 'nope'"),
-        ("progress", "act: progress: done is a number, not 'a'"),
+        ("progress", "act: progress: done is a finite number, not 'a'"),
+        ("endless", "act: progress: total is a finite number, not nan"),
     ],
 )
 def test_a_mistake_in_a_function_is_said_in_heliostats_words(engine: Engine, mistake: str, sentence: str) -> None:

@@ -71,8 +71,6 @@ def _told(line: Line, alike: int, width: int) -> object:
         words += "".join(f"  {name}={output.short(value, 40)}" for name, value in line.fields.items())
     elif line.kind == "output" and line.fields.get("stream") == "stderr":
         style = "yellow"
-    elif line.kind == "traceback":
-        words = words.replace("\n", "\n" + " " * (len(at) + width + 4))
     elif line.kind in _PEOPLES and "reason" in line.fields:
         words += f": {line.fields['reason']}"
     if line.kind in _PEOPLES and line.by:
@@ -80,5 +78,5 @@ def _told(line: Line, alike: int, width: int) -> object:
     return (
         output.text(f"{at}  ", "bright_black")
         + output.text(f"{(line.node or 'run'):{width}}  ", "bold" if line.kind == "run" else "")
-        + output.text(words, style)
+        + output.text(output.hung(words, len(at) + width + 4), style)
     )

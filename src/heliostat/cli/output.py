@@ -86,9 +86,9 @@ def fact(**facts: object) -> None:
 
 
 def say(words: str) -> None:
-    """Talk: a sentence on standard error."""
+    """Talk: a sentence on standard error; where it quotes several lines, none of them looks like one of ours."""
     _Programs.said.append(words)
-    typer.echo(plain(words), err=True)
+    typer.echo(hung(plain(words), 2), err=True)
 
 
 def refuse(kind: str, message: str, exit_code: int) -> None:
@@ -97,7 +97,12 @@ def refuse(kind: str, message: str, exit_code: int) -> None:
         say(f"heliostat: {message}")
         return
     told: ErrorShape = {"error": {"kind": kind, "message": message, "exit_code": exit_code}}
-    typer.echo(json.dumps(told, ensure_ascii=False), err=True)
+    typer.echo(_json(told), err=True)
+
+
+def hung(words: str, indent: int) -> str:
+    """Text whose lines after the first are indented, whatever a terminal takes for the end of a line."""
+    return ("\n" + " " * indent).join(words.splitlines())
 
 
 def lines_of_talk(words: str) -> None:
@@ -109,13 +114,20 @@ def lines_of_talk(words: str) -> None:
 def document(value: object) -> None:
     """One JSON document on standard output."""
     _Programs.asked = False
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    typer.echo(_json(value, 2))
 
 
 def record(value: object) -> None:
     """Print a value as one line of JSON, at once: for programs that read while it goes on."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(_json(value))
     sys.stdout.flush()
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """A value as JSON that every program reads, whatever was logged once."""
+    from heliostat.codec import told
+
+    return told(value, indent)
 
 
 def show(*things: object) -> None:

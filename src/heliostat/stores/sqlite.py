@@ -62,7 +62,7 @@ class _Connections:
         self.readers: list[sqlite3.Connection] = []
         self.checked = False
         self.still = Still()
-        self.file: tuple[int, int] | None = None  # which file the writer has open, whatever its path names by now
+        self.files: dict[Path, tuple[int, int]] = {}  # which the writer has open, whatever their paths name by now
 
 
 class SqliteStore(Reading, Ledger):
@@ -89,11 +89,12 @@ class SqliteStore(Reading, Ledger):
     def _see_file(self) -> None:
         """Refuse to go on in a file that nobody else will find. Seen per command and heartbeat, not per commit."""
         mine = self._mine()
-        if mine.writer is not None and mine.file != _identity(self.path):
-            raise StoreUnavailable(
-                f"{self._named_place()} was removed or replaced while it was in use; "
-                "put the file back, or start again what uses it"
-            )
+        for path, known in mine.files.items() if mine.writer is not None else ():
+            if known != _identity(path):
+                raise StoreUnavailable(
+                    f"the database's file {path} was removed or replaced while it was in use; "
+                    "put the file back, or start again what uses it"
+                )
 
     @contextmanager
     def transaction(self) -> Iterator[SqliteRows]:
@@ -192,7 +193,9 @@ class SqliteStore(Reading, Ledger):
     def _writer(self, mine: _Connections, deadline: float) -> sqlite3.Connection:
         if mine.writer is None:
             mine.writer = self._connect(deadline)
-            mine.file = _identity(self.path)
+            log = Path(f"{self.path.resolve()}-wal")  # where commits go first: beside the file that a link leads to
+            found = {path: _identity(path) for path in (self.path, log)}
+            mine.files = {path: known for path, known in found.items() if known is not None}
         return mine.writer
 
     def _connect(self, deadline: float, *pragmas: str) -> sqlite3.Connection:
@@ -209,6 +212,8 @@ class SqliteStore(Reading, Ledger):
                 raise StoreUnavailable(f"{self._named_place()} cannot keep a write-ahead log; {_ELSEWHERE}")
             for pragma in (*_PRAGMAS, *pragmas):
                 connection.execute(pragma)
+            # Reading opens the write-ahead log: nobody removes that by right as long as this is open.
+            self._patiently(lambda: connection.execute("PRAGMA schema_version").fetchone(), deadline)
         except BaseException:
             connection.close()
             raise
