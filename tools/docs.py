@@ -218,7 +218,7 @@ LIMITS: list[tuple[str, Callable[..., str], str, str]] = [
     ("after which a tick counts as missed with `catch_up=\"none\"`", _seconds, "trigger", "LATE_SECONDS"),
     ("ticks of one backfill", _count, "engine", "BACKFILLED"),
     ("lines of a traceback that are kept, the first and the last", _count, "origin", "LINES"),
-    ("lines of a failed job that its reason quotes", _count, "batch", "TAIL_LINES"),
+    ("lines of a failed job that its reason quotes", _count, "files", "TAIL_LINES"),
 ]  # fmt: skip
 
 

@@ -5,19 +5,15 @@ A job goes in as a request, and is seen as observations of its state.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import signal
-import stat
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
-from uuid import uuid4
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from heliostat.codec import LIMIT_BYTES
 from heliostat.errors import OperatorError
+from heliostat.files import tail
 from heliostat.job import FILES, INPUT, OUTPUT, many, patterns
 from heliostat.task import AttemptState
 
@@ -35,7 +31,6 @@ UNBEGUN = "job.unbegun"  #: in a job's directory: why its command was never begu
 #: What can run a container, those first that need neither a daemon nor rights; all have the options that are used.
 CONTAINER_TOOLS = ("apptainer", "singularity", "podman", "docker")
 BEGINS = "expected to begin "  #: in the reason of a job that waits, before the time that its scheduler plans
-TAIL_LINES, TAIL_BYTES = 20, 16 << 10
 
 Output: TypeAlias = "Path | tuple[Path, ...]"
 
@@ -302,47 +297,6 @@ def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str
         stdout=tail(directory / STDOUT),
         stderr=tail(directory / STDERR),
     )
-
-
-def put(path: Path, text: str, *, mode: int = 0o666, sync: bool = False) -> None:
-    """Make or replace a file with all its text, at once, for somebody may be reading it; ``sync``: and for good."""
-    mine = path.with_name(f".{path.name}.{uuid4().hex}")
-    descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            if sync:
-                file.flush()
-                os.fsync(descriptor)
-        mine.replace(path)
-    except BaseException:
-        mine.unlink(missing_ok=True)
-        raise
-
-
-def opened(path: Path) -> BinaryIO:
-    """A file of a job's directory, to be read; raises OSError for whatever else a job may have put in its place.
-
-    It never waits, as who opens a pipe to which nobody writes would do for ever.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "no ordinary file", str(path))
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def tail(path: Path) -> str:
-    """The last lines of a text file, for people; empty where there is none, or it cannot be read."""
-    data = b""
-    with suppress(OSError), opened(path) as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-        data = file.read(TAIL_BYTES)
-    text = data.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
 _NO_OUTPUTS = frozenset({INPUT, OUTPUT, FILES, STDOUT, STDERR, SEEN, UNBEGUN})  # taken only when named in full

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from heliostat import codec
 from heliostat import job as jobs
 from heliostat.artifact import Artifact
-from heliostat.batch import STDERR, STDOUT, Container, JobRequest, put
+from heliostat.batch import STDERR, STDOUT, Container, JobRequest
 from heliostat.errors import BadInput, OperatorError, TaskError, said
 from heliostat.executor import Submitted
+from heliostat.files import put
 from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, OUTPUT
 from heliostat.outcome import Failed, Released

@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from heliostat.batch import SEEN, Accepted, Deferred, JobState, Observation, Rejected, later, put
+from heliostat.batch import SEEN, Accepted, Deferred, JobState, Observation, Rejected, later
 from heliostat.errors import OperatorError, said
+from heliostat.files import put
 from heliostat.job import JobSpec
 
 if TYPE_CHECKING:

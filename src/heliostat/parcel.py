@@ -14,8 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from heliostat.batch import put
 from heliostat.errors import BadInput
+from heliostat.files import put
 
 FORMAT = 1  #: of both files; another one is another version's
 WORK, OUTCOME = "work.json", "outcome.json"

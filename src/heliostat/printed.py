@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from heliostat.batch import STDERR, STDOUT, TAIL_BYTES, opened
+from heliostat.batch import STDERR, STDOUT
 from heliostat.errors import HeliostatError
+from heliostat.files import TAIL_BYTES, opened
 from heliostat.run import task_id
 from heliostat.secret import Secret
 from heliostat.story import Line

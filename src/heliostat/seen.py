@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from heliostat.batch import BEGINS, COMMAND, SEEN, JobState, opened
+from heliostat.batch import BEGINS, COMMAND, SEEN, JobState
 from heliostat.checks import lasting
+from heliostat.files import opened
 from heliostat.printed import Tries, job_directory
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def last_job(around: Surroundings, task: Task) -> tuple[Path, Seen | None] | Non
 def command(directory: Path) -> str | None:
     """What a job runs, as it stands in its directory."""
     try:
-        with (directory / COMMAND).open("rb") as file:
+        with opened(directory / COMMAND) as file:
             return file.read(MOST_BYTES).decode(errors="replace").strip()
     except OSError:
         return None

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from heliostat.batch import opened
+from heliostat.files import opened
 from heliostat.run import public_id, task_id
 from heliostat.task import TaskState
 

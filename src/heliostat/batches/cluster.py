@@ -24,12 +24,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation, gather, tail
+from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation, gather
 from heliostat.batches import script
 from heliostat.batches.shared import GONE, LOG, VOID, chunks, membership
 from heliostat.batches.submission import COMMAND_SECONDS, Submission
 from heliostat.batches.verdict import Case, judge
 from heliostat.errors import OperatorError
+from heliostat.files import tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, Rejected, gather, put
+from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, Rejected, gather
 from heliostat.batches import container, machine
 from heliostat.batches.shared import (
     BEGUN,
@@ -46,6 +46,7 @@ from heliostat.batches.shared import (
     shell,
 )
 from heliostat.errors import BadInput
+from heliostat.files import put
 from heliostat.secret import public
 from heliostat.task import AttemptState
 

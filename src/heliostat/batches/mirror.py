@@ -17,10 +17,11 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from heliostat.batch import SEEN, STDERR, STDOUT, put
+from heliostat.batch import SEEN, STDERR, STDOUT
 from heliostat.batches import luggage, trickle
 from heliostat.batches.shared import ARRAY, CLAIM, ENVIRONMENT, EXIT_CODE, GONE, TELLING, chunks, notes
 from heliostat.errors import OperatorError
+from heliostat.files import put
 from heliostat.transport import Ran
 
 if TYPE_CHECKING:

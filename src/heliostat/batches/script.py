@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
 
-from heliostat.batch import put
 from heliostat.batches import container, shared
 from heliostat.batches.dialect import Wanted
 from heliostat.errors import BadInput
+from heliostat.files import put
 from heliostat.resources import Resources
 
 if TYPE_CHECKING:

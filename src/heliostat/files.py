@@ -1,0 +1,56 @@
+"""Small files that pass between processes: written whole, and read without waiting, whatever lies in their place."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TAIL_LINES, TAIL_BYTES = 20, 16 << 10
+
+
+def put(path: Path, text: str, *, mode: int = 0o666, sync: bool = False) -> None:
+    """Make or replace a file with all its text, at once, for somebody may be reading it; ``sync``: and for good."""
+    mine = path.with_name(f".{path.name}.{uuid4().hex}")
+    descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(descriptor)
+        mine.replace(path)
+    except BaseException:
+        mine.unlink(missing_ok=True)
+        raise
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file of a job's directory, to be read; raises OSError for whatever else a job may have put in its place.
+
+    It never waits, as who opens a pipe to which nobody writes would do for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no ordinary file", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def tail(path: Path) -> str:
+    """The last lines of a text file, for people; empty where there is none, or it cannot be read."""
+    data = b""
+    with suppress(OSError), opened(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+        data = file.read(TAIL_BYTES)
+    text = data.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return "\n".join(text.splitlines()[-TAIL_LINES:])
