@@ -134,12 +134,13 @@ def _leave(batch: Batch, task: tuple[int, int], job: Watched, found: Found) -> N
 
 
 def _tell(batch: Batch, job: Watched, reply: Reply | None, seen: Observation | None, now: float) -> None:
-    """Write down for others what was seen, where it is not what was told before: of a job that has not ended."""
+    """Write down for others what was seen, where it is not what was told before."""
     if isinstance(reply, Deferred | Rejected):
         told = ("", str(JobState.unknown), f"not submitted: {reply.reason}")
-    elif seen is None or (merged := later(job.seen, seen)).state.final:  # its task will tell in a moment
+    elif seen is None:
         return
     else:
+        merged = later(job.seen, seen)
         handle = reply.handle if isinstance(reply, Accepted) else job.handle or ""
         reason = seen.reason if seen.state is JobState.unknown else merged.reason
         told = (handle, str(merged.state), reason or "")

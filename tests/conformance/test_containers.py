@@ -15,7 +15,7 @@ from heliostat.batch import Batch, Container, JobRequest, JobState, Rejected, be
 from heliostat.job import JobSpec
 from heliostat.task import AttemptState
 from heliostat.testing.batches import end, see, until
-from tests.conformance.test_batches import opened, openpbs, torque  # noqa: F401 - fixtures
+from tests.conformance.test_batches import elsewhere, opened, openpbs, torque  # noqa: F401 - fixtures
 from tests.container_tools import ContainerTools, isolated
 
 Open = Callable[[], Batch]

@@ -25,7 +25,7 @@ def test_each_has_ten_jobs_run_and_is_measured(slurm: Slurm, entry: Entry) -> No
         pytest.skip(f"{entry.title} is in an environment that make bench makes")
     found = measured_on(slurm, replace(entry, ask_seconds=1.0), COUNT, seconds=0.1)
     assert found.submissions == (1 if entry.form == "array" else COUNT)
-    assert found.questions > 0
+    assert found.questions > 0 or entry.name.startswith("heliostat")  # who sees ends in files need not ask
     assert min(found.own, found.started, found.gap) > 0
     assert found.longest_gap >= found.gap
 

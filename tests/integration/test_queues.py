@@ -157,6 +157,7 @@ def test_what_is_wrong_with_the_configuration_is_said_in_one_go(configured: Call
         "limit": None,
         "rate": "600/m",
         "executor": "thread",
+        "containers": None,
         "cluster": None,
     }
 

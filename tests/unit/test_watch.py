@@ -279,17 +279,6 @@ def test_many_that_are_submitted_one_by_one_hide_no_end() -> None:
     assert len(came) == 20 * AT_ONCE
 
 
-def test_of_a_job_that_has_ended_nothing_more_is_written_down(tmp_path: Path) -> None:
-    """Its task tells, and a file more for every job is a file more for a file server."""
-    system = System()
-    watch, (work, submitted) = Watch(Systems(system)), job(directory=tmp_path)
-    watch.begin(work, submitted, 0.0)
-    watch.tick(0.0)
-    system.says = JobState.ended
-    assert watch.tick(10.0) == [Came(work)]
-    assert json.loads((tmp_path / SEEN).read_text())["state"] == "running"
-
-
 def test_a_defect_in_a_batch_system_is_unknown_and_stops_nobody() -> None:
     """Whatever it raises, the job stays, and is asked for again."""
     system, watch, _ = watched()

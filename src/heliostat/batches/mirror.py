@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import SEEN, STDERR, STDOUT
 from heliostat.batches import luggage, trickle
-from heliostat.batches.shared import ARRAY, CLAIM, ENVIRONMENT, EXIT_CODE, GONE, TELLING, chunks, notes
+from heliostat.batches.shared import ARRAY, BROUGHT, CLAIM, ENVIRONMENT, EXIT_CODE, GONE, TELLING, THERE, chunks, notes
 from heliostat.errors import OperatorError
 from heliostat.files import put
 from heliostat.transport import Ran
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from heliostat.job import JobSpec
     from heliostat.transport import Transport
 
-THERE, BROUGHT = "job.there", "job.brought"
 SECONDS = 60.0  #: for a question
 PUT_AT_ONCE = 50  #: jobs that travel together
 #: Never put: it is told there, or is for people here.

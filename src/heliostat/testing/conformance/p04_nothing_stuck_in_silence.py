@@ -49,6 +49,8 @@ GRANDPARENT = Graph("grandparent", (Node("ask", Arity.handler, entry=True), Node
 
 # why
 
+START = "start one: heliostat worker start WHERE"
+
 
 def test_p04_a_join_says_what_it_waits_for(hand: Hand) -> None:
     """By the names of the nodes that have not settled."""
@@ -83,7 +85,7 @@ def test_p04_what_is_ready_is_told_by_queue_and_definition(hand: Hand) -> None:
 def test_p04_a_ready_task_says_that_nobody_offers_it(hand: Hand) -> None:
     """Neither its workflow nor its queue; or how many workers could take it."""
     run = hand.start(JOIN)
-    assert hand.explain(run, 1) == f"no worker offers {JOIN.label}"
+    assert hand.explain(run, 1) == f"no worker offers {JOIN.label}, for there is none; {START}"
     hand.store.beat(WorkerInfo("w", offers=f"x, {JOIN.label}", queues="elsewhere"), hand.now)
     assert hand.explain(run, 1) == f"no worker that offers {JOIN.label} takes from queue default"
     hand.store.beat(WorkerInfo("v", offers=JOIN.label), hand.now)
@@ -177,7 +179,7 @@ def test_p04_a_worker_that_drains_hears_of_it_and_is_not_waited_for(hand: Hand) 
     assert [hand.store.beat(WorkerInfo("w", offers=JOIN.label), hand.now) for _ in range(2)] == [Orders(drain=True)] * 2
     assert hand.store.worker("w").state == "draining"  # type: ignore[union-attr]
     run = hand.start(JOIN)
-    assert hand.explain(run, 1) == f"no worker offers {JOIN.label}"
+    assert hand.explain(run, 1) == f"no worker offers {JOIN.label}, for there is none; {START}"
     assert hand.do(Drain("w")).note == "nothing to do: worker w is draining already"
     assert [(e.actor, json.loads(e.event)) for e in hand.store.journal() if "drain" in e.event] == [
         ("ann", {"worker": "w", "drain": True, "reason": "new kernel"})
