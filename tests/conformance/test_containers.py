@@ -15,10 +15,11 @@ from heliostat.batch import Batch, Container, JobRequest, JobState, Rejected, be
 from heliostat.job import JobSpec
 from heliostat.task import AttemptState
 from heliostat.testing.batches import end, see, until
-from tests.conformance.test_batches import elsewhere, opened, openpbs, torque  # noqa: F401 - fixtures
+from tests.conformance.test_batches import elsewhere, opened, openpbs, there, torque  # noqa: F401 - fixtures
 from tests.container_tools import ContainerTools, isolated
 
 Open = Callable[[], Batch]
+There = Callable[[Path], Path]
 IMAGE = "python:3.12"
 
 pytestmark = pytest.mark.skipif(not isolated(), reason="nothing may have another root here")
@@ -56,9 +57,7 @@ def gone(tools: ContainerTools) -> None:
 
 
 def test_a_command_finds_its_directory_and_nothing_else_of_the_machine(
-    opened: Open,
-    tools: ContainerTools,
-    tmp_path: Path,
+    opened: Open, tools: ContainerTools, tmp_path: Path, there: There
 ) -> None:
     """The same path, as working directory and home; the image's own files; what it writes is its caller's."""
     batch, job, outside = opened(), tmp_path / "a job's", Path("/var/tmp", f"outside-{os.getpid()}")
@@ -72,7 +71,7 @@ def test_a_command_finds_its_directory_and_nothing_else_of_the_machine(
     finally:
         outside.unlink()
     left = batch.collect(job, JobSpec("…", outputs="out.txt"))
-    assert left.stdout == f"givenhere\n{job}\n{job}"
+    assert left.stdout == f"givenhere\n{there(job)}\n{there(job)}"
     assert (left.reason, left.how) == ("exit code 3", AttemptState.failed)
     assert str(outside) in left.stderr
     assert left.outputs == job / "out.txt"
@@ -92,7 +91,8 @@ def test_variables_arrive_whole_and_stand_in_no_command_line(
     told = "".join(f"printf '%s\\0' \"${name}\"; " for name in hostile)
     batch, job = opened(), tmp_path / "job"
     begin(batch, boxed(job, told, tools.program(), env=hostile))
-    assert end(batch, job).exit_code == 0, (job / "stderr").read_text()
+    assert end(batch, job).exit_code == 0
+    batch.collect(job, JobSpec("…"))
     assert (job / "stdout").read_bytes().decode().split("\0")[:-1] == list(hostile.values())
     assert not (job / "x").exists()
     assert not (job / "job.env").exists()
@@ -105,6 +105,7 @@ def test_a_list_of_words_needs_no_shell(opened: Open, tools: ContainerTools, tmp
     batch, job = opened(), tmp_path / "job"
     begin(batch, boxed(job, ("printf", "%s|", "$HOME", "a b", "it's", "*", ""), tools.program()))
     assert end(batch, job).exit_code == 0
+    batch.collect(job, JobSpec("…"))
     assert (job / "stdout").read_text() == "$HOME|a b|it's|*||"
 
 
@@ -136,15 +137,16 @@ def test_what_the_tool_could_not_start_is_told_from_what_the_command_did(
 
 
 def test_a_cancelled_command_hears_of_it_and_its_container_goes(
-    opened: Open, tools: ContainerTools, tmp_path: Path
+    opened: Open, tools: ContainerTools, tmp_path: Path, there: There
 ) -> None:
     """TERM is for the command, through whatever is around it."""
     batch, job = opened(), tmp_path / "job"
     told = "trap 'echo heard; exit 5' TERM; : > begun; while :; do sleep 0.05; done"
     begin(batch, boxed(job, told, tools.program()))
-    until((job / "begun").exists)
+    until((there(job) / "begun").exists)
     batch.cancel([job], 60)
     assert end(batch, job).reason == "cancelled"
+    batch.collect(job, JobSpec("…"))
     assert (job / "stdout").read_text() == "heard\n"
     gone(tools)
 
