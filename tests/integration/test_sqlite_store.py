@@ -144,6 +144,18 @@ def test_processes_that_come_and_go_take_no_file_away(path: Path) -> None:
     store.close()
 
 
+def test_who_opens_a_file_anew_takes_nothing_for_still_true(path: Path) -> None:
+    """What SQLite says of changes counts for one connection, and the next one begins to count anew."""
+    store, other = SqliteStore(path), SqliteStore(path)
+    begin(store)
+    store.close()
+    for each in (store, other, store, other):
+        send(each)
+        each.close()
+    assert states(store)[TaskState.ready] == 5
+    store.close()
+
+
 def _come_and_go(path: Path) -> int:
     """Send messages, every other one from a store that is closed at once; answers how many."""
     staying = SqliteStore(path)

@@ -193,6 +193,7 @@ class SqliteStore(Reading, Ledger):
     def _writer(self, mine: _Connections, deadline: float) -> sqlite3.Connection:
         if mine.writer is None:
             mine.writer = self._connect(deadline)
+            mine.still.forget()  # it was true by what another connection said of changes
             log = Path(f"{self.path.resolve()}-wal")  # where commits go first: beside the file that a link leads to
             found = {path: _identity(path) for path in (self.path, log)}
             mine.files = {path: known for path, known in found.items() if known is not None}
