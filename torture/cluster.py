@@ -32,7 +32,7 @@ GROUND = "slurm"
 PATIENCE = 120.0  #: seconds for a life
 AT_ONCE = 8  #: lives
 PARTS = (
-    *("heliostat/carrier.py", "heliostat/look.py", "heliostat/parcel.py", "heliostat/watch.py", "stores/sqlite.py"),
+    *(f"heliostat/{name}.py" for name in ("carrier", "jobs", "look", "parcel", "stores/sqlite", "watch")),
     *(f"batches/{name}.py" for name in ("cluster", "script", "shared", "slurm", "submission", "verdict")),
     "transports/local.py",
 )

@@ -47,7 +47,7 @@ ELSEWHERE = ["openpbs elsewhere", "slurm elsewhere"]  #: over ssh, where no file
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
     """The directory of jobs on a machine that shares no files with this one."""
-    with tempfile.TemporaryDirectory(prefix="elsewhere-", dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="elsewhere-", dir="/var/tmp", ignore_cleanup_errors=True) as name:
         yield Path(name)
 
 

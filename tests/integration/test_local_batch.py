@@ -474,7 +474,7 @@ def test_a_job_that_ends_while_it_is_looked_for_has_ended(jobs: Jobs, monkeypatc
     def ends(pid: int) -> None:
         (directory / "job.exit_code").write_text("0\n")
 
-    monkeypatch.setattr(local, "_started", ends)
+    monkeypatch.setattr(machine, "started", ends)
     assert jobs.see(directory) == Observation(JobState.ended, 0)
 
 

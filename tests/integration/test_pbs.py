@@ -269,4 +269,4 @@ def test_another_process_adopts_what_runs_and_what_has_ended(jobs: Jobs) -> None
 
 def test_the_scheduler_says_who_it_is(jobs: Jobs) -> None:
     """And fails where it is away."""
-    assert "Active" in jobs.batch.about()
+    assert "Active" in jobs.batch.about().words

@@ -138,7 +138,7 @@ def test_what_does_not_end_in_time_is_killed_with_all_it_has_started(
     opened: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TERM lets what is open be closed, and KILL comes after a grace; nothing is written off, and the place is free."""
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(process, "GRACE_SECONDS", 3.0)
     engine = opened(slots=2)
     run = engine.run(flows.late, str(tmp_path))
     assert fates(run) == dict.fromkeys(("deaf", "tidy"), ("failed", "timed out after 0.3 s"))
