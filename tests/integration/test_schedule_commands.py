@@ -69,6 +69,14 @@ def test_the_next_tick_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "none yet: its runs start when a worker offers it" in call("workflow", "show", "other.py:nightly").stdout
 
 
+def test_a_workflow_is_shown_where_the_database_cannot_be_read_and_why_is_said(folder: Path) -> None:
+    """What a file defines is told; what only the database knows is not passed over in silence."""
+    (folder / "x.db").write_bytes(b"no database " * 400)
+    shown = call("workflow", "show", "flows.py:nightly")
+    assert (shown.exit_code, 'cron "0 6 * * *" Europe/Rome' in shown.stdout) == (0, True)
+    assert shown.stderr.startswith("what the database knows of its ticks is left out: ")
+
+
 def test_a_workflow_is_paused_and_resumed_with_a_reason(folder: Path) -> None:
     """Who and why is in the journal."""
     assert call("workflow", "pause", "nightly", "--reason", "snow").stderr == "workflow nightly is paused\n"

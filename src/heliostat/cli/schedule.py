@@ -12,7 +12,7 @@ from heliostat.cli.output import AsJson
 from heliostat.cli.run import Reason, tell
 from heliostat.cli.session import session, time
 from heliostat.cli.working import untaken
-from heliostat.errors import HeliostatError
+from heliostat.errors import NotFound, OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,11 +82,14 @@ class Schedules(NamedTuple):
 
 
 def schedules(context: typer.Context) -> Schedules:
-    """The schedules of the database; none where there is no database yet."""
+    """The schedules of the database; none where there is no database yet, or, said so, where it cannot be read."""
     try:
         with session(context).engine() as engine:
             return scheduled(engine)
-    except HeliostatError:
+    except NotFound:
+        return Schedules()
+    except OperatorError as error:  # a definition in a file can be shown all the same
+        output.say(f"what the database knows of its ticks is left out: {error}")
         return Schedules()
 
 
