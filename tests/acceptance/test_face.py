@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,18 +16,25 @@ import heliostat
 from heliostat import (
     Artifact,
     Context,
+    Cron,
     Decision,
     Ended,
+    Every,
+    Fail,
     Resources,
     Retry,
     Secret,
     Skip,
     Snooze,
+    Tick,
     Workflow,
+    testing,
 )
 from heliostat.engine import Engine
 from heliostat.errors import BadInput, Conflict, DefinitionError, NotEnded
+from heliostat.errors import Ended as Over
 from heliostat.run import RunState
+from tests.acceptance.crew import wait_until
 
 
 @pytest.fixture
@@ -322,7 +330,8 @@ def test_a_mistake_is_an_error_at_its_own_line() -> None:
     for mistake in mistakes:
         with pytest.raises(DefinitionError) as caught:
             mistake()
-        assert Path(str(caught.traceback[-1].path)).name != ""
+        mine = [entry for entry in caught.traceback if Path(str(entry.path)) == Path(__file__)]
+        assert mine[-1].lineno + 1 == mistake.__code__.co_firstlineno
 
 
 def test_a_job_has_words_files_input_output_and_variables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,6 +399,138 @@ def test_a_subworkflow_is_a_node_that_is_another_run(engine: Engine) -> None:
     run = engine.run(flow)
     assert run.result() == 5
     assert [inner.state for inner in run.parts()] == [RunState.succeeded]
+
+
+def test_a_review_waits_for_a_person_or_for_its_deadline(engine: Engine) -> None:
+    """Whoever is asked sees for how long; a decision after the deadline comes too late, and says what was decided."""
+    flow = Workflow("asked")
+
+    @flow.node
+    def picture(message: str) -> str:
+        return message
+
+    def asked(name: str, deadline: str) -> Any:
+        approve = flow.review(
+            name, after=picture, choices=("publish", "discard"), role="duty", deadline=deadline, otherwise="discard"
+        )
+        flow.node(lambda picture, **given: [picture, *given.values()], name=f"{name}-publish", after=approve["publish"])
+        return approve
+
+    soon, late = asked("soon", "0.05s"), asked("late", "2h")
+    run = engine.start(flow, "map", name="Monte Pisano", priority=5, deadline="6h", idempotency_key="k")
+    assert engine.start(flow, "map", name="Monte Pisano", priority=5, deadline="6h", idempotency_key="k").id == run.id
+    stopped = threading.Event()
+    worker = threading.Thread(target=lambda: engine.work(until=stopped.is_set))
+    worker.start()
+    try:
+        wait_until(lambda: "in 120 min it is 'discard'" in run.explain() and states(run)["soon"] == "succeeded")
+        with pytest.raises(Over, match="its deadline decided 'discard'"):
+            run.decide(soon, "publish")
+        assert run.claim(late).done
+        assert run.decide(late, "publish", "for the mayor").done
+        run.wait(timeout="30s")
+    finally:
+        stopped.set()
+        worker.join()
+    published = run.result("late-publish")
+    assert (published[0], published[1]["choice"], published[1]["reason"]) == ("map", "publish", "for the mayor")
+    assert states(run)["soon-publish"] == "skipped"
+    assert (run.info.name, run.state) == ("Monte Pisano", RunState.succeeded)
+
+
+def test_outcomes_are_returned_and_only_errors_are_tried_again(engine: Engine) -> None:
+    """``Snooze`` uses up no try, ``Fail`` has none, and of errors those that ``on=`` names have some."""
+    called: list[str] = []
+    flow = Workflow("outcomes")
+
+    @flow.node(retry=Retry(1, delay="0s", jitter=0, on=(OSError,)))
+    def patient(ctx: Context) -> int | Snooze:
+        called.append("patient")
+        if ctx.attempt < 3:
+            return Snooze(0.01)
+        if ctx.attempt == 3:
+            raise OSError("once")
+        return ctx.attempt
+
+    @flow.node(retry=Retry(3, delay="0s", on=(OSError,)), may_fail=True)
+    def wrong() -> None:
+        called.append("wrong")
+        raise ValueError("never better")
+
+    @flow.node(retry=3, may_fail=True)
+    def refused() -> Fail:
+        called.append("refused")
+        return Fail("the sky is closed")
+
+    run = engine.start(flow)
+    engine.work(until=run)
+    assert run.result(patient) == 4
+    assert (called.count("patient"), called.count("wrong"), called.count("refused")) == (4, 1, 1)
+    reasons = {task.node: task.reason or "" for task in run.tasks()}
+    assert "the sky is closed" in reasons["refused"]
+    assert "never better" in reasons["wrong"]
+
+
+def test_functions_nodes_and_workflows_are_tested_without_a_server() -> None:
+    """A function is itself; ``call`` gives one node a context; ``engine`` is the real one, with months in no time."""
+    watch = Workflow("watch", stays_open=True)
+
+    @watch.handler(entry=True)
+    def look(ctx: Context, message: int) -> None:
+        ctx.put(message, key="last")
+        if message == 3:
+            ctx.complete(message)
+        else:
+            ctx.send(look, message + 1, delay=timedelta(days=30))
+
+    @watch.node
+    def double(value: int = 2) -> int:
+        return 2 * value
+
+    assert double(4) == 8
+    called = testing.call(look, 1, records={"last": 0})
+    assert called.records == [testing.Record(1, "last")]
+    assert called.sent == [testing.Sent("look", 2, delay=30 * 86400)]
+    with testing.engine(seed=1) as virtual:
+        run = virtual.start(watch, 1)
+        virtual.advance("59d")
+        assert run.state is RunState.active
+        virtual.advance("2d")
+        assert run.result() == 3
+
+
+def test_a_workflow_starts_at_each_tick_and_a_handler_polls(engine: Engine) -> None:
+    """``Cron`` in its zone, ``Every`` for a handler until its run has ended; however long it was, each tick once."""
+    del engine  # here it is the current directory that counts
+    nightly = Workflow("nightly", on=Cron("0 6 * * *", timezone="Europe/Rome"))
+    nightly.node(lambda message: message["scheduled_at"], name="when")
+    poll = Workflow("poll", stays_open=True)
+
+    @poll.handler(on=Every("5m"))
+    def look(ctx: Context, message: Tick) -> None:
+        ctx.put(message.scheduled_at.isoformat())
+        if len(ctx.records()) == 3:
+            ctx.complete()
+
+    with testing.engine(seed=1) as virtual:
+        virtual.add(nightly)
+        run = virtual.start(poll)
+        virtual.advance("3d")
+        assert len(run.records(look)) == 3
+        hours = {str(each.result("when"))[11:] for each in virtual.runs(workflow="nightly")}
+        assert len(virtual.runs(workflow="nightly")) == 3
+        assert hours <= {"05:00:00Z", "04:00:00Z"}
+
+
+def test_workflows_and_runs_draw_themselves(engine: Engine) -> None:
+    """In a notebook: as a picture, and as a page beside it."""
+    flow = Workflow("drawn")
+    flow.node(lambda: 1, name="one")
+    assert "<svg" in flow._repr_svg_()
+    assert "one" in flow._repr_html_()
+    run = engine.run(flow)
+    assert "<svg" in run._repr_svg_()
+    assert run.id in run._repr_html_()
 
 
 def test_handlers_send_start_map_and_keep_records(engine: Engine) -> None:
