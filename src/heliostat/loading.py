@@ -13,7 +13,10 @@ from heliostat.errors import DefinitionError, NotFound, nearest
 from heliostat.workflow import Workflow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import ModuleType
+
+GROUP = "heliostat.workflows"  #: of entry points: where an installed package has workflows for everybody
 
 
 def load(where: str) -> list[Workflow]:
@@ -39,6 +42,18 @@ def variables(where: str) -> dict[str, Workflow]:
         return {name: held[name]}
     first = {id(flow): variable for variable, flow in reversed(held.items())}
     return {variable: flow for variable, flow in held.items() if first[id(flow)] == variable}
+
+
+def installed() -> tuple[str, ...]:
+    """Where installed packages offer workflows, by their entry points of ``GROUP``, each as ``load`` takes it."""
+    from importlib.metadata import entry_points  # reads what is told of every package
+
+    return tuple(sorted({point.value.partition("[")[0].strip() for point in entry_points(group=GROUP)}))
+
+
+def places(configured: Iterable[str]) -> tuple[str, ...]:
+    """Where workflows are found unasked: what is configured, and after it what is installed."""
+    return tuple(dict.fromkeys((*configured, *installed())))
 
 
 def _offered(name: str, held: dict[str, Workflow]) -> str:

@@ -748,6 +748,7 @@ def test_the_configuration_says_whence_it_is(shell: Shell, monkeypatch: pytest.M
         "files_from": "default",
         "apps": ["flows.py"],
         "apps_from": "heliostat.toml",
+        "installed": [],
         "broker": "",
         "broker_from": "default",
         "executor": "thread",

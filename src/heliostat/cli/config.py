@@ -36,6 +36,8 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     output.row(table, "database", found["database"], found["database_from"])
     output.row(table, "files", found["files"], found["files_from"])
     output.row(table, "apps", ", ".join(found["apps"]) or "none", found["apps_from"])
+    if found["installed"]:
+        output.row(table, "", ", ".join(found["installed"]), "installed packages")
     output.row(table, "broker", found["broker"] or "none", found["broker_from"])
     output.row(table, "executor", found["executor"], found["executor_from"])
     output.row(table, "site", found["site"] or "none", found["site_from"])
@@ -67,10 +69,10 @@ def check(as_json: AsJson = False) -> None:
 
 def _mistakes() -> list[str]:
     """Everything that is wrong, in the order of the file."""
-    from heliostat import config
+    from heliostat import config, loading
 
     settings, mistakes = config.examine()
-    for app in settings.apps:
+    for app in loading.places(settings.apps):
         try:
             for flow in load(app).values():
                 mistakes += _missing(flow.graph, settings)
@@ -101,7 +103,7 @@ def _missing(graph: Graph, settings: Config) -> list[str]:
 
 def settled(given: Session) -> ConfigShape:
     """The configuration as this call has it."""
-    from heliostat import config
+    from heliostat import config, loading
 
     chosen = given.settings()
     return {
@@ -111,6 +113,7 @@ def settled(given: Session) -> ConfigShape:
         "files_from": chosen.whence["files"],
         "apps": list(chosen.apps),
         "apps_from": chosen.whence["apps"],
+        "installed": list(loading.installed()),
         "broker": config.masked(chosen.broker),
         "broker_from": chosen.whence["broker"],
         "executor": chosen.executor,

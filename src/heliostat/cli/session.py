@@ -239,7 +239,7 @@ def startable(engine: Engine, where: str) -> Workflow | str:
 
 def _configured_names() -> set[str]:
     """The names of the workflows of the configured apps."""
-    return {flow.name for app in _apps() for flow in load(app).values()}
+    return {flow.name for flow in _offered().values()}
 
 
 def offered(engine: Engine, run: RunHandle) -> bool:
@@ -255,8 +255,7 @@ def offered(engine: Engine, run: RunHandle) -> bool:
 def workflows(places: Sequence[str]) -> list[Workflow]:
     """All workflows of some places, or of the configured apps where none is given."""
     if not places:
-        places = _apps()
-        return [flow for app in places for flow in load(app).values()]
+        return list(_offered().values())
     return [flow for where in places for flow in _found(where).values()]
 
 
@@ -338,17 +337,22 @@ def _is_name(where: str) -> bool:
     return not (":" in where or "/" in where or where.endswith(".py"))
 
 
-def _apps() -> tuple[str, ...]:
-    from heliostat import config
+def _offered() -> dict[str, Workflow]:
+    """The workflows of the configured apps and of installed packages, each once, by what can be typed for it."""
+    from heliostat import config, loading
 
-    return config.read().apps
+    found: dict[str, Workflow] = {}
+    for app in loading.places(config.read().apps):
+        there = [id(flow) for flow in found.values()]
+        found |= {typed: flow for typed, flow in load(app).items() if id(flow) not in there}
+    return found
 
 
 def _found(where: str) -> dict[str, Workflow]:
     """The workflow of the configured apps that is called so, else what a file or module defines."""
     if not _is_name(where):
         return load(where)
-    offered = {typed: flow for app in _apps() for typed, flow in load(app).items()}
+    offered = _offered()
     if named := {typed: flow for typed, flow in offered.items() if flow.name == where}:
         return named
     try:

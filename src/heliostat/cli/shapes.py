@@ -501,6 +501,7 @@ class ConfigShape(TypedDict):
     files_from: str
     apps: list[str]
     apps_from: str
+    installed: list[str]  # apps that installed packages offer
     broker: str
     broker_from: str
     executor: str
