@@ -5,15 +5,18 @@ A job goes in as a request, and is seen as observations of its state.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from heliostat.codec import LIMIT_BYTES
 from heliostat.errors import OperatorError
-from heliostat.files import tail
+from heliostat.files import opened, tail
 from heliostat.job import FILES, INPUT, OUTPUT, many, patterns
 from heliostat.task import AttemptState
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
 COMMAND = "job.command"  #: in a job's directory: what it runs
+ENDED = ".ended"  #: beside the folders of runs: an empty file for each job that has told of its end, RUN.TRY
 SEEN = "job.seen"  #: in a job's directory: what was seen of it last, for whoever asks
 UNBEGUN = "job.unbegun"  #: in a job's directory: why its command was never begun, in a sentence
 #: What can run a container, those first that need neither a daemon nor rights; all have the options that are used.
@@ -173,7 +177,7 @@ class Collected:
 
     ``outputs`` has the shape of the job's ``outputs``: a path (for a pattern a sorted tuple), or a dict of
     those that are there. ``output`` is the text of ``output.json``, not yet parsed. ``reason`` says in one
-    sentence why the job did not succeed. ``stdout`` and ``stderr`` are their last lines.
+    sentence why the job did not succeed, and then ``stdout`` and ``stderr`` are their last lines.
     """
 
     exit_code: int | None
@@ -236,6 +240,14 @@ class Batch(Protocol):
         """
         ...
 
+    def ended(self) -> dict[Path, Observation] | None:
+        """How those jobs stand that have told of their end, of those that were submitted or observed here.
+
+        It takes no question to the batch system, and no look at the others. None where jobs cannot tell: there only
+        ``observe`` does. A job that was killed tells of nothing, so all are to be observed now and then in any case.
+        """
+        ...
+
     def cancel(self, directories: Sequence[Path], grace: float) -> None:
         """Stop jobs: TERM to all of their processes, and KILL to what is still there after ``grace`` seconds.
 
@@ -288,14 +300,15 @@ def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str
             outputs[name] = found
     output, problem = _result(directory)
     problems += [problem] if problem else []
+    reason = _unbegun(directory, seen) or _ending(seen) or "; ".join(problems) or None
     return Collected(
         exit_code=seen.exit_code,
         outputs=outputs if isinstance(spec.outputs, dict) else outputs.get(""),
         output=output,
-        reason=_unbegun(directory, seen) or _ending(seen) or "; ".join(problems) or None,
+        reason=reason,
         how=seen.how,
-        stdout=tail(directory / STDOUT),
-        stderr=tail(directory / STDERR),
+        stdout=tail(directory / STDOUT) if reason else "",
+        stderr=tail(directory / STDERR) if reason else "",
     )
 
 
@@ -336,6 +349,9 @@ def _find(directory: Path, pattern: str, hidden: frozenset[str]) -> Output | str
 def _problem(directory: Path, path: Path) -> str | None:
     """Why a path is no output: it has to be an ordinary file within the directory, links followed."""
     name = path.relative_to(directory)
+    with suppress(OSError):  # most are just there, and no links can have led astray
+        if path.parent == directory and stat.S_ISREG(path.lstat().st_mode):
+            return None
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError):  # not there, or a link that leads nowhere or in a circle
@@ -348,13 +364,16 @@ def _problem(directory: Path, path: Path) -> str | None:
 def _result(directory: Path) -> tuple[str | None, str | None]:
     """The text of ``output.json``, or what is wrong with it; neither if the job wrote none."""
     path = directory / OUTPUT
-    if not path.is_symlink() and not path.exists():
+    if not os.path.lexists(path):
         return None, None
     if problem := _problem(directory, path):
         return None, problem
-    if (size := path.stat().st_size) > LIMIT_BYTES:
+    with opened(path) as file:
+        data = file.read(LIMIT_BYTES + 1)
+    if len(data) > LIMIT_BYTES:
+        size = path.stat().st_size
         return None, f"{OUTPUT} has {size:,} bytes; the limit is {LIMIT_BYTES:,}, use outputs for more"
     try:
-        return path.read_text("utf-8"), None
+        return data.decode("utf-8"), None
     except UnicodeDecodeError as error:
         return None, f"{OUTPUT} is not UTF-8 text ({error})"

@@ -6,25 +6,30 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_OURS, _NUMBERS = uuid4().hex, count()  # no other process, here or on another machine, has the same names
 TAIL_LINES, TAIL_BYTES = 20, 16 << 10
 
 
 def put(path: Path, text: str, *, mode: int = 0o666, sync: bool = False) -> None:
     """Make or replace a file with all its text, at once, for somebody may be reading it; ``sync``: and for good."""
-    mine = path.with_name(f".{path.name}.{uuid4().hex}")
+    data = text.encode("utf-8", "surrogateescape")
+    mine = path.with_name(f".{path.name}.{_OURS}.{os.getpid()}.{next(_NUMBERS)}")
     descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
             if sync:
-                file.flush()
                 os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         mine.replace(path)
     except BaseException:
         mine.unlink(missing_ok=True)

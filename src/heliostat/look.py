@@ -18,6 +18,7 @@ from heliostat.files import put
 from heliostat.job import JobSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from heliostat.batch import Batch, JobRequest, Reply
@@ -51,23 +52,27 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What is to be done at ``now``, by task; whether it ``looks``, else it only submits."""
+    """What is to be done at ``now``, by task; whether it ``looks`` at all that are there.
+
+    Else it ``listens`` which of those at these directories have told of their end.
+    """
 
     now: float
     looks: bool
+    listens: Mapping[Path, Watched] = field(default_factory=dict)
     submit: dict[tuple[int, int], Watched] = field(default_factory=dict)
     cancel: dict[tuple[int, int], Watched] = field(default_factory=dict)
     observe: dict[tuple[int, int], Watched] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.submit or self.observe)
+        return bool(self.submit or self.observe or self.listens)
 
 
 @dataclass(slots=True)
 class Found:
     """What came of an errand to ``jobs``: replies and observations by task.
 
-    ``looked`` is whether it was looked at those that are there, ``reached`` whether the system has answered.
+    ``looked`` is whether it was looked at all that are there, ``reached`` whether the system has answered.
     """
 
     jobs: dict[tuple[int, int], Watched] = field(default_factory=dict)
@@ -100,10 +105,12 @@ def _look(batch: Batch, errand: Errand, found: Found) -> None:
     accepted = [task for task in errand.submit if isinstance(found.replies[task], Accepted)]
     if errand.looks:
         _observe(batch, errand, accepted, found)
+    else:
+        _listen(batch, errand, found)
     unwanted = errand.cancel | {t: job for t, job in errand.submit.items() if isinstance(found.replies[t], Rejected)}
     for task, job in unwanted.items():
         _leave(batch, task, job, found)
-    for task, job in (errand.submit | errand.observe).items():
+    for task, job in found.jobs.items():
         reply, seen = found.replies.get(task), found.seen.get(task)
         _tell(batch, job, reply, seen, errand.now)
 
@@ -119,6 +126,12 @@ def _observe(batch: Batch, errand: Errand, accepted: list[tuple[int, int]], foun
         except OperatorError as error:
             found.reached = False
             found.seen.update(dict.fromkeys(there, Observation(JobState.unknown, reason=str(error))))
+
+
+def _listen(batch: Batch, errand: Errand, found: Found) -> None:
+    for directory, seen in (batch.ended() or {}).items():
+        if (job := errand.listens.get(directory)) is not None:
+            found.jobs[job.work.task], found.seen[job.work.task] = job, seen
 
 
 def _leave(batch: Batch, task: tuple[int, int], job: Watched, found: Found) -> None:

@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heliostat.batch import ENDED
 from heliostat.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def prune(around: Surroundings, before: float, on_progress: Callable[[str, int],
         unused = _unused_seconds(around)
         page = store.discarded(last, PAGE)
         if not page:
+            _forget_ends(around.directory / "jobs")
             return Pruned(runs, freed + around.repository.sweep(unused), left)
         went = {each.seq: _remove(around, each, unused) for each in page}
         store.done_with([seq for seq, size in went.items() if size is not None])
@@ -74,6 +76,13 @@ def _remove(around: Surroundings, each: Discarded, unused_seconds: float) -> int
     except OperatorError as error:
         LOG.warning("%s", error)
         return None
+
+
+def _forget_ends(jobs: Path) -> None:
+    """Remove what jobs have told of their end whose run is gone."""
+    for told in jobs.joinpath(ENDED).glob("*"):
+        if not (jobs / told.name.partition(".")[0]).exists():
+            told.unlink(missing_ok=True)
 
 
 def _clear(place: Path) -> int:

@@ -15,6 +15,7 @@ from heliostat.look import GRACE_SECONDS, Errand, Found, Watched, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from heliostat.batch import Batch, Observation, Systems
     from heliostat.executor import Work
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("heliostat.worker")
 
 MOST_GATHERING = 10  #: times its gathering a batch system waits for more requests, while they keep coming
-AT_ONCE = 10  #: jobs that are submitted one by one before those that are there are looked at again
+AT_ONCE = 20  #: jobs that are submitted one by one before those that are there are looked at again
 LOOKED_AT = 1_000  #: jobs that are looked at in a second, at most: the more there are, the more rarely at each
+LISTENING = 100  #: the same where jobs tell of their end, and looks are for those that cannot any more
+TOLD = 4_000  #: by how many jobs it grows by a second how long it takes to hear of them, so that some come together
+SELDOM_SECONDS = 15.0  #: between looks at all of those, at most
 AGAIN_SECONDS = (1.0, 60.0)  #: between tries to submit what the batch system would not have, growing
 FOREVER = float("inf")
 
@@ -41,21 +45,39 @@ class _Lookout:
     """The jobs of one batch system, for which one errand at a time is under way."""
 
     batch: Batch
+    deaf: bool  # whether its jobs cannot tell of their end
     jobs: dict[tuple[int, int], Watched] = field(default_factory=dict)
+    places: dict[Path, Watched] = field(default_factory=dict)  # the same by their directories
     due: float = 0.0  # when the next errand may have something to do
     pause: float = 0.0  # between looks, where the jobs are few
-    looked_at: float = -FOREVER
+    looked_at: float = -FOREVER  # at all of them
+    heard_at: float = -FOREVER  # of those that have ended, or looked
     rest_at: float = FOREVER  # when what the last errand has left is due
+    stopping: bool = False  # whether some are to stop
     looking: bool = False
     found: Found | None = None  # what the last errand came to, until the cycle takes it
 
     def hurry(self, now: float) -> None:
         self.pause = self.batch.pauses[0]
         self.due = min(self.due, now)
+        self.rest_at = now
 
     @property
     def look_at(self) -> float:
-        return self.looked_at + max(self.pause, len(self.jobs) / LOOKED_AT)
+        often = self.deaf or self.stopping
+        spread = len(self.jobs) / LOOKED_AT if often else min(len(self.jobs) / LISTENING, SELDOM_SECONDS)
+        return self.looked_at + max(self.pause, spread)
+
+    @property
+    def listen_at(self) -> float:
+        return FOREVER if self.deaf else self.heard_at + max(self.pause, len(self.jobs) / TOLD)
+
+    def add(self, job: Watched) -> None:
+        self.jobs[job.work.task] = self.places[job.directory.absolute()] = job
+
+    def remove(self, job: Watched) -> None:
+        del self.jobs[job.work.task]
+        self.places.pop(job.directory.absolute(), None)
 
 
 class Watch:
@@ -88,14 +110,22 @@ class Watch:
         """Have a job that was just prepared submitted, which may find it there, and watch it."""
         lookout = self._lookout(work)
         job = Watched(work, submitted.directory, submitted.request, now)
-        self.jobs[work.task] = lookout.jobs[work.task] = job
+        self.jobs[work.task] = job
+        lookout.add(job)
         lookout.hurry(now)
+
+    def hurry(self, now: float) -> None:
+        """Look at all of them soon: some are to stop."""
+        for lookout in self._lookouts.values():
+            lookout.hurry(now)
+            lookout.looked_at = -FOREVER
 
     def clear(self) -> None:
         """Watch none of them any more: they are others'."""
         self.jobs.clear()
         for lookout in self._lookouts.values():
             lookout.jobs.clear()
+            lookout.places.clear()
 
     def tick(self, now: float) -> list[Came]:
         """Take what was found, and have the next look made where it is time."""
@@ -137,15 +167,17 @@ class Watch:
 
     def _lookout(self, work: Work) -> _Lookout:
         batch = self._systems.of(work.attempt.queue)
-        return self._lookouts.setdefault(id(batch), _Lookout(batch))
+        if id(batch) not in self._lookouts:
+            self._lookouts[id(batch)] = _Lookout(batch, batch.ended() is None)
+        return self._lookouts[id(batch)]
 
     def _take(self, lookout: _Lookout, now: float) -> list[Came]:
         found, lookout.found, lookout.looking = lookout.found, None, False
         assert found is not None
         came: list[Came] = []
         due = lookout.rest_at
-        for task, job in list(lookout.jobs.items()):
-            if found.jobs.get(task) is not job:  # begun since, perhaps another try at the same task
+        for task, job in found.jobs.items():
+            if lookout.jobs.get(task) is not job:  # another try at the same task, begun since, or not ours any more
                 continue
             reply = found.replies.get(task)
             if isinstance(reply, Accepted):
@@ -161,17 +193,19 @@ class Watch:
                 came.append(self._drop(lookout, job, reply.reason))
             elif seen is not None and (job.seen.state.final or _given_up(job, seen, found.reached, now)):
                 came.append(self._drop(lookout, job))
+        first, last = lookout.batch.pauses
         if found.looked:
-            first, last = lookout.batch.pauses
-            stopping = any(job.work.stop is not None for job in lookout.jobs.values())
-            lookout.pause = first if came or stopping else min(max(first, lookout.pause) * 1.5, last)
+            lookout.stopping = any(job.work.stop is not None for job in lookout.jobs.values())
             lookout.looked_at = now
-        lookout.due = min(due, lookout.look_at)
+        if found.looked or not lookout.deaf:
+            lookout.pause = first if came or lookout.stopping else min(max(first, lookout.pause) * 1.5, last)
+            lookout.heard_at = now
+        lookout.due = min(due, lookout.look_at, lookout.listen_at)
         return came
 
     def _drop(self, lookout: _Lookout, job: Watched, rejected: str | None = None) -> Came:
         work = job.work
-        del lookout.jobs[work.task]
+        lookout.remove(job)
         work.job = job.directory
         return Came(work, work.stop is not None, rejected)
 
@@ -188,7 +222,10 @@ def _go(lookout: _Lookout, errand: Errand) -> None:
 
 def _errand(lookout: _Lookout, now: float) -> Errand:
     """What is to be done now; ``rest_at`` says when the rest is due."""
-    errand = Errand(now, looks=now >= lookout.look_at)
+    looks = now >= lookout.look_at
+    errand = Errand(now, looks, {} if looks or lookout.deaf else lookout.places)
+    if now < min(lookout.look_at, lookout.rest_at):
+        return errand
     together: dict[tuple[int, int], Watched] = {}
     single: dict[tuple[int, int], Watched] = {}
     dues = [] if errand.looks else [lookout.look_at]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from heliostat import Artifact, Context, Workflow
+from heliostat.batch import ENDED
 from heliostat.clock import SystemClock
 from heliostat.compose import engine_on
 from heliostat.engine import Engine
@@ -85,6 +86,19 @@ def test_a_prune_that_was_killed_between_rows_and_files_is_finished_by_the_next(
     assert engine.store.prune(time.time() + 1) == 1
     assert kept(engine) == ["M31"]
     assert (engine.prune(0.0).runs, kept(engine)) == (0, [])
+
+
+def test_what_jobs_told_of_their_end_goes_with_their_run(engine: Engine) -> None:
+    """A job that nobody collected has left its word; that of a run which is there may still be heard."""
+    jobs = engine.around.directory / "jobs"
+    for run in ("here", "gone"):
+        (jobs / run).mkdir(parents=True)
+    (jobs / ENDED).mkdir()
+    for told in ("here.1.1", "gone.1.1", "gone.12.1.2"):
+        (jobs / ENDED / told).touch()
+    (jobs / "gone").rmdir()
+    engine.prune(0.0)
+    assert [path.name for path in (jobs / ENDED).iterdir()] == ["here.1.1"]
 
 
 def test_a_file_that_was_just_kept_again_stays(engine: Engine) -> None:

@@ -25,7 +25,7 @@ from heliostat.graph import Graph, Kind, Node
 from heliostat.job import JobSpec
 from heliostat.look import GRACE_SECONDS
 from heliostat.task import Attempt
-from heliostat.watch import AGAIN_SECONDS, AT_ONCE, LOOKED_AT, Came, Watch
+from heliostat.watch import AGAIN_SECONDS, AT_ONCE, LISTENING, LOOKED_AT, SELDOM_SECONDS, Came, Watch
 
 GRAPH = Graph("line", (Node("j", kind=Kind.job, job=JobSpec("true")),))
 
@@ -40,7 +40,8 @@ class System:
         self.reply: Reply = Accepted("1")
         self.gathered = gathering
         self.submitted: list[list[str]] = []
-        self.cancelled = self.observed = self.looked_at = 0
+        self.cancelled = self.observed = self.looked_at = self.heard = 0
+        self.tells: dict[Path, Observation] | None = None  # None: they cannot
 
     def gathering(self, queue: str) -> float:
         """As the test says, for one queue."""
@@ -58,6 +59,11 @@ class System:
         self.observed += 1
         self.looked_at += len(directories)
         return [Observation(self.says)] * len(directories)
+
+    def ended(self) -> dict[Path, Observation] | None:
+        """What a test says that jobs told."""
+        self.heard += self.tells is not None
+        return self.tells
 
     def cancel(self, directories: Sequence[Path], grace: float) -> None:
         """Count."""
@@ -212,8 +218,9 @@ def test_a_look_that_began_before_a_job_says_nothing_of_it() -> None:
     looks[0]()
     assert watch.tick(0.0) == []
     assert list(watch.jobs) == [second.task]
+    looks[1]()  # submits it
     assert watch.tick(9.0) == []
-    looks[1]()
+    looks[2]()
     assert watch.tick(9.0) == [Came(second)]
 
 
@@ -256,6 +263,61 @@ def test_the_more_jobs_there_are_the_more_rarely_each_is_looked_at() -> None:
         watch.tick(tick / 100)
     assert len(watch.jobs) == 4 * LOOKED_AT
     assert 20 * LOOKED_AT < system.looked_at <= 34 * LOOKED_AT
+
+
+def telling(count: int) -> tuple[System, Watch, list[Work]]:
+    """A system whose jobs tell of their end, and a watch that has submitted some."""
+    system = System()
+    system.tells = {}
+    watch, works = Watch(Systems(system)), list[Work]()
+    for number in range(count):
+        work, submitted = job(number, directory=Path(f"/jobs/{number}"))
+        works.append(work)
+        watch.begin(work, submitted, 0.0)
+    now = 0.0
+    while sum(map(len, system.submitted)) < count or watch.due <= now + 0.3:  # until nothing is to be done soon
+        watch.tick(now := now + 0.01)
+    return system, watch, works
+
+
+def test_a_job_that_tells_of_its_end_is_heard_without_a_look_at_the_others() -> None:
+    """However many there are; what others' jobs tell is nobody's affair here."""
+    system, watch, works = telling(int(SELDOM_SECONDS) * LISTENING)
+    looked_at, now = system.looked_at, watch.due
+    ended = Observation(JobState.ended, 0)
+    system.tells = {Path("/jobs/7"): ended, Path("/jobs/7777"): ended}
+    assert watch.tick(now) == [Came(works[7])]
+    assert system.looked_at == looked_at
+    assert works[7].task not in watch.jobs
+    assert watch.due - now < 0.5  # one that has ended is seldom alone
+    assert watch.tick(watch.due) == []
+
+
+def test_jobs_that_tell_nothing_are_looked_at_all_the_same() -> None:
+    """Who was killed says nothing, and a word may be lost."""
+    system, watch, _ = telling(4 * int(SELDOM_SECONDS) * LISTENING)
+    system.says = JobState.lost
+    begun = now = watch.due
+    came: list[Came] = []
+    while not came:
+        came += watch.tick(now := max(now + 0.001, watch.due))
+    assert now - begun <= SELDOM_SECONDS
+    assert len(came) == 4 * SELDOM_SECONDS * LISTENING
+
+
+def test_a_job_is_asked_to_stop_at_once_however_seldom_all_are_looked_at() -> None:
+    """And while it stops it is looked at as often as where no job tells."""
+    system, watch, works = telling(int(SELDOM_SECONDS) * LISTENING)
+    works[7].stop = "its run is over"
+    watch.tick(now := watch.due)
+    assert system.cancelled == 0
+    watch.hurry(now)
+    watch.tick(now)
+    assert system.cancelled == 1
+    for _ in range(100):
+        watch.tick(now := max(now, watch.due))
+    assert system.cancelled > 1
+    assert now < 100 * SELDOM_SECONDS * LISTENING / LOOKED_AT
 
 
 def test_many_that_are_submitted_one_by_one_hide_no_end() -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 QUEUE = "slurm"
 
+heliostat.open("memory://").close()  # what is loaded when it is needed is there, as is all of what is imported above
+
 
 def carry(task: Task) -> dict[int, float]:
     """Start, work until all is done, and see that it was done once and in order."""

@@ -10,6 +10,7 @@ The files in a job's directory are all that is known of it, and people may read 
 - ``job.term``: made when the scheduler asks it to end, which will have a reason
 - ``stdout``, ``stderr``, and at the end ``job.exit_code``; ``job.out`` and ``job.log``: the script's own words
 - ``job.array``: of a job that was submitted with others, which it is of which array
+- in ``../../.ended``, a folder for all jobs: a file for each that has ended and was not collected
 
 Of all wrappers that are ever started in a directory, only the one that links its claim runs the command: so even a
 second submission would be no second run. How there is none to begin with is told in ``submission``.
@@ -131,6 +132,14 @@ class ClusterBatch:
         if any(case.ending_at is not None for case in cases):
             self._ask_at = min(self._ask_at, now + ASK_SECONDS[0])
         return seen
+
+    def ended(self) -> dict[Path, Observation] | None:
+        """Look at the files of those that have told of their end."""
+        if (told := self._files.ended()) is None:
+            return None
+        mine = [directory for directory in told if (case := self._cases.get(directory)) and case.final is None]
+        now, notes = self._clock(), self._files.look(mine)[0]
+        return {directory: self._judge(directory, note, now) for directory, note in zip(mine, notes, strict=True)}
 
     def _notes(self, directories: list[Path], now: float) -> list[Notes]:
         """Read the files, and note what the scheduler says, if it is time to ask it."""

@@ -80,6 +80,11 @@ while kill -0 "$child" 2> /dev/null; do
 done
 [ -z "$naps" ] || kill $naps 2> /dev/null
 
+# In a folder for all jobs, where nobody has to look at each. If it comes first, who hears of it finds an exit code soon;
+# if it came last, it could be left over from a job that nobody knows any more.
+run=${PWD%/*}
+{ : > "../../.ended/${run##*/}.${PWD##*/}"; } 2> /dev/null
+
 [ -s job.exit_code.tmp ] || echo 137 > job.exit_code.tmp # it was killed before it could write that
 kill -s KILL -- "-$child" 2> /dev/null # nothing that the command left running outlives the job
 tries=150

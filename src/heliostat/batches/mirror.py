@@ -196,6 +196,9 @@ class Mirror:
             return known
         return {GONE: f"{self.there(directory)} is not on {self._transport.place}, where it was put; is it mounted?"}
 
+    def ended(self) -> list[Path] | None:
+        return None
+
     def bring(self, directory: Path, spec: JobSpec) -> None:
         if not _is_there(directory):
             return

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
+from heliostat.batch import ENDED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -56,6 +58,9 @@ class JobFiles(Protocol):
         of one directory is ``GONE`` in its place.
         """
 
+    def ended(self) -> list[Path] | None:
+        """Directories of jobs that have told of their end, others' too; None where they cannot."""
+
     def bring(self, directory: Path, spec: JobSpec) -> None:
         """Have here what an ended job left there; raises OperatorError."""
 
@@ -65,22 +70,54 @@ class Shared:
 
     def __init__(self, transport: Transport, seconds: float = 60.0) -> None:
         self._transport, self._seconds = transport, seconds
+        self._homes: set[Path] = set()  # of the directories that were looked at
 
     def there(self, directory: Path) -> str:
         return str(directory)
 
     def put(self, directories: Sequence[Path]) -> None:
-        del directories
+        for home in _homes(directories):
+            with suppress(OSError):  # then no job can tell, and they are looked at
+                (home / ENDED).mkdir(exist_ok=True)
 
     def claim(self, directories: Sequence[Path]) -> None:
         del directories
 
     def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:
+        self._homes |= _homes(directories)
         ran = self._transport.run(script, timeout=self._seconds) if script else None
         return [notes(directory) for directory in directories], ran  # read after it: what it tells is older
 
+    def ended(self) -> list[Path] | None:
+        found = []
+        for home in self._homes:
+            with suppress(OSError):
+                told = (entry.partition(".") for entry in os.listdir(home / ENDED))  # noqa: PTH208 - see notes
+                found += [home / run / name for run, _, name in told]
+        return found
+
     def bring(self, directory: Path, spec: JobSpec) -> None:
-        del directory, spec
+        del spec
+        with suppress(OSError):
+            (directory.parent.parent / ENDED / f"{directory.parent.name}.{directory.name}").unlink()
+
+
+def one_lock(directories: Sequence[Path]) -> None:
+    """Have jobs that are submitted together share a lock, which is then taken once for all of them.
+
+    Who has one already keeps it, and where no file can have two names, each has its own.
+    """
+    first, *others = (directory / LOCK for directory in directories)
+    with suppress(OSError):
+        first.touch()
+        for other in others:
+            with suppress(FileExistsError):
+                other.hardlink_to(first)
+
+
+def _homes(directories: Sequence[Path]) -> set[Path]:
+    """Where the directories of all jobs are, below a folder for each run."""
+    return {run.parent for run in {directory.parent for directory in directories}}
 
 
 def shell(command: str | tuple[str, ...]) -> str:

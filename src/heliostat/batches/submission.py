@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import Accepted, BatchQueue, Deferred, Rejected
 from heliostat.batches import script
-from heliostat.batches.shared import ARRAY, CLAIM, GONE, ID, VOID, chunks, fields, membership
+from heliostat.batches.shared import ARRAY, CLAIM, GONE, ID, VOID, chunks, fields, membership, one_lock
 from heliostat.errors import BadInput, OperatorError
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class Submission:
             else:
                 replies.update(zip(members, together, strict=True))
         for some in chunks(single, AT_ONCE):
+            if self._transport.here:
+                one_lock(some)
             replies.update(self._submit_some(some))
 
     def _written(self, directory: Path, request: JobRequest) -> script.Job:

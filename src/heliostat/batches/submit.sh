@@ -10,15 +10,19 @@
 # For each directory: a line "== NUMBER", a line with a word, and more of it.
 
 trap '' HUP INT TERM PIPE
-mode=$1 handle=$2
+mode=$1 handle=$2 held=
 shift 2
 
 # Of one directory, in this shell: each process more would be one more for every job.
 one() {
     cd -- "$1" 2> /dev/null || { echo "gone"; return; }
-    command exec 9>> job.lock || { echo "failed"; echo "cannot write in $1"; return; }
-    # what is begun below has the lock too: as long as it runs, nobody else gets it
-    flock -w 10 9 || { echo "busy"; return; }
+    if [ ! job.lock -ef "$held" ]; then # else it is the one that was taken for the directory before
+        held=
+        command exec 9>> job.lock || { echo "failed"; echo "cannot write in $1"; return; }
+        # what is begun below has the lock too: as long as it runs, nobody else gets it
+        flock -w 10 9 || { echo "busy"; return; }
+        held=$PWD/job.lock
+    fi
     if [ -s job.claim ]; then
         echo "claim"
         cat job.claim

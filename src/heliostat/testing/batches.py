@@ -174,6 +174,23 @@ def test_a_job_that_nobody_submitted_is_unknown(opened: Open, tmp_path: Path) ->
     assert there.state is JobState.ended
 
 
+def test_a_job_that_tells_of_its_end_is_heard_until_it_is_collected(opened: Open, tmp_path: Path) -> None:
+    """By who has submitted it, without a look at others; where no job can tell, there is no answer."""
+    batch, job, endless = opened(), tmp_path / "run" / "job", tmp_path / "run" / "endless"
+    begin(batch, request(endless, "while [ ! -e go ]; do sleep 0.1; done"))
+    begin(batch, request(job, "exit 3"))
+    if batch.ended() is None:
+        end(batch, job)
+        assert batch.ended() is None
+    else:
+        heard = until(lambda: [seen for seen in (batch.ended() or {}).items() if seen[1].state.final])
+        assert heard == [(job, Observation(JobState.ended, 3))]
+        assert opened().ended() == {}
+    assert batch.collect(job, JobSpec("…")).exit_code == 3
+    assert not batch.ended()
+    batch.cancel([endless], 0)
+
+
 def test_cancel_ends_the_whole_group(opened: Open, there: There, tmp_path: Path) -> None:
     """TERM reaches children and grandchildren, and the command may end as it likes."""
     batch, job = opened(), tmp_path / "job"
