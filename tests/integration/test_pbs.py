@@ -195,7 +195,9 @@ def test_an_array_is_one_submission(jobs: Jobs) -> None:
     until(lambda: all(end.state.final for end in jobs.batch.observe(directories)))
     ends = jobs.batch.observe(directories)
     assert [end.exit_code for end in ends] == [number % 3 for number in range(12)]
-    assert [jobs.batch.collect(each, JobSpec(shell="x")).stdout for each in directories] == [*map(str, range(12))]
+    codes = [jobs.batch.collect(each, JobSpec(shell="x")).exit_code for each in directories]
+    assert codes == [number % 3 for number in range(12)]
+    assert [(each / "stdout").read_text() for each in directories] == [f"{number}\n" for number in range(12)]
 
 
 def test_one_question_for_all(jobs: Jobs) -> None:
