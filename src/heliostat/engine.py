@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,7 @@ from heliostat.store import (
     Cancel,
     Command,
     Register,
+    Replace,
     SetNode,
     SetQueue,
     SetSchedule,
@@ -143,6 +144,7 @@ class Engine:
         priority: int = 0,
         deadline: Duration | None = None,
         idempotency_key: str | None = None,
+        replace: bool = False,
     ) -> RunHandle:
         """Start a run. When this has returned, the run is durable.
 
@@ -151,8 +153,11 @@ class Engine:
         one, a workflow that has a trigger gets the tick of now.
         If it has not ended within ``deadline`` (``"6h"``, seconds, a timedelta), it fails and what is left is stopped.
         Raises BadInput if a node's annotation does not fit it, Conflict if ``idempotency_key`` came before with
-        another message; with the same message the run of then is answered.
+        another message; with the same message the run of then is answered. With ``replace``, another message takes the
+        key over: the run of before is cancelled, if it still goes on, in the commit that begins the new one.
         """
+        if replace and idempotency_key is None:
+            raise BadInput("replace: it needs an idempotency key, which says what is to be replaced")
         if isinstance(workflow, str):  # what it stands for is registered already
             workflow = self.registered(workflow)
             self.around.admit(workflow)
@@ -162,8 +167,8 @@ class Engine:
         start = self._start(workflow, graph, message, name, to, priority, idempotency_key)
         if deadline is not None:
             deadline_at = self.around.clock.now() + codec.seconds(deadline, "deadline")
-            start = replace(start, deadline_at=deadline_at)
-        [run] = self._begin([start])
+            start = dataclasses.replace(start, deadline_at=deadline_at)
+        [run] = self._begin([start], Replace if replace else None)
         return RunHandle(self, run, graph)
 
     def start_many(self, workflow: Workflow, messages: Iterable[object]) -> list[RunHandle]:
@@ -179,14 +184,14 @@ class Engine:
             self.around.admit(workflow)
         return self.add(workflow)
 
-    def _begin(self, starts: Sequence[Start]) -> list[int]:
+    def _begin(self, starts: Sequence[Start], how: type[Replace] | None = None) -> list[int]:
         """Have runs begun, under other ids should another process have drawn one of them in the same moment."""
         while True:
-            commands = [Command(start, actor=self._actor) for start in starts]
+            commands = [Command(how(start) if how else start, actor=self._actor) for start in starts]
             try:
                 answers = self.store.accept(commands, self.around.clock.now())
             except Taken:
-                starts = [replace(start, run=self.around.ids.run()) for start in starts]
+                starts = [dataclasses.replace(start, run=self.around.ids.run()) for start in starts]
             else:
                 self._ring()
                 return [answer.run or start.run for answer, start in zip(answers, starts, strict=True)]

@@ -107,6 +107,16 @@ class SetTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Replace:
+    """Start a run with a key in the place of that which the key stands for, if that has another message.
+
+    The run of before is cancelled, if it still goes on, and has no key any more.
+    """
+
+    start: Start
+
+
+@dataclass(frozen=True, slots=True)
 class Rerun:
     """Begin a run that takes over from one that is over what lies before some nodes; from none: all runs anew."""
 
@@ -188,8 +198,8 @@ class SetSchedule:
 
 
 Verb: TypeAlias = (
-    "Start | Rerun | Send | End | Keep | Pause | Claim | Decide | TryAgain | Resolve | Cancel | SetTask | Register"
-    " | SetQueue | SetNode | Configure | Drain | FireTicks | Follow | SetSchedule"
+    "Start | Replace | Rerun | Send | End | Keep | Pause | Claim | Decide | TryAgain | Resolve | Cancel | SetTask"
+    " | Register | SetQueue | SetNode | Configure | Drain | FireTicks | Follow | SetSchedule"
 )
 
 

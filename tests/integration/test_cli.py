@@ -169,6 +169,15 @@ def test_the_same_key_starts_one_run(shell: Shell) -> None:
     assert "'k'" in shell.says("run", "start", "hello", "name=Eve", "--key", "k", code=4)
 
 
+def test_a_run_takes_the_place_of_that_with_its_key(shell: Shell) -> None:
+    """The one of before says which took its place; what there is no key for cannot be replaced."""
+    first = shell.start("hello", "name=Ada", "--key", "k")
+    second = shell.start("hello", "name=Eve", "--key", "k", "--replace")
+    assert shell.start("hello", "name=Eve", "--key", "k", "--replace") == second
+    assert shell.json("run", "show", first)["reason"] == f"replaced by run {second}"
+    assert "needs an idempotency key" in shell.says("run", "start", "hello", "name=Eve", "--replace", code=4)
+
+
 def test_a_file_in_a_message_is_kept_by_the_run(shell: Shell) -> None:
     """``key=@file`` is the file, brought to the function that asks for a Path."""
     (shell.directory / "dem.tif").write_bytes(b"1234567")

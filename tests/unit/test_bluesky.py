@@ -396,6 +396,17 @@ def test_a_subject_comes_in_once_however_often_it_is_sent(tmp_path: Path, engine
     assert len(engine.runs(flow)) == 2
 
 
+def test_of_a_subject_one_run_at_most_is_under_way_where_it_is_replaced(tmp_path: Path, engine: Engine) -> None:
+    """The newest message counts; the same one again is the same run."""
+    flow = loaded(adding("key: one, executable: x", graph=""), tmp_path, strategies={"one": Same})["flow"]
+    first = bluesky.ingest(engine, flow, {"n": 1}, subject="plate 7", replace=True)
+    second, again = (bluesky.ingest(engine, flow, {"n": 2}, subject="plate 7", replace=True) for _ in range(2))
+    other = bluesky.ingest(engine, flow, {"n": 2}, subject="plate 8", replace=True)
+    assert second == again
+    assert {run.id for run in engine.runs(flow, RunState.active)} == {second["run"], other["run"]}
+    assert engine.find(first["run"]).info.reason == f"replaced by run {second['run']}"
+
+
 def test_a_file_needs_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence says which extra brings it."""
     monkeypatch.setitem(__import__("sys").modules, "yaml", None)

@@ -52,6 +52,9 @@ def start(
         str | None, typer.Option(metavar="DURATION", help="It fails if it has not ended after so long: 90s, 6h.")
     ] = None,
     key: Annotated[str | None, typer.Option(help="The same key and message start one run only.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="With the same --key and another message, take the place of that run.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Work here until it has ended.")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Work here, and again whenever its files are saved, from what has changed.")
@@ -67,7 +70,7 @@ def start(
             where,
             words or [],
             given,
-            odd=as_json or bool(key or deadline),
+            odd=as_json or replace or bool(key or deadline),
             name=name,
             to=to,
             priority=priority,
@@ -75,7 +78,16 @@ def start(
         return
     with session(context).engine(new=True) as engine:
         flow, content = startable(engine, where), message(words or [], given)
-        run = engine.start(flow, content, name=name, to=to, priority=priority, deadline=deadline, idempotency_key=key)
+        run = engine.start(
+            flow,
+            content,
+            name=name,
+            to=to,
+            priority=priority,
+            deadline=deadline,
+            idempotency_key=key,
+            replace=replace,
+        )
         follow(engine, run, where, wait=wait, as_json=as_json)
 
 

@@ -118,15 +118,18 @@ def load(
     return _workflows(document.read(text, str(file)), Guide(strategies or {}, configurations or {}))
 
 
-def ingest(engine: Engine, workflow: Workflow | str, message: object, *, subject: str = "") -> dict[str, str]:
+def ingest(
+    engine: Engine, workflow: Workflow | str, message: object, *, subject: str = "", replace: bool = False
+) -> dict[str, str]:
     """Have a subject go through a workflow, and answer with its run, as JSON; the same message twice is the same run.
 
     ``subject`` is its name, by which people know it; without it, the message is. Another message of the same subject is
-    another run beside the one before.
+    another run beside the one before; with ``replace`` it takes that one's place, which is cancelled if it goes on.
     """
     text = codec.encode(message, "message")
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    run = engine.start(workflow, message, name=subject or digest, idempotency_key=f"{subject} {digest}")
+    key = subject if replace else f"{subject} {digest}"
+    run = engine.start(workflow, message, name=subject or digest, idempotency_key=key or digest, replace=replace)
     return {"workflow": run.graph.name, "subject": run.name, "run": run.id, "state": str(run.state)}
 
 

@@ -48,6 +48,7 @@ from heliostat.store import (
     Orders,
     Pause,
     Register,
+    Replace,
     Rerun,
     Resolve,
     SetNode,
@@ -337,7 +338,7 @@ class Ledger(ABC):
         with self.transaction() as rows:
             ids = {c.run for c in commands if c.run is not None}
             ids |= {c.verb.run for c in commands if isinstance(c.verb, Start)}
-            ids |= {c.verb.start.run for c in commands if isinstance(c.verb, Rerun)}
+            ids |= {c.verb.start.run for c in commands if isinstance(c.verb, Rerun | Replace)}
             ids |= {start.run for c in commands if isinstance(c.verb, FireTicks) for start in c.verb.starts}
             if unknown := [run for run in ids if not 0 < run < FOREVER]:
                 raise NotFound(f"there is no run {public_id(unknown[0])}")
@@ -359,8 +360,9 @@ class Ledger(ABC):
     def _command(self, commit: Commit, command: Command) -> Answer:
         match command.verb:
             case Start() as start:
-                run_id, new = commit.launch(start)
-                return Answer(run_id, done=new, note="" if new else "this run was started before")
+                return self._start(commit, start)
+            case Replace(start):
+                return self._replace(commit, start, command)
             case Register(graph):
                 self.known.register(commit.rows, graph, commit.now)
                 return Answer()
@@ -376,6 +378,19 @@ class Ledger(ABC):
                 return scheduled(commit, verb, command)
             case _:
                 return self._run_command(commit, command)
+
+    def _start(self, commit: Commit, start: Start) -> Answer:
+        run, new = commit.launch(start)
+        return Answer(run, done=new, note="" if new else "this run was started before")
+
+    def _replace(self, commit: Commit, start: Start, command: Command) -> Answer:
+        known = commit.rows.run_by_key(start.graph.name, start.idempotency_key or "")
+        if known is not None and known[1] != start.message:
+            end = End(RunState.cancelled, reason=f"replaced by run {public_id(start.run)}")
+            for run in commit.reached([known[0]]):
+                self._end(commit, run, end, command)
+            commit.rows.run_unkey(known[0])
+        return self._start(commit, start)
 
     def _run_command(self, commit: Commit, command: Command) -> Answer:
         run = commit.runs.get(command.run) if command.run is not None else None

@@ -254,6 +254,9 @@ class Rows(Protocol):
     def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
         """The run started with an idempotency key for a workflow, and its message."""
 
+    def run_unkey(self, run: int) -> None:
+        """Have a key stand for a run no more."""
+
     def run_overdue(self, now: float, limit: int) -> list[int]:
         """Active runs whose deadline has passed, and that are not failing already."""
 

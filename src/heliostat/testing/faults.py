@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat.effects import End, Send, Start
 from heliostat.errors import BadInput, StoreUnavailable, nearest
+from heliostat.store import Replace
 from heliostat.stores.memory import MemoryRows, MemoryStore
 from heliostat.testing.told import told
 
@@ -55,7 +56,7 @@ def possible(kind: str, role: str, verb: str, args: Sequence[Any]) -> bool:
 
 def _same(verb: object) -> bool:
     """Whether asking for it again asks for the same, and for nothing more."""
-    return isinstance(verb, Start | End) or (isinstance(verb, Send) and verb.idempotency_key is not None)
+    return isinstance(verb, Start | Replace | End) or (isinstance(verb, Send) and verb.idempotency_key is not None)
 
 
 class Lost(BaseException):

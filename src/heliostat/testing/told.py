@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat.effects import End, Send, Start
 from heliostat.outcome import Failed, Released, Skipped, Snoozed, Succeeded
-from heliostat.store import Cancel, Claim, Decide, FireTicks, Pause, Rerun, Resolve, TryAgain
+from heliostat.store import Cancel, Claim, Decide, FireTicks, Pause, Replace, Rerun, Resolve, TryAgain
 
 if TYPE_CHECKING:
     from heliostat.outcome import Outcome, Verdict
@@ -84,6 +84,8 @@ def _asked(tables: Tables, command: Command) -> str:
     match command.verb:
         case Start() as start:
             return f"starts {start.graph.name} with {_short(start.message)}"
+        case Replace(start):
+            return f"starts {start.graph.name} with {_short(start.message)}, in the place of that with its key"
         case Rerun(start, at):
             return f"runs {where or 'the run '}anew at {', '.join(at) or 'its beginning'} with {_short(start.message)}"
         case Send() as send:

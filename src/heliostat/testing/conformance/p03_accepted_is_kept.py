@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from heliostat.artifact import Artifact
 from heliostat.effects import Send, Start
-from heliostat.errors import Taken
+from heliostat.errors import Conflict, Taken
 from heliostat.graph import Arity, Graph, Node
-from heliostat.run import public_id
-from heliostat.store import Command, Store
+from heliostat.run import RunState, public_id
+from heliostat.store import Command, Replace, Store
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
 TALK = Graph("talk", (Node("ask", Arity.handler, entry=True), Node("hear", Arity.handler)), stays_open=True)
@@ -63,6 +65,43 @@ def test_p03_the_same_key_and_message_is_the_same_run(hand: Hand, other: Hand) -
     again = other.do(Start(99, TALK, '"first"', idempotency_key="k"))
     assert (again.run, again.done, again.note) == (first, False, "this run was started before")
     assert len(hand.store.runs()) == 1
+
+
+def test_p03_a_run_takes_the_place_of_that_with_its_key(hand: Hand, other: Hand) -> None:
+    """What went on is cancelled in the same commit, and says for whom; what has ended stays as it was."""
+    first = hand.start(TALK, "first", idempotency_key="k")
+    (running,) = hand.lease()
+    second = other.do(Replace(Start(99, TALK, '"second"', idempotency_key="k")))
+    assert (second.run, second.done) == (99, True)
+    ended = hand.run(first)
+    assert (ended.state, ended.reason) == (RunState.cancelled, f"replaced by run {public_id(99)}")
+    assert hand.settle(running, gives(1)).word == "ended"
+    again = other.do(Replace(Start(100, TALK, '"second"', idempotency_key="k")))
+    assert (again.run, again.done) == (99, False)
+    hand.complete(99, "done")
+    before = hand.run(99)
+    third = hand.do(Replace(Start(101, TALK, '"third"', idempotency_key="k")))
+    assert third.run == 101
+    with pytest.raises(Conflict):
+        hand.do(Start(102, TALK, '"first"', idempotency_key="k"))
+    assert hand.run(99) == replace(before, idempotency_key=None)
+    assert len(hand.store.runs()) == 3
+
+
+def test_p03_of_many_that_replace_each_other_at_once_one_goes_on(hand: Hand, other: Hand) -> None:
+    """Whoever comes second replaces the first; never are there two."""
+    hand.start(TALK, "first", idempotency_key="k")
+    with ThreadPoolExecutor(2) as pool:
+        for turn in range(10):
+            starts = [
+                (who, Replace(Start(100 + 2 * turn + side, TALK, f'"{turn} {side}"', idempotency_key="k")))
+                for side, who in enumerate((hand, other))
+            ]
+            done = [pool.submit(who.do, start) for who, start in starts]
+            assert all(each.result().done for each in done)
+    active = [run.id for run in hand.store.runs(state=RunState.active)]
+    assert len(active) == 1
+    assert active[0] in (118, 119)
 
 
 def test_p03_the_same_key_and_message_is_the_same_task(hand: Hand, other: Hand) -> None:
