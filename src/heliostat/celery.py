@@ -309,7 +309,8 @@ app.conf.worker_consumer = f"{__name__}:Consumer"
 @signals.celeryd_init.connect
 def _offer(**_: Any) -> None:
     """Load the configured apps; a worker that was told no queues consumes those of its site, or those of the apps."""
-    _place.flows = [flow for place in loading.places(_settings.apps) for flow in _loaded(place)]
+    _place.flows = [flow for place in _settings.apps for flow in _loaded(place)]
+    _place.flows += loading.besides(_place.flows, LOG.warning).values()
     if not _place.flows:
         raise _refused("there is nothing to offer; list apps in heliostat.toml")
     if _settings.takes is not None:

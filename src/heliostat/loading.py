@@ -9,11 +9,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heliostat.errors import DefinitionError, NotFound, nearest
+from heliostat.errors import DefinitionError, HeliostatError, NotFound, nearest
 from heliostat.workflow import Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
 
 GROUP = "heliostat.workflows"  #: of entry points: where an installed package has workflows for everybody
@@ -44,16 +44,32 @@ def variables(where: str) -> dict[str, Workflow]:
     return {variable: flow for variable, flow in held.items() if first[id(flow)] == variable}
 
 
-def installed() -> tuple[str, ...]:
-    """Where installed packages offer workflows, by their entry points of ``GROUP``, each as ``load`` takes it."""
-    from importlib.metadata import entry_points  # reads what is told of every package
+def installed() -> dict[str, str]:
+    """Where installed packages offer workflows, by their entry points of ``GROUP``: package by place."""
+    from importlib.metadata import entry_points  # late, for most commands ask for nobody's
 
-    return tuple(sorted({point.value.partition("[")[0].strip() for point in entry_points(group=GROUP)}))
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.value)
+    return {each.value.partition("[")[0].strip(): each.dist.name if each.dist else each.name for each in points}
 
 
-def places(configured: Iterable[str]) -> tuple[str, ...]:
-    """Where workflows are found unasked: what is configured, and after it what is installed."""
-    return tuple(dict.fromkeys((*configured, *installed())))
+def besides(flows: Iterable[Workflow], complain: Callable[[str], object]) -> dict[str, Workflow]:
+    """What installed packages offer besides some workflows, by what can be typed for each.
+
+    A workflow that has the name of one of these is left out. What cannot be loaded is complained of, and stops nobody.
+    """
+    names = {flow.name for flow in flows}
+    found: dict[str, Workflow] = {}
+    for place, package in installed().items():
+        try:
+            there = variables(place)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's code may raise anything
+            what = f"{type(error).__name__}: " if not isinstance(error, HeliostatError) else ""
+            complain(f"what package {package} offers is left out: {place} cannot be loaded: {what}{error}")
+            continue
+        module, known = place.partition(":")[0], {id(flow) for flow in found.values()}
+        new = {variable: flow for variable, flow in there.items() if flow.name not in names and id(flow) not in known}
+        found |= {f"{module}:{variable}": flow for variable, flow in new.items()}
+    return found
 
 
 def _offered(name: str, held: dict[str, Workflow]) -> str:

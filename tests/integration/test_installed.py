@@ -69,7 +69,7 @@ def test_what_a_package_offers_is_started_by_its_name(install: Callable[[str, st
 def test_an_entry_point_may_name_one_workflow_of_a_module(install: Callable[[str, str], None]) -> None:
     """The others of its module are not offered, as with an app in the configuration."""
     install("observatory_b", "observatory_b:night [extra]")
-    assert loading.installed() == ("observatory_b:night",)
+    assert loading.installed() == {"observatory_b:night": "observatory_b"}
     assert call("run", "start", "night", "3", "--wait").exit_code == 0
     assert "no workflow 'day'" in call("run", "start", "day").stderr
 
@@ -85,10 +85,31 @@ def test_what_is_configured_too_is_there_once(install: Callable[[str, str], None
     assert call("config", "check").exit_code == 0
 
 
-def test_an_entry_point_that_leads_nowhere_is_said_in_a_sentence(install: Callable[[str, str], None]) -> None:
-    """By whoever looks for workflows."""
-    install("observatory_d", "observatory_d:dawn")
-    refused = call("run", "start", "night")
-    assert refused.exit_code == Refused.exit_code
-    assert "observatory_d has no workflow 'dawn'" in refused.stderr
-    assert "observatory_d has no workflow 'dawn'" in call("config", "check").stdout
+def test_a_configured_workflow_goes_before_that_of_a_package(install: Callable[[str, str], None]) -> None:
+    """As where a package is worked on from its own files."""
+    install("observatory_e", "observatory_e")
+    Path("mine.py").write_text(FLOWS.replace("message + 1", "message + 2"), "utf-8")
+    Path("heliostat.toml").write_text('apps = ["mine.py"]\n', "utf-8")
+    assert json.loads(call("run", "start", "night", "3", "--wait", "--json").stdout)["result"] == 5
+
+
+@pytest.mark.parametrize(
+    ("point", "said"),
+    [
+        ("observatory_d:dawn", "observatory_d:dawn cannot be loaded: observatory_d has no workflow 'dawn'"),
+        ("observatory_f", "observatory_f cannot be loaded: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_a_package_offers_and_cannot_be_loaded_is_said_and_stops_nobody(
+    install: Callable[..., None], point: str, said: str
+) -> None:
+    """Others' mistakes are in nobody's way."""
+    install("observatory_d", point)
+    install("observatory_f", "observatory_f", "1 / 0")
+    Path("mine.py").write_text(FLOWS, "utf-8")
+    Path("heliostat.toml").write_text('apps = ["mine.py"]\n', "utf-8")
+    ran = call("run", "start", "night", "3", "--wait")
+    assert ran.exit_code == 0
+    assert said in call("worker", "start", "--until", "idle").stderr
+    assert call("run", "start", "dusk").exit_code == Refused.exit_code
+    assert said in call("config", "check").stdout

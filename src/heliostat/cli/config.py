@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from heliostat.cli.shapes import ConfigShape, MistakesShape
     from heliostat.config import Config
     from heliostat.graph import Graph
+    from heliostat.workflow import Workflow
 
 NAME = "config"
 app = typer.Typer(no_args_is_help=True)
@@ -72,12 +73,15 @@ def _mistakes() -> list[str]:
     from heliostat import config, loading
 
     settings, mistakes = config.examine()
-    for app in loading.places(settings.apps):
+    flows: list[Workflow] = []
+    for app in settings.apps:
         try:
-            for flow in load(app).values():
-                mistakes += _missing(flow.graph, settings)
+            flows += load(app).values()
         except HeliostatError as error:
             mistakes.append(f"apps: {error}")
+    flows += loading.besides(flows, mistakes.append).values()
+    for flow in flows:
+        mistakes += _missing(flow.graph, settings)
     return mistakes
 
 

@@ -10,11 +10,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heliostat.cli import output
 from heliostat.errors import BadInput, DefinitionError, HeliostatError, NotFound, nearest
 from heliostat.run import parse_id, split_task_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import typer
 
@@ -223,7 +224,7 @@ def workflow(where: str) -> Workflow:
 def startable(engine: Engine, where: str) -> Workflow | str:
     """What a run can be started of: a workflow with its code, or the name of one that is kept as data.
 
-    A name means a workflow of the configured apps, else what is data, else a module.
+    A name means a workflow of the configured apps or an installed package, else what is data, else a module.
     """
     if not _is_name(where) or where in _configured_names():
         return workflow(where)
@@ -238,8 +239,8 @@ def startable(engine: Engine, where: str) -> Workflow | str:
 
 
 def _configured_names() -> set[str]:
-    """The names of the workflows of the configured apps."""
-    return {flow.name for flow in _offered().values()}
+    """The names of the workflows that are found unasked."""
+    return {flow.name for flow in _offered(lambda _: None).values()}
 
 
 def offered(engine: Engine, run: RunHandle) -> bool:
@@ -253,7 +254,7 @@ def offered(engine: Engine, run: RunHandle) -> bool:
 
 
 def workflows(places: Sequence[str]) -> list[Workflow]:
-    """All workflows of some places, or of the configured apps where none is given."""
+    """All workflows of some places, or those that are found unasked where none is given."""
     if not places:
         return list(_offered().values())
     return [flow for where in places for flow in _found(where).values()]
@@ -337,19 +338,16 @@ def _is_name(where: str) -> bool:
     return not (":" in where or "/" in where or where.endswith(".py"))
 
 
-def _offered() -> dict[str, Workflow]:
-    """The workflows of the configured apps and of installed packages, each once, by what can be typed for it."""
+def _offered(complain: Callable[[str], object] = output.say) -> dict[str, Workflow]:
+    """The workflows of the configured apps and of installed packages, by what can be typed for each."""
     from heliostat import config, loading
 
-    found: dict[str, Workflow] = {}
-    for app in loading.places(config.read().apps):
-        there = [id(flow) for flow in found.values()]
-        found |= {typed: flow for typed, flow in load(app).items() if id(flow) not in there}
-    return found
+    found = {typed: flow for app in config.read().apps for typed, flow in load(app).items()}
+    return found | loading.besides(found.values(), complain)
 
 
 def _found(where: str) -> dict[str, Workflow]:
-    """The workflow of the configured apps that is called so, else what a file or module defines."""
+    """The workflow that is found unasked under a name, else what a file or module defines."""
     if not _is_name(where):
         return load(where)
     offered = _offered()
