@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+TOOLS = ("docker", "podman", "apptainer", "singularity")
 NEW_MOUNTS, NEW_USER, NEW_PROCESSES = 0x00020000, 0x10000000, 0x20000000
 PROGRAMS = ("/usr", "/bin", "/lib", "/lib64", "/sbin")
 PATH = "/usr/local/bin:/usr/bin:/bin"

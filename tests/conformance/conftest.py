@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from heliostat.store import Store
 from heliostat.stores.memory import MemoryStore
 from heliostat.stores.postgres import PostgresStore
 from heliostat.stores.sqlite import SqliteStore
+from tests.container_tools import TOOLS
 from tests.postgres_server import drop_database, fresh_database
 
 TABLES = (
@@ -66,3 +68,22 @@ def emptied(upgraded: str) -> str:
         deletes = "; ".join(f"DELETE FROM {table}" for table in TABLES.split(", "))
         connection.execute(deletes if little else f"TRUNCATE {TABLES}")
     return upgraded
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of what runs images, try all on this machine, and elsewhere one with each batch system, by chance."""
+    if config.getoption("--every-point"):
+        return
+    chance = Random(config.getoption("randomly_seed", 0))  # every process that tests has the same
+    drawn: dict[str, str] = {}
+    left_out = []
+    for item in sorted(items, key=lambda item: item.nodeid):
+        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if {"tool", "opened"} <= params.keys() and params["opened"] != "local":
+            if params["opened"] not in drawn:
+                drawn[params["opened"]] = chance.choice(TOOLS)
+            if params["tool"] != drawn[params["opened"]]:
+                left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]

@@ -16,7 +16,7 @@ from heliostat.job import JobSpec
 from heliostat.task import AttemptState
 from heliostat.testing.batches import end, see, until
 from tests.conformance.test_batches import elsewhere, opened, openpbs, there, torque  # noqa: F401 - fixtures
-from tests.container_tools import ContainerTools, isolated
+from tests.container_tools import TOOLS, ContainerTools, isolated
 
 Open = Callable[[], Batch]
 There = Callable[[Path], Path]
@@ -25,7 +25,7 @@ IMAGE = "python:3.12"
 pytestmark = pytest.mark.skipif(not isolated(), reason="nothing may have another root here")
 
 
-@pytest.fixture(params=["docker", "podman", "apptainer", "singularity"])
+@pytest.fixture(params=TOOLS)
 def tool(request: pytest.FixtureRequest) -> str:
     """Which container tool."""
     return str(request.param)
