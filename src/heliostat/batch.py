@@ -69,13 +69,20 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
 class Observation:
     """What was seen of a job. ``exit_code`` is None where there is none; ``reason`` is for people.
 
-    ``how`` is for the machine: as what an attempt counts that ended so, unless it went well.
+    ``how`` is for the machine: as what an attempt counts that ended so, unless it went well. ``asked`` is false where
+    it is unknown because nobody answered.
     """
 
     state: JobState
     exit_code: int | None = None
     reason: str | None = None
     how: AttemptState = AttemptState.failed
+    asked: bool = True
+
+
+def unasked(reason: str) -> Observation:
+    """What is seen of a job where who could tell does not answer."""
+    return Observation(JobState.unknown, reason=reason, asked=False)
 
 
 def later(old: Observation, new: Observation) -> Observation:
@@ -217,6 +224,11 @@ class Batch(Protocol):
         """Seconds between looks at jobs: soon after one was submitted, and growing up to the second."""
         ...
 
+    @property
+    def tells(self) -> bool:
+        """Whether jobs tell of their end themselves, as ``told`` has it; else nobody but ``observe`` knows."""
+        ...
+
     def gathering(self, queue: str) -> float:
         """For how many seconds more requests of a queue are waited for, as many are cheaper together; 0: not at all."""
         ...
@@ -240,11 +252,11 @@ class Batch(Protocol):
         """
         ...
 
-    def ended(self) -> dict[Path, Observation] | None:
+    def told(self) -> dict[Path, Observation]:
         """How those jobs stand that have told of their end, of those that were submitted or observed here.
 
-        It takes no question to the batch system, and no look at the others. None where jobs cannot tell: there only
-        ``observe`` does. A job that was killed tells of nothing, so all are to be observed now and then in any case.
+        It takes no look at the others. A job that was killed tells of nothing, so all are to be observed now and then
+        in any case.
         """
         ...
 
@@ -368,8 +380,11 @@ def _result(directory: Path) -> tuple[str | None, str | None]:
         return None, None
     if problem := _problem(directory, path):
         return None, problem
-    with opened(path) as file:
-        data = file.read(LIMIT_BYTES + 1)
+    try:
+        with opened(path) as file:
+            data = file.read(LIMIT_BYTES + 1)
+    except OSError as error:
+        return None, f"{OUTPUT} cannot be read: {error.strerror}"
     if len(data) > LIMIT_BYTES:
         size = path.stat().st_size
         return None, f"{OUTPUT} has {size:,} bytes; the limit is {LIMIT_BYTES:,}, use outputs for more"

@@ -176,7 +176,8 @@ def _none(left: Collected, retry: Retry) -> Failed:
 def _besides(stderr: str, code: int) -> str:
     """What a process said last, without what the shell then says of the signal that ended it."""
     lines = stderr.strip().splitlines()
-    if code > 128 and lines and lines[-1].startswith(signal.strsignal(code - 128) or "\0"):
+    words = signal.strsignal(code - 128) if code - 128 in set(signal.Signals) else None
+    if words and lines and lines[-1].startswith(words):
         lines.pop()
     return "\n".join(lines).strip()
 

@@ -208,7 +208,10 @@ def _beside(worker: Worker, look: Callable[[], None]) -> None:
         look()
         worker.bell.set()
 
-    threading.Thread(target=make, name="look", daemon=True).start()
+    try:
+        threading.Thread(target=make, name="look", daemon=True).start()
+    except RuntimeError:  # the system gives no more threads
+        make()
 
 
 def _alone(executor: str, settings: Config) -> Callable[[Work], bool]:

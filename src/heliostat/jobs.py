@@ -173,10 +173,8 @@ class Jobs:
                 result = check_files(codec.accept(left.output, OUTPUT), OUTPUT, self._around.repository)
             except BadInput as error:  # another try may write it better
                 return Failed(str(error))
-        try:
-            (work.job / FILES).rmdir()  # most had none
-        except OSError:
-            shutil.rmtree(work.job / FILES, ignore_errors=True)
+        if not any(pattern.startswith(f"{FILES}/") for _, pattern in jobs.patterns(work.node.job.outputs)):
+            _remove(work.job / FILES)
         return result
 
 
@@ -194,6 +192,14 @@ def _write_once(path: Path, text: str) -> None:
     """
     if not path.exists() or not path.stat().st_size:
         put(path, text)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory that is mostly empty, and whatever is in it."""
+    try:
+        directory.rmdir()
+    except OSError:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _reason(left: Collected) -> str:

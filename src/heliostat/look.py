@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from heliostat.batch import SEEN, Accepted, Deferred, JobState, Observation, Rejected, later
+from heliostat.batch import SEEN, Accepted, Deferred, JobState, Observation, Rejected, later, unasked
 from heliostat.errors import OperatorError, said
 from heliostat.files import put
 from heliostat.job import JobSpec
@@ -52,17 +52,18 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What is to be done at ``now``, by task; whether it ``looks`` at all that are there.
+    """What is to be done at ``now``, by directory; whether it ``looks`` at all that are there.
 
-    Else it ``listens`` which of those at these directories have told of their end.
+    Else it ``listens`` which of those jobs have told of their end; nothing but their directories is asked of these, so
+    they may come and go meanwhile.
     """
 
     now: float
     looks: bool
     listens: Mapping[Path, Watched] = field(default_factory=dict)
-    submit: dict[tuple[int, int], Watched] = field(default_factory=dict)
-    cancel: dict[tuple[int, int], Watched] = field(default_factory=dict)
-    observe: dict[tuple[int, int], Watched] = field(default_factory=dict)
+    submit: dict[Path, Watched] = field(default_factory=dict)
+    cancel: dict[Path, Watched] = field(default_factory=dict)
+    observe: dict[Path, Watched] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.submit or self.observe or self.listens)
@@ -70,31 +71,30 @@ class Errand:
 
 @dataclass(slots=True)
 class Found:
-    """What came of an errand to ``jobs``: replies and observations by task.
+    """What came of an errand to ``jobs``: replies and observations by directory.
 
-    ``looked`` is whether it was looked at all that are there, ``reached`` whether the system has answered.
+    Of those that are ``left``, which nobody wanted any more, nothing is to be collected.
     """
 
-    jobs: dict[tuple[int, int], Watched] = field(default_factory=dict)
-    looked: bool = True
-    replies: dict[tuple[int, int], Reply] = field(default_factory=dict)
-    seen: dict[tuple[int, int], Observation] = field(default_factory=dict)
-    reached: bool = True
+    errand: Errand
+    jobs: dict[Path, Watched] = field(default_factory=dict)
+    replies: dict[Path, Reply] = field(default_factory=dict)
+    seen: dict[Path, Observation] = field(default_factory=dict)
+    left: set[Path] = field(default_factory=set)
 
 
 def look(batch: Batch, errand: Errand) -> Found:
     """Go on an errand. It never raises: a system that cannot be asked is unknown, never failed."""
-    found = Found(errand.submit | errand.observe, errand.looks)
+    found = Found(errand, errand.submit | errand.observe)
     try:
         _look(batch, errand, found)
     except Exception as error:  # noqa: BLE001 - a defect in one batch system stops neither worker nor jobs
         LOG.warning("%s on %s: %s", batch.system, batch.place, said(error) or type(error).__name__)
         reason = f"{batch.system} could not be looked at: {said(error) or type(error).__name__}"
-        found.reached = False
-        for task in errand.submit:
-            found.replies.setdefault(task, Deferred(reason))
-        for task in errand.observe:
-            found.seen.setdefault(task, Observation(JobState.unknown, reason=reason))
+        for place in errand.submit:
+            found.replies.setdefault(place, Deferred(reason))
+        for place in errand.observe:
+            found.seen.setdefault(place, unasked(reason))
     return found
 
 
@@ -102,48 +102,45 @@ def _look(batch: Batch, errand: Errand, found: Found) -> None:
     if errand.submit:
         replies = batch.submit([job.request for job in errand.submit.values()])
         found.replies.update(zip(errand.submit, replies, strict=True))
-    accepted = [task for task in errand.submit if isinstance(found.replies[task], Accepted)]
     if errand.looks:
-        _observe(batch, errand, accepted, found)
-    else:
+        _observe(batch, errand, found)
+    elif errand.listens:
         _listen(batch, errand, found)
-    unwanted = errand.cancel | {t: job for t, job in errand.submit.items() if isinstance(found.replies[t], Rejected)}
-    for task, job in unwanted.items():
-        _leave(batch, task, job, found)
-    for task, job in found.jobs.items():
-        reply, seen = found.replies.get(task), found.seen.get(task)
-        _tell(batch, job, reply, seen, errand.now)
+    for place, job in found.jobs.items():
+        _leave(batch, place, job, found)
+        _tell(batch, job, found.replies.get(place), found.seen.get(place), errand.now)
 
 
-def _observe(batch: Batch, errand: Errand, accepted: list[tuple[int, int]], found: Found) -> None:
+def _observe(batch: Batch, errand: Errand, found: Found) -> None:
     if errand.cancel:
         with suppress(OperatorError):  # it is asked again at the next look
-            batch.cancel([job.directory for job in errand.cancel.values()], GRACE_SECONDS)
-    there = {task: errand.submit[task] for task in accepted} | errand.observe
+            batch.cancel(list(errand.cancel), GRACE_SECONDS)
+    there = [place for place in errand.submit if isinstance(found.replies[place], Accepted)] + list(errand.observe)
     if there:
         try:
-            found.seen.update(zip(there, batch.observe([job.directory for job in there.values()]), strict=True))
+            found.seen.update(zip(there, batch.observe(there), strict=True))
         except OperatorError as error:
-            found.reached = False
-            found.seen.update(dict.fromkeys(there, Observation(JobState.unknown, reason=str(error))))
+            found.seen.update(dict.fromkeys(there, unasked(str(error))))
 
 
 def _listen(batch: Batch, errand: Errand, found: Found) -> None:
-    for directory, seen in (batch.ended() or {}).items():
-        if (job := errand.listens.get(directory)) is not None:
-            found.jobs[job.work.task], found.seen[job.work.task] = job, seen
+    for place, seen in batch.told().items():
+        if (job := errand.listens.get(place)) is not None:
+            found.jobs[place], found.seen[place] = job, seen
 
 
-def _leave(batch: Batch, task: tuple[int, int], job: Watched, found: Found) -> None:
-    """See to it that an ended job whose outputs nobody wants leaves nothing elsewhere; else it has not ended yet."""
-    if task in found.seen and not found.seen[task].state.final:
+def _leave(batch: Batch, place: Path, job: Watched, found: Found) -> None:
+    """See to it that a job that nobody wants leaves nothing elsewhere when it is over; else it is not over yet."""
+    seen = found.seen.get(place)
+    unwanted = job.work.stop is not None and seen is not None and seen.state.final
+    if not unwanted and not isinstance(found.replies.get(place), Rejected):
         return
     try:
-        batch.collect(job.directory, NOTHING)
-    except OperatorError as error:
-        found.reached = False
-        if task in found.seen:
-            found.seen[task] = Observation(JobState.unknown, reason=str(error))
+        batch.collect(place, NOTHING)
+        found.left.add(place)
+    except (OperatorError, OSError) as error:
+        if seen is not None:
+            found.seen[place] = unasked(said(error))
 
 
 def _tell(batch: Batch, job: Watched, reply: Reply | None, seen: Observation | None, now: float) -> None:
@@ -151,7 +148,9 @@ def _tell(batch: Batch, job: Watched, reply: Reply | None, seen: Observation | N
     if isinstance(reply, Deferred | Rejected):
         told = ("", str(JobState.unknown), f"not submitted: {reply.reason}")
     elif seen is None:
-        return
+        if not isinstance(reply, Accepted) or not job.told:
+            return  # the first look says it better
+        told = (reply.handle, str(JobState.submitted), "")
     else:
         merged = later(job.seen, seen)
         handle = reply.handle if isinstance(reply, Accepted) else job.handle or ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,9 @@ def prune(around: Surroundings, before: float, on_progress: Callable[[str, int],
         unused = _unused_seconds(around)
         page = store.discarded(last, PAGE)
         if not page:
+            done = Pruned(runs, freed + around.repository.sweep(unused), left)
             _forget_ends(around.directory / "jobs")
-            return Pruned(runs, freed + around.repository.sweep(unused), left)
+            return done
         went = {each.seq: _remove(around, each, unused) for each in page}
         store.done_with([seq for seq, size in went.items() if size is not None])
         freed += sum(size or 0 for size in went.values())
@@ -80,9 +82,10 @@ def _remove(around: Surroundings, each: Discarded, unused_seconds: float) -> int
 
 def _forget_ends(jobs: Path) -> None:
     """Remove what jobs have told of their end whose run is gone."""
-    for told in jobs.joinpath(ENDED).glob("*"):
-        if not (jobs / told.name.partition(".")[0]).exists():
-            told.unlink(missing_ok=True)
+    with suppress(OSError):  # nobody is hurt by what stays
+        for told in jobs.joinpath(ENDED).glob("*"):
+            if not (jobs / told.name.partition(".")[0]).exists():
+                told.unlink(missing_ok=True)
 
 
 def _clear(place: Path) -> int:

@@ -349,8 +349,8 @@ class Worker:
         for task in orders.cancelled:
             if (held := self._works.get(task)) is not None:
                 held.stop, held.cancelled = "it was cancelled", True
-        if self.watch is not None and (orders.stop or orders.cancelled):
-            self.watch.hurry(now)
+        if self.watch is not None and (asked := {*orders.stop, *orders.cancelled}):
+            self.watch.stop(asked, now)
 
     # what ended
 

@@ -23,6 +23,7 @@ from heliostat.batches.shared import Shared
 from heliostat.batches.slurm import Slurm as Dialect
 from heliostat.batches.verdict import Case
 from heliostat.job import JobSpec
+from heliostat.look import NOT_THERE
 from heliostat.task import AttemptState
 from heliostat.testing.batches import end, see, until
 from heliostat.transports.local import LocalTransport
@@ -320,6 +321,51 @@ def test_a_scheduler_that_hangs_is_given_up_and_asked_again(
     assert end(batch, job) == Observation(JobState.ended, 0)
     hanging[1].unlink()
     assert submissions(slurm, job) == [1]
+
+
+def test_a_job_that_was_ended_by_others_is_asked_for_where_it_is_heard(slurm: Slurm, tmp_path: Path) -> None:
+    """Its exit code says little, and a look at all jobs may be far."""
+    batch, job, other = cluster(settle=600), tmp_path / "run" / "job", tmp_path / "run" / "other"
+    handle = begin(batch, asked(job, "touch up; sleep 600"))
+    begin(batch, asked(other, "touch up; sleep 600"))
+    until(lambda: (job / "up").exists() and (other / "up").exists())
+    slurm.command("scancel", handle)
+    seen = until(lambda: (heard := batch.told()).get(job, NOT_THERE).state.final and heard)
+    assert list(seen) == [job]
+    assert seen[job].how is AttemptState.killed
+    batch.cancel([other], 0)
+
+
+def test_a_lock_that_is_busy_is_waited_for_once(
+    slurm: Slurm, tmp_path: Path, shims: Callable[[str, str], Path]
+) -> None:
+    """Of jobs that were to be submitted together; those of another are seen to all the same."""
+    batch, jobs = cluster(), [tmp_path / "run" / f"{number}" for number in range(5)]
+    for job in jobs:
+        job.mkdir(parents=True)
+    Shared(LocalTransport()).together(jobs[:4])
+    assert len({(job / "job.lock").stat().st_ino for job in jobs[:4]}) == 1
+    busy = (jobs[0] / "job.lock").stat().st_ino
+    waits = shims("flock", f'echo wait >> {tmp_path}/waits; [ "$(stat -L -c %i /dev/fd/9)" != {busy} ]')
+    batch.cancel(jobs, 0)
+    replies = batch.submit([asked(job, "true") for job in jobs])
+    waits.unlink()
+    assert [type(reply) for reply in replies] == [*[Deferred] * 4, Accepted]
+    assert (jobs[4] / "job.void").exists()
+    assert (tmp_path / "waits").read_text() == "wait\n" * 3
+
+
+def test_locks_that_are_there_are_not_shared_any_further(tmp_path: Path) -> None:
+    """Else there would be one for all jobs in the end."""
+    files, jobs = Shared(LocalTransport()), [tmp_path / f"{number}" for number in range(4)]
+    for job in jobs:
+        job.mkdir()
+    files.together(jobs[:2])
+    files.together(jobs[1:])
+    locks = [(job / "job.lock").stat().st_ino for job in jobs]
+    assert (locks[0], locks[2]) == (locks[1], locks[3])
+    assert locks[0] != locks[2]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["job.lock"] * 4
 
 
 def test_an_exit_code_that_comes_late_is_waited_for(slurm: Slurm, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from heliostat.batch import (
     Rejected,
     Reply,
     Systems,
+    unasked,
 )
 from heliostat.errors import OperatorError
 from heliostat.executor import Submitted, Work
@@ -25,7 +26,7 @@ from heliostat.graph import Graph, Kind, Node
 from heliostat.job import JobSpec
 from heliostat.look import GRACE_SECONDS
 from heliostat.task import Attempt
-from heliostat.watch import AGAIN_SECONDS, AT_ONCE, LISTENING, LOOKED_AT, SELDOM_SECONDS, Came, Watch
+from heliostat.watch import AGAIN_SECONDS, AT_ONCE, LONGEST_SECONDS, LOOKED_AT, LOOKED_AT_BESIDES, Came, Watch
 
 GRAPH = Graph("line", (Node("j", kind=Kind.job, job=JobSpec("true")),))
 
@@ -40,8 +41,9 @@ class System:
         self.reply: Reply = Accepted("1")
         self.gathered = gathering
         self.submitted: list[list[str]] = []
-        self.cancelled = self.observed = self.looked_at = self.heard = 0
-        self.tells: dict[Path, Observation] | None = None  # None: they cannot
+        self.cancelled = self.observed = self.looked_at = 0
+        self.collected: list[Path] = []
+        self.tells, self.said = False, dict[Path, Observation]()  # whether jobs tell of their end, and which have
 
     def gathering(self, queue: str) -> float:
         """As the test says, for one queue."""
@@ -60,10 +62,9 @@ class System:
         self.looked_at += len(directories)
         return [Observation(self.says)] * len(directories)
 
-    def ended(self) -> dict[Path, Observation] | None:
+    def told(self) -> dict[Path, Observation]:
         """What a test says that jobs told."""
-        self.heard += self.tells is not None
-        return self.tells
+        return self.said
 
     def cancel(self, directories: Sequence[Path], grace: float) -> None:
         """Count."""
@@ -73,11 +74,13 @@ class System:
 
     def collect(self, directory: Path, spec: JobSpec) -> Collected:
         """Nothing is left."""
+        self.collected.append(directory)
         return Collected(None)
 
 
-def job(number: int = 1, queue: str = "default", directory: Path = Path("/job")) -> tuple[Work, Submitted]:
+def job(number: int = 1, queue: str = "default", directory: Path | None = None) -> tuple[Work, Submitted]:
     """A work and its prepared job."""
+    directory = directory or Path(f"/jobs/{number}")
     attempt = Attempt(1, number, 1, 1, "j", queue)
     request = JobRequest(f"1/{number}", str(directory), "true", queue=queue)
     return Work(attempt, GRAPH, GRAPH["j"]), Submitted(directory, request)
@@ -119,6 +122,17 @@ def test_while_a_batch_system_cannot_be_reached_nothing_is_given_up() -> None:
     system.says = JobState.running
     assert watch.tick(1001.0) == []
     assert system.cancelled == 1
+
+
+def test_a_job_of_which_nobody_answers_is_not_given_up() -> None:
+    """Its scheduler is away, though its files can be read: it may run on."""
+    system, watch, work = watched()
+    watch.tick(0.0)
+    work.stop = "its run is over"
+    system.observe = lambda directories: [unasked("nobody answers")] * len(directories)  # type: ignore[method-assign]
+    for second in range(1, 60):
+        assert watch.tick(float(second)) == []
+    assert list(watch.jobs) == [work.task]
 
 
 def test_what_is_deferred_is_submitted_again_after_growing_pauses() -> None:
@@ -268,10 +282,10 @@ def test_the_more_jobs_there_are_the_more_rarely_each_is_looked_at() -> None:
 def telling(count: int) -> tuple[System, Watch, list[Work]]:
     """A system whose jobs tell of their end, and a watch that has submitted some."""
     system = System()
-    system.tells = {}
+    system.tells = True
     watch, works = Watch(Systems(system)), list[Work]()
     for number in range(count):
-        work, submitted = job(number, directory=Path(f"/jobs/{number}"))
+        work, submitted = job(number)
         works.append(work)
         watch.begin(work, submitted, 0.0)
     now = 0.0
@@ -282,10 +296,10 @@ def telling(count: int) -> tuple[System, Watch, list[Work]]:
 
 def test_a_job_that_tells_of_its_end_is_heard_without_a_look_at_the_others() -> None:
     """However many there are; what others' jobs tell is nobody's affair here."""
-    system, watch, works = telling(int(SELDOM_SECONDS) * LISTENING)
+    system, watch, works = telling(int(LONGEST_SECONDS) * LOOKED_AT_BESIDES)
     looked_at, now = system.looked_at, watch.due
     ended = Observation(JobState.ended, 0)
-    system.tells = {Path("/jobs/7"): ended, Path("/jobs/7777"): ended}
+    system.said = {Path("/jobs/7"): ended, Path("/jobs/7777"): ended}
     assert watch.tick(now) == [Came(works[7])]
     assert system.looked_at == looked_at
     assert works[7].task not in watch.jobs
@@ -295,29 +309,62 @@ def test_a_job_that_tells_of_its_end_is_heard_without_a_look_at_the_others() -> 
 
 def test_jobs_that_tell_nothing_are_looked_at_all_the_same() -> None:
     """Who was killed says nothing, and a word may be lost."""
-    system, watch, _ = telling(4 * int(SELDOM_SECONDS) * LISTENING)
+    system, watch, _ = telling(4 * int(LONGEST_SECONDS) * LOOKED_AT_BESIDES)
     system.says = JobState.lost
     begun = now = watch.due
     came: list[Came] = []
     while not came:
         came += watch.tick(now := max(now + 0.001, watch.due))
-    assert now - begun <= SELDOM_SECONDS
-    assert len(came) == 4 * SELDOM_SECONDS * LISTENING
+    assert now - begun <= LONGEST_SECONDS
+    assert len(came) == 4 * LONGEST_SECONDS * LOOKED_AT_BESIDES
 
 
 def test_a_job_is_asked_to_stop_at_once_however_seldom_all_are_looked_at() -> None:
     """And while it stops it is looked at as often as where no job tells."""
-    system, watch, works = telling(int(SELDOM_SECONDS) * LISTENING)
+    system, watch, works = telling(int(LONGEST_SECONDS) * LOOKED_AT_BESIDES)
     works[7].stop = "its run is over"
     watch.tick(now := watch.due)
     assert system.cancelled == 0
-    watch.hurry(now)
-    watch.tick(now)
-    assert system.cancelled == 1
+    watch.stop([works[7].task], now)
+    while not system.cancelled:
+        assert now - watch.due < 2
+        watch.tick(now := max(now, watch.due))
     for _ in range(100):
         watch.tick(now := max(now, watch.due))
     assert system.cancelled > 1
-    assert now < 100 * SELDOM_SECONDS * LISTENING / LOOKED_AT
+    assert now < 100 * LONGEST_SECONDS * LOOKED_AT_BESIDES / LOOKED_AT
+
+
+def test_a_job_that_is_to_stop_and_is_heard_leaves_nothing_behind() -> None:
+    """Nobody will collect it; one that was asked to stop when it had been heard is collected as usual."""
+    system, watch, works = telling(LOOKED_AT_BESIDES)
+    works[7].stop = "its run is over"
+    ended = Observation(JobState.ended, 0)
+    system.said = {Path("/jobs/8"): ended, Path("/jobs/7"): ended}
+    collect = system.collect
+
+    def late(directory: Path, spec: JobSpec) -> Collected:
+        works[8].stop = "its run is over"  # while the look is under way, and it was passed
+        return collect(directory, spec)
+
+    system.collect = late  # type: ignore[method-assign]
+    assert watch.tick(watch.due) == [Came(works[8]), Came(works[7], over=True)]
+    assert system.collected == [Path("/jobs/7")]
+
+
+def test_what_was_deferred_is_tried_again_on_time_with_however_many_others() -> None:
+    """Though all of them are looked at seldom."""
+    system, watch, _ = telling(int(LONGEST_SECONDS) * LOOKED_AT_BESIDES)
+    system.reply = Deferred("not now")
+    late, submitted = job(1 << 20)
+    now = watch.due
+    watch.begin(late, submitted, now)
+    watch.tick(now)
+    tries = len(system.submitted)
+    begun = now
+    while len(system.submitted) == tries:
+        watch.tick(now := max(now, watch.due))
+    assert now - begun <= 2 * AGAIN_SECONDS[0]
 
 
 def test_many_that_are_submitted_one_by_one_hide_no_end() -> None:
@@ -373,5 +420,14 @@ def test_what_was_seen_last_lies_in_the_jobs_directory(tmp_path: Path) -> None:
     system.reply = Accepted("1")
     assert seen(10.0) == {**place, "handle": "1", "state": "running", "reason": "", "at": 10.0}
     assert seen(20.0)["at"] == 10.0
+    system.tells, other = True, tmp_path / "other"
+    other.mkdir()
+    watch.tick(watch.due)
+    system.reply = Deferred("no answer")
+    watch.begin(*job(2, directory=other), now := watch.due)
+    watch.tick(now)
+    system.reply = Accepted("2")
+    watch.tick(now + 1.0)  # no look is due
+    assert json.loads((other / SEEN).read_text())["state"] in ("submitted", "running")
     system.says = None
     assert seen(30.0) == {**place, "handle": "1", "state": "running", "reason": "nobody answers", "at": 30.0}

@@ -4,36 +4,47 @@
 # For each directory: a line "== NUMBER", a line with a word, and more of it, as submit.sh does.
 
 trap '' HUP INT TERM PIPE
-grace=$1
+grace=$1 held= busy=
 shift
+
+one() {
+    cd -- "$1" 2> /dev/null || { echo "gone"; return; }
+    [ ! -e job.exit_code ] || { echo "ended"; return; }
+    if [ ! -e job.stop ]; then
+        mine=.job.stop.$$.$number
+        printf '%s\n' "reason cancelled" "since $(date +%s)" "grace $grace" > "$mine"
+        ln "$mine" job.stop 2> /dev/null
+        rm -f "$mine"
+    fi
+    # Several directories may have the same lock, which is taken, or waited for in vain, once.
+    if [ job.lock -ef "$busy" ]; then
+        echo "busy"
+        return
+    elif [ ! job.lock -ef "$held" ]; then
+        held=
+        command exec 9>> job.lock || { echo "failed"; return; }
+        flock -w 10 9 || { echo "busy"; busy=$PWD/job.lock; return; }
+        held=$PWD/job.lock
+    fi
+    if [ -s job.claim ]; then
+        echo "claim"
+        cat job.claim
+    elif [ -s job.id ]; then
+        echo "id"
+        cat job.id
+    elif [ -e job.submitting ]; then
+        echo "begun"
+        cat job.submitting
+    else
+        [ -e job.array ] || printf '' > job.void
+        echo "void"
+    fi
+}
+
 number=0
 for directory; do
     echo "== $number"
     number=$((number + 1))
-    (
-        cd -- "$directory" 2> /dev/null || { echo "gone"; exit; }
-        [ ! -e job.exit_code ] || { echo "ended"; exit; }
-        if [ ! -e job.stop ]; then
-            mine=.job.stop.$$.$number
-            printf '%s\n' "reason cancelled" "since $(date +%s)" "grace $grace" > "$mine"
-            ln "$mine" job.stop 2> /dev/null
-            rm -f "$mine"
-        fi
-        exec 9>> job.lock || { echo "failed"; exit; }
-        flock -w 10 9 || { echo "busy"; exit; }
-        if [ -s job.claim ]; then
-            echo "claim"
-            cat job.claim
-        elif [ -s job.id ]; then
-            echo "id"
-            cat job.id
-        elif [ -e job.submitting ]; then
-            echo "begun"
-            cat job.submitting
-        else
-            [ -e job.array ] || : > job.void
-            echo "void"
-        fi
-    )
+    one "$directory"
 done
 exit 0

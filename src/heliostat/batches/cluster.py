@@ -21,17 +21,16 @@ A job is known by its files first, and by its scheduler for what they cannot tel
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation, gather
 from heliostat.batches import script
-from heliostat.batches.shared import GONE, LOG, VOID, chunks, membership
+from heliostat.batches.inquiry import ASK_SECONDS, Inquiry
+from heliostat.batches.shared import GONE, VOID, chunks
 from heliostat.batches.submission import COMMAND_SECONDS, Submission
 from heliostat.batches.verdict import Case, judge
 from heliostat.errors import OperatorError
-from heliostat.files import tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from heliostat.job import JobSpec
     from heliostat.transport import Transport
 
-ASK_SECONDS = (1.0, 30.0)  #: between questions to the scheduler: soon after a submission, and growing
 SETTLE_SECONDS = 20.0  #: for how long the files of a job that has ended are waited for, and the scheduler's last word
 AGAIN_SECONDS = 10.0  #: between two askings to end the same job
 GATHERING_SECONDS = 0.5
@@ -71,8 +69,7 @@ class ClusterBatch:
         self._settle, self._clock = settle, clock
         self._submission = Submission(dialect, transport, files, queues, grace)
         self._cases: dict[Path, Case] = {}
-        self._ask_at, self._pause = 0.0, ASK_SECONDS[0]
-        self._unasked = ""  # why the scheduler could not be asked, if that was so the last time
+        self._inquiry = Inquiry(dialect, transport, files)
 
     @property
     def system(self) -> str:
@@ -102,7 +99,7 @@ class ClusterBatch:
         for directory, reply in replies.items():
             if isinstance(reply, Accepted):
                 self._case(directory, reply.handle)
-        self._hurry()
+        self._inquiry.hurry(self._clock())
         return [replies[Path(request.directory).absolute()] for request in requests]
 
     def _case(self, directory: Path, handle: str) -> Case:
@@ -111,77 +108,40 @@ class ClusterBatch:
             case = self._cases[directory] = Case(directory, handle)
         return case
 
-    def _hurry(self) -> None:
-        """Have the scheduler asked soon, for something has just been asked of it."""
-        self._pause = ASK_SECONDS[0]
-        soon = self._clock() + self._pause
-        self._ask_at = min(self._ask_at, soon) if self._ask_at else soon
-
     # observing
+
+    @property
+    def tells(self) -> bool:
+        """Where files are shared."""
+        return self._files.tells
 
     def observe(self, directories: Sequence[Path]) -> list[Observation]:
         """Look at the files, and ask the scheduler now and then for those that they do not tell of."""
-        directories = [directory.absolute() for directory in directories]
+        return self._look([directory.absolute() for directory in directories], self._clock())
+
+    def told(self) -> dict[Path, Observation]:
+        """Look at the files of those that have told of their end; the scheduler is asked where these are not enough."""
         now = self._clock()
-        notes = self._notes(directories, now)
+        mine = [each for each in self._files.told() if (case := self._cases.get(each)) and case.final is None]
+        notes = self._files.look(mine)[0] if mine else []
+        seen = {each: self._judge(each, note, now) for each, note in zip(mine, notes, strict=True)}
+        cases = [case for each in mine if (case := self._cases.get(each)) and case.final is None]
+        odd = [case.directory for case in cases if case.ending_at is not None and now >= case.asked_at + ASK_SECONDS[0]]
+        if odd:
+            seen |= zip(odd, self._look(odd, now, at_once=True), strict=True)
+        return seen
+
+    def _look(self, directories: list[Path], now: float, *, at_once: bool = False) -> list[Observation]:
+        known = [case for directory in directories if (case := self._cases.get(directory))]
+        notes = self._inquiry.notes(directories, known, now, at_once=at_once)
         seen = [self._judge(directory, note, now) for directory, note in zip(directories, notes, strict=True)]
         cases = [case for directory in directories if (case := self._cases.get(directory)) and case.final is None]
         if odd := [case for case in cases if case.answered and case.odd and not case.recorded]:
-            self._ask_records(odd)
+            self._inquiry.records(odd)
             seen = [self._judge(directory, note, now) for directory, note in zip(directories, notes, strict=True)]
         if any(case.ending_at is not None for case in cases):
-            self._ask_at = min(self._ask_at, now + ASK_SECONDS[0])
+            self._inquiry.hasten(now)
         return seen
-
-    def ended(self) -> dict[Path, Observation] | None:
-        """Look at the files of those that have told of their end."""
-        if (told := self._files.ended()) is None:
-            return None
-        mine = [directory for directory in told if (case := self._cases.get(directory)) and case.final is None]
-        now, notes = self._clock(), self._files.look(mine)[0]
-        return {directory: self._judge(directory, note, now) for directory, note in zip(mine, notes, strict=True)}
-
-    def _notes(self, directories: list[Path], now: float) -> list[Notes]:
-        """Read the files, and note what the scheduler says, if it is time to ask it."""
-        cases = [case for directory in directories if (case := self._cases.get(directory))]
-        handles = [case.handle for case in cases if case.handle and case.final is None]
-        if not handles or (self._transport.here and now < self._ask_at):
-            return self._files.look(directories)[0]
-        self._pause = min(self._pause * 1.5, ASK_SECONDS[1])
-        self._ask_at = now + self._pause
-        try:
-            notes, ran = self._files.look(directories, self._dialect.look(handles))
-            assert ran is not None
-            said = self._dialect.seen(ran)
-        except OperatorError as error:
-            self._unasked = f"{self.system} cannot be asked: {error}"
-            if not self._transport.here:
-                raise
-            return self._files.look(directories)[0]
-        self._unasked = ""
-        by_case = dict(zip(directories, notes, strict=True))
-        for case in cases:
-            case.asked_at, case.said = now, self._with_why(case, said.get(case.handle), by_case[case.directory])
-        return notes
-
-    def _with_why(self, case: Case, said: Observation | None, note: Notes) -> Observation | None:
-        """What the scheduler says of a job; should that be little, what it wrote into the output of its script."""
-        if said is not None and (said.reason or not said.state.final):
-            return said
-        member = membership(note)
-        case.output = case.directory / LOG if member is None else member[1] / f"{LOG}.{member[0]}"
-        return self._dialect.why(tail(case.output)) or said
-
-    def _ask_records(self, cases: list[Case]) -> None:
-        for case in cases:
-            case.recorded = True
-        if not (line := self._dialect.past([case.handle for case in cases])):
-            return
-        with suppress(OperatorError):  # many a cluster keeps no records
-            said = self._dialect.seen(self._transport.run(line, timeout=COMMAND_SECONDS))
-            for case in cases:
-                if (told := said.get(case.handle)) is not None and told.state.final:
-                    case.said = told
 
     def _judge(self, directory: Path, note: Notes, now: float) -> Observation:
         case = self._cases.get(directory)
@@ -193,7 +153,7 @@ class ClusterBatch:
                 return Observation(JobState.unknown, reason=f"there is no job in {directory}")
             case = self._case(directory, handle)
         try:
-            return judge(case, note, now, self._settle, self._unasked)
+            return judge(case, note, now, self._settle, self._inquiry.unasked)
         except OSError as error:  # of this one; the others are told of all the same
             return Observation(JobState.unknown, reason=f"{directory} cannot be read: {error.strerror}")
 
@@ -215,7 +175,7 @@ class ClusterBatch:
             for some_handles in chunks(sorted(handles), TOLD_AT_ONCE):
                 self._transport.run(self._dialect.cancel(some_handles, kill=kill), timeout=COMMAND_SECONDS)
         if due:
-            self._hurry()
+            self._inquiry.hurry(now)
 
     def _stopped(self, directory: Path, word: str, text: str) -> Case | None:
         """The job that its scheduler is to end, if there is one."""

@@ -37,7 +37,7 @@ child=
 # The scheduler ends the job: it will say why. Most tell all processes, and then the command has heard it; where the
 # sleeper beside it has not, it is passed on, once.
 told() {
-    : > job.term
+    printf '' > job.term
     [ -n "$child" ] || return
     sleep 0.3
     { read -r sleeper < job.sleeper && ! kill -0 "$sleeper"; } 2> /dev/null || kill -s TERM -- "-$child" 2> /dev/null
@@ -83,7 +83,7 @@ done
 # In a folder for all jobs, where nobody has to look at each. If it comes first, who hears of it finds an exit code soon;
 # if it came last, it could be left over from a job that nobody knows any more.
 run=${PWD%/*}
-{ : > "../../.ended/${run##*/}.${PWD##*/}"; } 2> /dev/null
+printf '' 2> /dev/null > "../../.ended/${run##*/}.${PWD##*/}"
 
 [ -s job.exit_code.tmp ] || echo 137 > job.exit_code.tmp # it was killed before it could write that
 kill -s KILL -- "-$child" 2> /dev/null # nothing that the command left running outlives the job

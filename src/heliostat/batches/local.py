@@ -70,6 +70,7 @@ class LocalBatch:
 
     system = "local"
     pauses = POLL_SECONDS
+    tells = False
 
     def __init__(self, *, grace: float = 10.0) -> None:
         self.grace = grace
@@ -115,9 +116,9 @@ class LocalBatch:
         self._reap()
         return [self._look(directory.absolute()) for directory in directories]
 
-    def ended(self) -> dict[Path, Observation] | None:
+    def told(self) -> dict[Path, Observation]:
         """No job tells: a look at these few is cheap."""
-        return None
+        return {}
 
     def cancel(self, directories: Sequence[Path], grace: float) -> None:
         """Send TERM and note it in ``job.stop``; whoever looks when the grace is over sends KILL."""

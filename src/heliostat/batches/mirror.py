@@ -19,7 +19,19 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import SEEN, STDERR, STDOUT
 from heliostat.batches import luggage, trickle
-from heliostat.batches.shared import ARRAY, BROUGHT, CLAIM, ENVIRONMENT, EXIT_CODE, GONE, TELLING, THERE, chunks, notes
+from heliostat.batches.shared import (
+    ARRAY,
+    BROUGHT,
+    CLAIM,
+    ENVIRONMENT,
+    EXIT_CODE,
+    GONE,
+    LOCK,
+    TELLING,
+    THERE,
+    chunks,
+    notes,
+)
 from heliostat.errors import OperatorError
 from heliostat.files import put
 from heliostat.transport import Ran
@@ -35,7 +47,7 @@ if TYPE_CHECKING:
 SECONDS = 60.0  #: for a question
 PUT_AT_ONCE = 50  #: jobs that travel together
 #: Never put: it is told there, or is for people here.
-_HERE = frozenset({SEEN, THERE, BROUGHT, STDOUT, STDERR, trickle.LOGS, *TELLING}) - {ARRAY}
+_HERE = frozenset({SEEN, LOCK, THERE, BROUGHT, STDOUT, STDERR, trickle.LOGS, *TELLING}) - {ARRAY}
 
 #: Tells which directories below $1 are there.
 _WHICH = """
@@ -92,6 +104,8 @@ exit 0
 
 class Mirror:
     """``heliostat.batches.shared.JobFiles`` is the contract. ``root`` is the directory there, of which this is all."""
+
+    tells = False
 
     def __init__(self, transport: Transport, root: str) -> None:
         self._transport, self._root = transport, root.rstrip("/")
@@ -196,8 +210,11 @@ class Mirror:
             return known
         return {GONE: f"{self.there(directory)} is not on {self._transport.place}, where it was put; is it mounted?"}
 
-    def ended(self) -> list[Path] | None:
-        return None
+    def told(self) -> list[Path]:
+        return []
+
+    def together(self, directories: Sequence[Path]) -> None:
+        del directories  # their locks are there, made by whoever needs one
 
     def bring(self, directory: Path, spec: JobSpec) -> None:
         if not _is_there(directory):

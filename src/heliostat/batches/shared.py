@@ -10,6 +10,7 @@ import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from uuid import uuid4
 
 from heliostat.batch import ENDED
 
@@ -58,19 +59,32 @@ class JobFiles(Protocol):
         of one directory is ``GONE`` in its place.
         """
 
-    def ended(self) -> list[Path] | None:
-        """Directories of jobs that have told of their end, others' too; None where they cannot."""
+    @property
+    def tells(self) -> bool:
+        """Whether jobs can tell of their end here."""
+
+    def told(self) -> list[Path]:
+        """Directories of jobs that have told of their end, and were not brought since; of others' jobs, too."""
+
+    def together(self, directories: Sequence[Path]) -> None:
+        """Jobs are about to be submitted by one script: let them share a lock, where files can have two names."""
 
     def bring(self, directory: Path, spec: JobSpec) -> None:
         """Have here what an ended job left there; raises OperatorError."""
 
 
 class Shared:
-    """Files that have the same paths there as here."""
+    """Files that have the same paths there as here.
+
+    A job's directory lies in a folder for its run, and that beside those of all runs; no folder of a run has a dot in
+    its name.
+    """
+
+    tells = True
 
     def __init__(self, transport: Transport, seconds: float = 60.0) -> None:
         self._transport, self._seconds = transport, seconds
-        self._homes: set[Path] = set()  # of the directories that were looked at
+        self._homes: set[Path] = set()  # of what was looked at; replaced and never changed, others may be reading it
 
     def there(self, directory: Path) -> str:
         return str(directory)
@@ -84,11 +98,12 @@ class Shared:
         del directories
 
     def look(self, directories: Sequence[Path], script: str = "") -> tuple[list[Notes], Ran | None]:
-        self._homes |= _homes(directories)
+        if not self._homes >= (homes := _homes(directories)):
+            self._homes = self._homes | homes
         ran = self._transport.run(script, timeout=self._seconds) if script else None
         return [notes(directory) for directory in directories], ran  # read after it: what it tells is older
 
-    def ended(self) -> list[Path] | None:
+    def told(self) -> list[Path]:
         found = []
         for home in self._homes:
             with suppress(OSError):
@@ -96,23 +111,19 @@ class Shared:
                 found += [home / run / name for run, _, name in told]
         return found
 
+    def together(self, directories: Sequence[Path]) -> None:
+        shared = directories[0] / f".{LOCK}.{uuid4().hex}"
+        with suppress(OSError):
+            shared.touch()
+            for directory in directories:
+                with suppress(FileExistsError):  # who has one keeps it, for somebody may hold it
+                    (directory / LOCK).hardlink_to(shared)
+            shared.unlink()
+
     def bring(self, directory: Path, spec: JobSpec) -> None:
         del spec
         with suppress(OSError):
             (directory.parent.parent / ENDED / f"{directory.parent.name}.{directory.name}").unlink()
-
-
-def one_lock(directories: Sequence[Path]) -> None:
-    """Have jobs that are submitted together share a lock, which is then taken once for all of them.
-
-    Who has one already keeps it, and where no file can have two names, each has its own.
-    """
-    first, *others = (directory / LOCK for directory in directories)
-    with suppress(OSError):
-        first.touch()
-        for other in others:
-            with suppress(FileExistsError):
-                other.hardlink_to(first)
 
 
 def _homes(directories: Sequence[Path]) -> set[Path]:

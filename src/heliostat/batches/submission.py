@@ -1,8 +1,8 @@
 """Submitting jobs to a scheduler: what is not there yet is submitted, once, whoever is killed meanwhile.
 
-A submission is a script that runs where the scheduler is, under a lock on the directory, and goes on to its end
+A submission is a script that runs where the scheduler is, under the lock of its jobs, and goes on to its end
 whatever becomes of the process that wanted it. One that was begun and left no handle is looked for by its name before
-another is made. An array has a directory of its own, with the same files and the same lock; each of its jobs has a
+another is made. An array has a directory of its own, with the same files and a lock; each of its jobs has a
 file that names it, written before.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import Accepted, BatchQueue, Deferred, Rejected
 from heliostat.batches import script
-from heliostat.batches.shared import ARRAY, CLAIM, GONE, ID, VOID, chunks, fields, membership, one_lock
+from heliostat.batches.shared import ARRAY, CLAIM, GONE, ID, VOID, chunks, fields, membership
 from heliostat.errors import BadInput, OperatorError
 
 if TYPE_CHECKING:
@@ -75,21 +75,25 @@ class Submission:
 
     def _submit(self, wanted: Mapping[Path, JobRequest], replies: dict[Path, Reply]) -> None:
         notes, _ = self._files.look(list(wanted))
-        missing: dict[Path, script.Job] = {}
-        for (directory, request), note in zip(wanted.items(), notes, strict=True):
+        joined: dict[Path, tuple[int, Path]] = {}
+        for directory, note in zip(wanted, notes, strict=True):
             if (handle := self.handle(note)) is not None:
                 replies[directory] = Accepted(handle)
             elif GONE in note:
                 replies[directory] = Deferred(note[GONE])
-            elif (member := membership(note)) and (reply := self._of_array(*member)) is not None:
-                replies[directory] = reply
-            else:
-                try:
-                    missing[directory] = self._written(directory, request)
-                except BadInput as error:
-                    replies[directory] = Rejected(str(error))
-                except OSError as error:
-                    replies[directory] = Deferred(f"job {request.key}: cannot write in {directory}: {error.strerror}")
+            elif member := membership(note):
+                joined[directory] = member
+        replies |= self._of_arrays(joined)
+        missing: dict[Path, script.Job] = {}
+        for directory, request in wanted.items():
+            if directory in replies:
+                continue
+            try:
+                missing[directory] = self._written(directory, request)
+            except BadInput as error:
+                replies[directory] = Rejected(str(error))
+            except OSError as error:
+                replies[directory] = Deferred(f"job {request.key}: cannot write in {directory}: {error.strerror}")
         self._files.put(list(missing))
         single: list[Path] = []
         for array, members in self._arrays(missing):
@@ -99,8 +103,7 @@ class Submission:
             else:
                 replies.update(zip(members, together, strict=True))
         for some in chunks(single, AT_ONCE):
-            if self._transport.here:
-                one_lock(some)
+            self._files.together(some)
             replies.update(self._submit_some(some))
 
     def _written(self, directory: Path, request: JobRequest) -> script.Job:
@@ -206,12 +209,19 @@ class Submission:
             return None
         return [Accepted(self._dialect.member(reply.handle, index)) for index in range(len(members))]
 
-    def _of_array(self, index: int, directory: Path) -> Reply | None:
-        """How a job stands that is to be submitted with others; None if that never came about, and never will."""
-        reply = self._submit_some([directory], "void").get(directory)
-        if isinstance(reply, Accepted):
-            return Accepted(self._dialect.member(reply.handle, index)) if reply.handle else None
-        return reply
+    def _of_arrays(self, members: Mapping[Path, tuple[int, Path]]) -> dict[Path, Reply]:
+        """How jobs stand that are to be submitted with others; nothing of those of which that never came about."""
+        arrays: dict[Path, Reply] = {}
+        for some in chunks(sorted({array for _, array in members.values()}), AT_ONCE):
+            arrays |= self._submit_some(some, "void")
+        replies: dict[Path, Reply] = {}
+        for directory, (index, array) in members.items():
+            reply = arrays[array]
+            if not isinstance(reply, Accepted):
+                replies[directory] = reply
+            elif reply.handle:
+                replies[directory] = Accepted(self._dialect.member(reply.handle, index))
+        return replies
 
 
 def _words(text: str) -> str:

@@ -10,17 +10,21 @@
 # For each directory: a line "== NUMBER", a line with a word, and more of it.
 
 trap '' HUP INT TERM PIPE
-mode=$1 handle=$2 held=
+mode=$1 handle=$2 held= busy=
 shift 2
 
 # Of one directory, in this shell: each process more would be one more for every job.
 one() {
     cd -- "$1" 2> /dev/null || { echo "gone"; return; }
-    if [ ! job.lock -ef "$held" ]; then # else it is the one that was taken for the directory before
+    # Several directories may have the same lock, which is taken, or waited for in vain, once.
+    if [ job.lock -ef "$busy" ]; then
+        echo "busy"
+        return
+    elif [ ! job.lock -ef "$held" ]; then
         held=
         command exec 9>> job.lock || { echo "failed"; echo "cannot write in $1"; return; }
         # what is begun below has the lock too: as long as it runs, nobody else gets it
-        flock -w 10 9 || { echo "busy"; return; }
+        flock -w 10 9 || { echo "busy"; busy=$PWD/job.lock; return; }
         held=$PWD/job.lock
     fi
     if [ -s job.claim ]; then
@@ -39,7 +43,7 @@ one() {
         echo "begun"
         cat job.submitting
     elif [ "$mode" = void ] || [ "$mode" = voidanew ]; then
-        : > job.void && echo "void"
+        printf '' > job.void && echo "void"
     else
         { read -r name < job.name && printf '%s\n' "$name" > job.submitting; } ||
             { echo "failed"; echo "cannot write in $1"; return; }

@@ -80,7 +80,7 @@ def _seen(case: Case, note: Notes, now: float, settle: float, unasked: str) -> O
 
 def _going_on(said: Observation | None, begun: JobState, unasked: str) -> Observation:
     if unasked:
-        return Observation(JobState.unknown, reason=unasked)
+        return Observation(JobState.unknown, reason=unasked, asked=False)
     if said is None or said.state is JobState.unknown:
         return Observation(begun)
     if begun is JobState.submitted:

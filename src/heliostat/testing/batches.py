@@ -179,15 +179,13 @@ def test_a_job_that_tells_of_its_end_is_heard_until_it_is_collected(opened: Open
     batch, job, endless = opened(), tmp_path / "run" / "job", tmp_path / "run" / "endless"
     begin(batch, request(endless, "while [ ! -e go ]; do sleep 0.1; done"))
     begin(batch, request(job, "exit 3"))
-    if batch.ended() is None:
-        end(batch, job)
-        assert batch.ended() is None
-    else:
-        heard = until(lambda: [seen for seen in (batch.ended() or {}).items() if seen[1].state.final])
+    if batch.tells:
+        heard = until(lambda: [seen for seen in batch.told().items() if seen[1].state.final])
         assert heard == [(job, Observation(JobState.ended, 3))]
-        assert opened().ended() == {}
+        assert opened().told() == {}
+    end(batch, job)
     assert batch.collect(job, JobSpec("…")).exit_code == 3
-    assert not batch.ended()
+    assert batch.told() == {}
     batch.cancel([endless], 0)
 
 
