@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import time
 
 from heliostat import Context, Workflow
 
@@ -35,3 +36,11 @@ def count() -> None:
 
 parted = Workflow("parted")
 parted.subworkflow("inner", raising)
+
+stuck = Workflow("stuck")
+
+
+@stuck.node(timeout="3s")  # time enough to begin, however busy the machine is
+def wait() -> None:
+    """Go on for longer than it may."""
+    time.sleep(20)

@@ -38,6 +38,19 @@ def test_the_reason_and_the_traceback_are_the_same_in_threads_and_processes(tmp_
     assert "child.py" not in told
 
 
+@pytest.mark.parametrize("executor", ["thread", "process"])
+def test_a_function_past_its_time_out_tells_where_it_was(tmp_path: Path, executor: str) -> None:
+    """A thread goes on there, and a process was killed there: the line is all that will be known of it."""
+    with heliostat.open(tmp_path / "h.db", files=tmp_path, executor=executor, slots=1) as engine:
+        run = engine.run(flows.stuck)
+        assert str(run.info.reason).startswith("wait: timed out after 3 s")
+        logged = map(json.loads, engine.around.log_file(run.key).read_text("utf-8").splitlines())
+        (told,) = [line["message"] for line in logged if line.get("traceback")]
+    line = flows.wait.function.__code__.co_firstlineno + 3  # type: ignore[union-attr]
+    assert f'raising.py", line {line}, in wait' in told
+    assert "perform.py" not in told
+
+
 @pytest.mark.parametrize("cache", ["uv" if UV else "pip"], indirect=True)
 def test_a_packages_line_is_not_the_authors(cache: Path, tmp_path: Path) -> None:
     """A node with an environment of its own fails in what is installed there."""
