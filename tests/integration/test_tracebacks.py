@@ -44,8 +44,9 @@ def test_a_function_past_its_time_out_tells_where_it_was(tmp_path: Path, executo
     with heliostat.open(tmp_path / "h.db", files=tmp_path, executor=executor, slots=1) as engine:
         run = engine.run(flows.stuck)
         assert str(run.info.reason).startswith("wait: timed out after 3 s")
-        logged = map(json.loads, engine.around.log_file(run.key).read_text("utf-8").splitlines())
-        (told,) = [line["message"] for line in logged if line.get("traceback")]
+        log = engine.around.log_file(run.key)
+    logged = map(json.loads, log.read_text("utf-8").splitlines())  # a process may have told it to a closing engine
+    (told,) = [line["message"] for line in logged if line.get("traceback")]
     line = flows.wait.function.__code__.co_firstlineno + 3  # type: ignore[union-attr]
     assert f'raising.py", line {line}, in wait' in told
     assert "perform.py" not in told

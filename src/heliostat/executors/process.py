@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from heliostat.executor import Answered, Parent, Perform, Work
     from heliostat.executors.spawned import Spawned
 
+LAST_WORDS_SECONDS = 1.0  #: that those have whom a closing executor finds at their end
 GRACE_SECONDS = 5.0  #: between asking a child to end and killing it
 
 
@@ -122,7 +123,11 @@ class ProcessExecutor(ThreadExecutor):
         """Wait a while for what has begun, then kill all children."""
         with self._work_there:
             others = [thread for thread in self._threads if thread is not threading.current_thread()]
+            ending = [child for thread in self._ending if (child := self._children.get(thread)) is not None]
         super().close(grace)
+        until = self._clock.now() + LAST_WORDS_SECONDS
+        for child in ending:  # these were asked before, and may be telling where they were
+            child.wait(until - self._clock.now())
         threads = [thread for thread in others if thread.ident in self._children or thread.ident in self._ending]
         for child in list(self._children.values()):
             child.kill()

@@ -200,6 +200,11 @@ class Spawned:
         self._timer.daemon = True
         self._timer.start()
 
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, for so long."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(0.0, seconds))
+
     def kill(self) -> None:
         """KILL to its group."""
         self._signal(signal.SIGKILL)
