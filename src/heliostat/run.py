@@ -77,6 +77,20 @@ EPOCH = 1_735_689_600.0  #: 2025-01-01 UTC, where run ids begin to count
 RANDOM_BITS = 20  #: below the milliseconds, so that processes that start runs at once do not meet
 
 
+_REPLACED = re.compile(r"(.+) \(replaced by [0-9a-z]{13}\)", re.DOTALL)
+
+
+def replaced_key(key: str, by: int) -> str:
+    """The key of a run in whose place another one has come, which has the key now."""
+    return f"{key} (replaced by {public_id(by)})"
+
+
+def key_before(key: str | None) -> str | None:
+    """The key that a run had before it was replaced; None if it was not."""
+    found = _REPLACED.fullmatch(key or "")
+    return found[1] if found else None
+
+
 def public_id(run: int) -> str:
     """A run's key as 13 letters whose order is the order of time."""
     return "".join(_ALPHABET[(run >> shift) & 31] for shift in range(60, -1, -5))

@@ -133,7 +133,10 @@ def _people(run: int, entry: Entry, event: dict[str, Any], titles: Mapping[int, 
 def _words(event: dict[str, Any]) -> Iterator[str]:
     if "started" in event:
         cause = event.get("cause")
-        yield f"started: {event['started']}" + (f", by run {public_id(cause)}" if isinstance(cause, int) else "")
+        old = event.get("replaces")
+        instead = f", in the place of run {public_id(old)}" if isinstance(old, int) else ""
+        by = f", by run {public_id(cause)}" if isinstance(cause, int) else ""
+        yield f"started: {event['started']}{by}{instead}"
     if "paused" in event:
         yield "paused" if event["paused"] else "resumed"
     if "kept" in event:

@@ -390,8 +390,8 @@ class Commit:
             if known is not None:
                 if known[1] != start.message:
                     raise Conflict(
-                        f"workflow {graph.name}: the idempotency key {start.idempotency_key!r} "
-                        "came before with another message; give another key"
+                        f"workflow {graph.name}: the idempotency key {start.idempotency_key!r} came before with "
+                        f"another message, for run {public_id(known[0])}; give another key, or replace that run"
                     )
                 if parent is not None and told is not None:
                     self._see_told(start, known[0], parent)

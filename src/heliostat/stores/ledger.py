@@ -31,7 +31,7 @@ from heliostat.outcome import (
     Verdict,
 )
 from heliostat.queue import Hold, Lane, Queue, node_hold, own_lane, pace
-from heliostat.run import OVERDUE, RunState, public_id
+from heliostat.run import OVERDUE, RunState, public_id, replaced_key
 from heliostat.store import (
     KEEP,
     Answer,
@@ -384,13 +384,17 @@ class Ledger(ABC):
         return Answer(run, done=new, note="" if new else "this run was started before")
 
     def _replace(self, commit: Commit, start: Start, command: Command) -> Answer:
-        known = commit.rows.run_by_key(start.graph.name, start.idempotency_key or "")
-        if known is not None and known[1] != start.message:
-            end = End(RunState.cancelled, reason=f"replaced by run {public_id(start.run)}")
-            for run in commit.reached([known[0]]):
-                self._end(commit, run, end, command)
-            commit.rows.run_unkey(known[0])
-        return self._start(commit, start)
+        key = start.idempotency_key or ""
+        known = commit.rows.run_by_key(start.graph.name, key)
+        if known is None or known[1] == start.message:
+            return self._start(commit, start)
+        end = End(RunState.cancelled, reason=f"replaced by run {public_id(start.run)}")
+        for run in commit.reached([known[0]]):
+            self._end(commit, run, end, command)
+        commit.rows.run_rekey(known[0], replaced_key(key, start.run))
+        answer = self._start(commit, start)
+        commit.runs[start.run].facts["replaces"] = known[0]
+        return answer
 
     def _run_command(self, commit: Commit, command: Command) -> Answer:
         run = commit.runs.get(command.run) if command.run is not None else None

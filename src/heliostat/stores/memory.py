@@ -228,10 +228,15 @@ class MemoryRows:
         run = self.t.runs.get(self.t.run_keys.get((workflow, key), 0))
         return None if run is None else (run.id, run.message)
 
-    def run_unkey(self, run: int) -> None:
+    def run_key(self, run: int) -> str | None:
+        return self.t.runs[run].idempotency_key if run in self.t.runs else None
+
+    def run_rekey(self, run: int, key: str) -> None:
         old = self.t.runs[run]
-        self.take(self.t.run_keys, (self.t.graphs[old.graph].name, old.idempotency_key))
-        self.put(self.t.runs, run, replace(old, idempotency_key=None))
+        name = self.t.graphs[old.graph].name
+        self.take(self.t.run_keys, (name, old.idempotency_key))
+        self.put(self.t.run_keys, (name, key), run)
+        self.put(self.t.runs, run, replace(old, idempotency_key=key))
 
     def run_overdue(self, now: float, limit: int) -> list[int]:
         return [run for deadline_at, run in self._dated() if deadline_at <= now][:limit]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliostat.errors import Conflict, Ended
-from heliostat.run import OVERDUE, RunState, public_id, task_id
+from heliostat.run import OVERDUE, RunState, key_before, public_id, task_id
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def go_on(commit: Commit, run: OpenRun, task: Task | None, *, but: Reference = N
     if run.state is not RunState.failed:
         raise Ended(f"run {public_id(run.id)} is failing; it can be tried again when what still runs has ended")
     if run.row.parent is None or run.row.parent_task is None:
+        _see_replaced(commit, run)
         _reopen(commit, run, but)
         return
     whole = commit.reached([run.row.parent])
@@ -39,6 +40,15 @@ def go_on(commit: Commit, run: OpenRun, task: Task | None, *, but: Reference = N
         parent = public_id(run.row.parent)
         raise Conflict(f"run {public_id(run.id)} has told its end to run {parent}; what comes now would not be heard")
     go_on(commit, whole[0], place, but=but)
+
+
+def _see_replaced(commit: Commit, run: OpenRun) -> None:
+    """In whose place another one has come, that does not go on beside it."""
+    key = key_before(commit.rows.run_key(run.id))
+    other = None if key is None else commit.rows.run_by_key(run.graph.name, key)
+    if other is not None:
+        told = f"run {public_id(other[0])}, which has the key {key!r} now"
+        raise Conflict(f"run {public_id(run.id)} was replaced by {told}; that one can be tried again, or replaced")
 
 
 def _newest(commit: Commit, run: OpenRun, task: Task) -> list[int]:

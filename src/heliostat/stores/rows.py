@@ -254,8 +254,11 @@ class Rows(Protocol):
     def run_by_key(self, workflow: str, key: str) -> tuple[int, str] | None:
         """The run started with an idempotency key for a workflow, and its message."""
 
-    def run_unkey(self, run: int) -> None:
-        """Have a key stand for a run no more."""
+    def run_key(self, run: int) -> str | None:
+        """The idempotency key of a run."""
+
+    def run_rekey(self, run: int, key: str) -> None:
+        """Give a run another key."""
 
     def run_overdue(self, now: float, limit: int) -> list[int]:
         """Active runs whose deadline has passed, and that are not failing already."""

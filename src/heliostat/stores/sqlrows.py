@@ -88,8 +88,12 @@ class SqlRows(ABC):
         found = self.fetch("run_by_key", workflow=workflow, key=key)
         return (found[0][0], found[0][1]) if found else None
 
-    def run_unkey(self, run: int) -> None:
-        self.later("run_unkey", run=run)
+    def run_key(self, run: int) -> str | None:
+        found = self.fetch("run_key", run=run)
+        return found[0][0] if found else None
+
+    def run_rekey(self, run: int, key: str) -> None:
+        self.later("run_rekey", run=run, key=key)
 
     def run_overdue(self, now: float, limit: int) -> list[int]:
         return [row[0] for row in self.fetch("run_overdue", now=now, most=limit)]

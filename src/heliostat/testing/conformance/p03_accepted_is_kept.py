@@ -12,8 +12,9 @@ from heliostat.artifact import Artifact
 from heliostat.effects import Send, Start
 from heliostat.errors import Conflict, Taken
 from heliostat.graph import Arity, Graph, Node
+from heliostat.outcome import Failed
 from heliostat.run import RunState, public_id
-from heliostat.store import Command, Replace, Store
+from heliostat.store import Command, Replace, Store, TryAgain
 from heliostat.testing.conformance.hand import Hand, gives, sends
 
 TALK = Graph("talk", (Node("ask", Arity.handler, entry=True), Node("hear", Arity.handler)), stays_open=True)
@@ -84,8 +85,23 @@ def test_p03_a_run_takes_the_place_of_that_with_its_key(hand: Hand, other: Hand)
     assert third.run == 101
     with pytest.raises(Conflict):
         hand.do(Start(102, TALK, '"first"', idempotency_key="k"))
-    assert hand.run(99) == replace(before, idempotency_key=None)
+    assert hand.run(99) == replace(before, idempotency_key=f"k (replaced by {public_id(101)})")
     assert len(hand.store.runs()) == 3
+
+
+def test_p03_a_run_that_was_replaced_does_not_go_on_beside_the_other(hand: Hand) -> None:
+    """Trying it again is refused, and says which run has its key; a part of it is refused with the whole."""
+    work = Graph("work", (Node("ask"),))
+    first = hand.start(work, "first", idempotency_key="k")
+    (ask,) = hand.lease()
+    hand.settle(ask, Failed("dark", final=True))
+    assert hand.run(first).state is RunState.failed
+    hand.do(Replace(Start(99, work, '"second"', idempotency_key="k")))
+    before = hand.everything()
+    with pytest.raises(Conflict, match=f"was replaced by run {public_id(99)}, which has the key 'k' now"):
+        hand.do(TryAgain(1), first)
+    assert hand.everything() == before
+    assert hand.run(first).idempotency_key == f"k (replaced by {public_id(99)})"
 
 
 def test_p03_of_many_that_replace_each_other_at_once_one_goes_on(hand: Hand, other: Hand) -> None:
