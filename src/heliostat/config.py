@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from heliostat.batch import CONTAINER_TOOLS, BatchQueue
 from heliostat.codec import whole
 from heliostat.errors import BadInput, nearest
+from heliostat.files import opened
 from heliostat.graph import NAME
 from heliostat.queue import MOST, NO_TERMS, Terms, pace
 from heliostat.transport import Address
@@ -47,6 +48,7 @@ OF_A_QUEUE = ("limit", "rate", "executor", "containers")
 OF_A_CLUSTER = ("partition", "account", "setup", "directives", "template", "array", "host", "directory", "python")
 HELD = ("run", "header")  #: placeholders without which a template is none
 MOST_ARRAY = 10_000
+MOST_TEMPLATE = 1 << 20  #: bytes of a site's own script
 _THERE = re.compile(r"(/[A-Za-z0-9_.,+@-]+)+")
 
 
@@ -290,9 +292,10 @@ def _batch(folder: Path, where: str, table: dict[str, object], mistakes: list[st
 def _of_cluster(folder: Path, where: str, setting: str, value: object) -> object:
     """One setting of a batch system; raises BadInput."""
     if setting in ("setup", "directives"):
-        if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
+        lines = value if isinstance(value, list) else [None]
+        if not all(isinstance(line, str) and not set("\n\0") & set(line) for line in lines):
             raise BadInput(f"{where} is a list of strings, one a line, not {shortened(value)}")
-        return tuple(value)
+        return tuple(lines)
     if setting == "array":
         return whole(value, where, 0, MOST_ARRAY)
     if not isinstance(value, str) or "\n" in value:
@@ -309,7 +312,8 @@ def _of_cluster(folder: Path, where: str, setting: str, value: object) -> object
 def _template(file: Path, where: str) -> str:
     """The text of a site's own script."""
     try:
-        text = file.read_text("utf-8")
+        with opened(file) as found:
+            text = found.read(MOST_TEMPLATE).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{where}: {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     for placeholder in HELD:

@@ -31,15 +31,15 @@ def seen(job: dict[str, Any], code: int = 0) -> Observation:
 def test_pbs_is_asked_by_chunks() -> None:
     """Cores, memory and GPUs are those of a node."""
     assert Pbs().header(WANTED).splitlines() == [
-        "#PBS -N n-1",
-        "#PBS -o job.log",
-        "#PBS -j oe",
-        "#PBS -r n",
         "#PBS -q long",
         "#PBS -A m31",
         "#PBS -l walltime=01:01:02",
         "#PBS -l select=2:ncpus=4:mem=3072mb:ngpus=1",
         "#PBS -l place=scatter",
+        "#PBS -N n-1",
+        "#PBS -o job.log",
+        "#PBS -j oe",
+        "#PBS -r n",
     ]
     assert "#PBS -o job.log.^array_index^" in Pbs().header(Wanted("n", array=10)).splitlines()
     assert "#PBS -J 0-9" in Pbs().header(Wanted("n", array=10)).splitlines()
@@ -48,7 +48,7 @@ def test_pbs_is_asked_by_chunks() -> None:
 def test_torque_is_asked_by_nodes() -> None:
     """Memory is that of the whole job there."""
     lines = Torque().header(WANTED).splitlines()
-    assert lines[-3:] == ["#PBS -l nodes=2:ppn=4:gpus=1", "#PBS -l mem=6144mb", "#PBS -l place=scatter"]
+    assert lines[-7:-4] == ["#PBS -l nodes=2:ppn=4:gpus=1", "#PBS -l mem=6144mb", "#PBS -l place=scatter"]
     assert "#PBS -t 0-9" in Torque().header(Wanted("n", array=10)).splitlines()
 
 

@@ -120,9 +120,9 @@ def test_directives_say_what_is_wanted() -> None:
     wanted = Wanted("n", 4, 2, (1 << 30) + 1, 1, 61.0, "p", "a", ("--qos=high",), 10)
     lines = [line.removeprefix("#SBATCH ") for line in SLURM.header(wanted).splitlines()]
     assert lines == [
-        "--job-name=n", "--output=job.log.%a", "--open-mode=append", "--no-requeue", "--nodes=2",
-        "--ntasks-per-node=1", "--cpus-per-task=4", "--mem=1025M", "--gres=gpu:1", "--time=2", "--partition=p",
-        "--account=a", "--array=0-9", "--qos=high",
+        "--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=4", "--mem=1025M", "--gres=gpu:1", "--time=2",
+        "--partition=p", "--account=a", "--array=0-9", "--qos=high",
+        "--job-name=n", "--output=job.log.%a", "--open-mode=append", "--no-requeue",
     ]  # fmt: skip
 
 

@@ -90,14 +90,17 @@ class Pbs:
         chunk = f"{wanted.nodes}:ncpus={wanted.cores}"
         chunk += f":mem={megabytes(wanted.memory_bytes)}mb" if wanted.memory_bytes is not None else ""
         chunk += f":ngpus={wanted.gpus}" if wanted.gpus else ""
-        lines = [*self._head(wanted), f"-l select={chunk}"]
+        lines = [*self._rest(wanted), f"-l select={chunk}"]
         lines += [f"-J 0-{wanted.array - 1}"] if wanted.array else []
-        return "\n".join(f"#PBS {line}" for line in (*lines, *wanted.directives))
+        return "\n".join(f"#PBS {line}" for line in (*lines, *wanted.directives, *self._own(wanted)))
 
-    def _head(self, wanted: Wanted) -> list[str]:
+    def _own(self, wanted: Wanted) -> list[str]:
+        """By which a job is found again; they come last, and of the same option the last counts."""
         output = f"{LOG}{self._each}" if wanted.array else LOG
-        lines = [f"-N {wanted.name}", f"-o {output}", "-j oe", "-r n"]
-        lines += [f"-q {wanted.partition}"] if wanted.partition else []
+        return [f"-N {wanted.name}", f"-o {output}", "-j oe", "-r n"]
+
+    def _rest(self, wanted: Wanted) -> list[str]:
+        lines = [f"-q {wanted.partition}"] if wanted.partition else []
         lines += [f"-A {wanted.account}"] if wanted.account else []
         lines += [f"-l walltime={_clock(wanted.walltime)}"] if wanted.walltime is not None else []
         return lines

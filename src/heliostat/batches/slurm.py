@@ -70,8 +70,8 @@ class Slurm:
 
     def header(self, wanted: Wanted) -> str:
         output = f"{LOG}.%a" if wanted.array else LOG
-        lines = [f"--job-name={wanted.name}", f"--output={output}", "--open-mode=append", "--no-requeue"]
-        lines += [f"--nodes={wanted.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={wanted.cores}"]
+        own = [f"--job-name={wanted.name}", f"--output={output}", "--open-mode=append", "--no-requeue"]
+        lines = [f"--nodes={wanted.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={wanted.cores}"]
         if wanted.memory_bytes is not None:
             lines.append(f"--mem={max(1, math.ceil(wanted.memory_bytes / (1 << 20)))}M")
         lines += [f"--gres=gpu:{wanted.gpus}"] if wanted.gpus else []
@@ -80,7 +80,8 @@ class Slurm:
         lines += [f"--partition={wanted.partition}"] if wanted.partition else []
         lines += [f"--account={wanted.account}"] if wanted.account else []
         lines += [f"--array=0-{wanted.array - 1}"] if wanted.array else []
-        return "\n".join(f"#SBATCH {line}" for line in (*lines, *wanted.directives))
+        # of the same option the last counts, and by these a job is found again
+        return "\n".join(f"#SBATCH {line}" for line in (*lines, *wanted.directives, *own))
 
     def submitted(self, text: str) -> str:
         # a site's own sbatch may chat before; the last line is the id, and behind a ; the cluster

@@ -41,11 +41,11 @@ class Torque(Pbs):
 
     def header(self, wanted: Wanted) -> str:
         nodes = f"nodes={wanted.nodes}:ppn={wanted.cores}" + (f":gpus={wanted.gpus}" if wanted.gpus else "")
-        lines = [*self._head(wanted), f"-l {nodes}"]
+        lines = [*self._rest(wanted), f"-l {nodes}"]
         if wanted.memory_bytes is not None:  # of the whole job here, and not of each node
             lines.append(f"-l mem={megabytes(wanted.memory_bytes * wanted.nodes)}mb")
         lines += [f"-t 0-{wanted.array - 1}"] if wanted.array else []
-        return "\n".join(f"#PBS {line}" for line in (*lines, *wanted.directives))
+        return "\n".join(f"#PBS {line}" for line in (*lines, *wanted.directives, *self._own(wanted)))
 
     def look(self, handles: Sequence[str]) -> str:
         return f"qstat -f -x {shlex.join(handles)}"
