@@ -82,7 +82,7 @@ def _short(text: str | None) -> str:
 def _running(why: Why, now: float, job: str | None) -> str:
     task = why.task
     since, worker = lasting(now - (task.started_at or now)), f"worker {task.worker} (attempt {task.count})"
-    held = f"running since {since} on {worker}" if job is None else f"{job}; watched for {since} by {worker}"
+    held = f"running for {since} on {worker}" if job is None else f"{job}; watched for {since} by {worker}"
     if not any(worker.id == task.worker and worker.state != "lost" for worker in why.workers):
         then = "it will be rescued" if job is None else "a worker that can watch the job takes it over"
         return f"{held}, which shows no life; {then}"

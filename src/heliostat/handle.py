@@ -264,7 +264,7 @@ class RunHandle(Drawn):
             if not (node.may_fail or node.epilogue or self.graph.caught(node.name)):
                 return task.number
         if self.state is RunState.cancelled:
-            anew = f"begin a new one that takes over what was done: heliostat run rerun {self.id} --at NODE"
+            anew = f"begin a new one that takes over what was done: heliostat run rerun {self.id} FILE.py --at NODE"
             raise Ended(f"run {self.id} is cancelled, and a cancelled run does not go on; {anew}")
         rest = "; run.rerun begins it anew, also from a node on" if self.state is RunState.failed else ""
         raise Ended(f"run {self.id} has no task that made it fail; it is {self.state}{rest}")

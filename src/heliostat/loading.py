@@ -59,7 +59,12 @@ def besides(flows: Iterable[Workflow], complain: Callable[[str], object]) -> dic
     """
     names = {flow.name for flow in flows}
     found: dict[str, Workflow] = {}
-    for place, package in installed().items():
+    try:
+        offered = installed()
+    except Exception as error:  # noqa: BLE001 - one package that is damaged spoils the list of all
+        complain(f"what installed packages offer is left out: {type(error).__name__}: {error}")
+        offered = {}
+    for place, package in offered.items():
         try:
             there = variables(place)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's code may raise anything

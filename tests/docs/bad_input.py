@@ -593,8 +593,8 @@ CASES: dict[str, list[Case]] = {
              "message.west: input should be a valid number, unable to parse string as a number (got 'far')"),
         Case("a parameter without =",
              "heliostat run start flow.py west",
-             "message: not JSON (Expecting value: line 1 column 1 (char 0)); a string needs quotes of its own, or "
-             "write key=value"),
+             "message: not JSON (Expecting value: line 1 column 1 (char 0)); a string needs quotes of its own: "
+             "'\"west\"', or write key=value"),
         Case("a message that is no JSON",
              "heliostat run start flow.py --message {west:",
              "message: not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)); a "

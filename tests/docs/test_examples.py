@@ -62,6 +62,7 @@ class Stage:
 
     def _python(self, block: Block) -> None:
         source = "\n" * (block.line - 1) + block.text  # so that a traceback names the page's own lines
+        source = source.replace('if __name__ == "__main__":', "if True:")  # it is run as a program would be
         code = compile(source, str(self.page.path), "exec")
         if block.mark("sketch") is None:
             with contextlib.redirect_stdout(io.StringIO()) as said:

@@ -166,6 +166,9 @@ def test_the_same_key_starts_one_run(shell: Shell) -> None:
     """A repeated call answers with the run of before; another message under the same key is refused."""
     first = shell.start("hello", "name=Ada", "--key", "k")
     assert shell.start("hello", "name=Ada", "--key", "k") == first
+    assert "with this key before" in shell("run", "start", "hello", "name=Ada", "--key", "k").stderr
+    assert "; it goes on" in shell("run", "start", "hello", "name=Ada", "--key", "k").stderr
+    assert shell.json("run", "show", first)["key"] == "k"
     assert "'k'" in shell.says("run", "start", "hello", "name=Eve", "--key", "k", code=4)
 
 
@@ -175,6 +178,7 @@ def test_a_run_takes_the_place_of_that_with_its_key(shell: Shell) -> None:
     second = shell.start("hello", "name=Eve", "--key", "k", "--replace")
     assert shell.start("hello", "name=Eve", "--key", "k", "--replace") == second
     assert shell.json("run", "show", first)["reason"] == f"replaced by run {second}"
+    assert f"in the place of run {first}" in shell("run", "log", second).stdout
     assert "needs an idempotency key" in shell.says("run", "start", "hello", "name=Eve", "--replace", code=4)
 
 
@@ -244,7 +248,7 @@ def test_runs_are_listed_newest_first(shell: Shell) -> None:
 
 RUN_KEYS = {
     "id", "workflow", "version", "name", "state", "paused", "priority", "reason", "parent", "created_at",
-    "deadline_at", "ended_at", "parent_task", "parts", "hold",
+    "deadline_at", "ended_at", "parent_task", "parts", "hold", "key",
     "message", "result", "nodes", "failures", "artifacts",
 }  # fmt: skip
 
@@ -519,7 +523,7 @@ def test_a_cancelled_run_says_how_to_go_on(shell: Shell) -> None:
     shell("run", "cancel", run)
     assert shell.says("run", "retry", run, code=4) == (
         f"run {run} is cancelled, and a cancelled run does not go on; "
-        f"begin a new one that takes over what was done: heliostat run rerun {run} --at NODE"
+        f"begin a new one that takes over what was done: heliostat run rerun {run} FILE.py --at NODE"
     )
 
 
@@ -881,7 +885,8 @@ def test_a_worker_works_until_it_is_idle(shell: Shell) -> None:
 def test_a_worker_takes_from_the_queues_it_is_given(shell: Shell) -> None:
     """What waits elsewhere is explained."""
     run = shell.start("hello", "name=Ada")
-    shell("worker", "start", "--queues", "gpu", "--until", "idle")
+    done = shell("worker", "start", "--queues", "gpu", "--until", "idle")
+    assert "what is ready in queue default waits for a worker that takes from that, too" in done.stderr
     assert shell.json("run", "show", run)["state"] == "active"
 
 

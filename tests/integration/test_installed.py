@@ -85,6 +85,17 @@ def test_what_is_configured_too_is_there_once(install: Callable[[str, str], None
     assert call("config", "check").exit_code == 0
 
 
+def test_a_package_that_is_damaged_stops_nobody(install: Callable[[str, str], None], tmp_path: Path) -> None:
+    """Its list of entry points cannot be read, and with it those of others."""
+    install("observatory_g", "observatory_g")
+    (tmp_path / "packages" / "observatory_g-1.dist-info" / "entry_points.txt").write_text("[console_scripts]\nx\n")
+    Path("mine.py").write_text(FLOWS, "utf-8")
+    ran = call("run", "start", "mine.py:night", "3", "--wait")
+    assert ran.exit_code == 0, ran.stderr
+    assert "what installed packages offer is left out" in call("worker", "start", "--until", "idle").stderr
+    assert json.loads(call("config", "show", "--json").stdout)["installed"] == []
+
+
 def test_a_configured_workflow_goes_before_that_of_a_package(install: Callable[[str, str], None]) -> None:
     """As where a package is worked on from its own files."""
     install("observatory_e", "observatory_e")

@@ -99,4 +99,4 @@ def test_what_is_damaged_is_nothing(tmp_path: Path) -> None:
 def test_without_the_files_it_is_told_who_watches_it(run: RunHandle) -> None:
     """As where they are on another machine."""
     job_directory(run._engine.around, run.key, 1, 1).rmdir()
-    assert run.explain(1).startswith("running since 0.")
+    assert run.explain(1).startswith("running for 0.")

@@ -116,8 +116,8 @@ def test_a_waiting_task_says_until_when(facts: dict[str, Any], words: str) -> No
 def test_a_running_task_says_where_and_since_when() -> None:
     """And that it will be rescued if its worker shows no life."""
     facts: dict[str, Any] = {"worker": "w1", "started_at": NOW - 30, "count": 2}
-    assert why(TaskState.running, **facts) == "running since 30.0 s on worker w1 (attempt 2)"
-    gone = "running since 30.0 s on worker w1 (attempt 2), which shows no life; it will be rescued"
+    assert why(TaskState.running, **facts) == "running for 30.0 s on worker w1 (attempt 2)"
+    gone = "running for 30.0 s on worker w1 (attempt 2), which shows no life; it will be rescued"
     assert why(TaskState.running, **facts, workers=()) == gone
     assert why(TaskState.running, **facts, workers=(replace(HERE, state="lost"),)) == gone
 

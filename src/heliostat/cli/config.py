@@ -105,9 +105,20 @@ def _missing(graph: Graph, settings: Config) -> list[str]:
     return wanting
 
 
+def _installed() -> list[str]:
+    """Where installed packages offer workflows; none where that cannot be told."""
+    from heliostat import loading
+
+    try:
+        return list(loading.installed())
+    except Exception as error:  # noqa: BLE001 - a package that is damaged is no mistake in the configuration
+        output.say(f"what installed packages offer is left out: {type(error).__name__}: {error}")
+        return []
+
+
 def settled(given: Session) -> ConfigShape:
     """The configuration as this call has it."""
-    from heliostat import config, loading
+    from heliostat import config
 
     chosen = given.settings()
     return {
@@ -117,7 +128,7 @@ def settled(given: Session) -> ConfigShape:
         "files_from": chosen.whence["files"],
         "apps": list(chosen.apps),
         "apps_from": chosen.whence["apps"],
-        "installed": list(loading.installed()),
+        "installed": _installed(),
         "broker": config.masked(chosen.broker),
         "broker_from": chosen.whence["broker"],
         "executor": chosen.executor,

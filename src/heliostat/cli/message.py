@@ -74,6 +74,7 @@ def _document(word: str) -> object:
     try:
         found: object = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        hint = "; a string needs quotes of its own, or write key=value" if where == "message" else ""
+        quoted = f""": '"{word}"'""" if re.fullmatch(r"[\w .+-]{1,40}", word) else ""
+        hint = f"; a string needs quotes of its own{quoted}, or write key=value" if where == "message" else ""
         raise BadInput(f"{where}: not JSON ({error}){hint}") from None
     return found

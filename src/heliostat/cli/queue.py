@@ -104,13 +104,14 @@ def set_(
 @app.command()
 def pause(context: typer.Context, name: Name, reason: Reason = "") -> None:
     """Let no more tasks of a queue begin; what is running goes on."""
-    output.say(f"queue {name} is paused: {_set(context, name, reason, paused=True)}")
+    _set(context, name, reason, paused=True)
+    output.say(f"queue {name} is paused" + (f": {reason}" if reason else ""))
 
 
 @app.command()
 def resume(context: typer.Context, name: Name, reason: Reason = "") -> None:
     """Let tasks of a paused queue begin again."""
-    output.say(f"queue {name} goes on: {_set(context, name, reason, paused=False)}")
+    output.say(f"queue {name} goes on; {_set(context, name, reason, paused=False)}")
 
 
 def _by_hand(queue: Queue) -> str:

@@ -78,6 +78,7 @@ def start(
         return
     with session(context).engine(new=True) as engine:
         flow, content = startable(engine, where), message(words or [], given)
+        began = engine.around.clock.now()
         run = engine.start(
             flow,
             content,
@@ -88,6 +89,9 @@ def start(
             idempotency_key=key,
             replace=replace,
         )
+        if (there := run.info).created_at < began:
+            stands = f"it {there.state.over}" if there.state.final else "it goes on"
+            output.say(f"run {run.id} was started with this key before, {output.when(there.created_at)}; {stands}")
         follow(engine, run, where, wait=wait, as_json=as_json)
 
 
@@ -149,6 +153,7 @@ def show(context: typer.Context, run: Id, as_json: AsJson = False) -> None:
                     "reason": info.reason,
                     "priority": info.priority or None,
                     "part of": inside.whole(details),
+                    "key": info.idempotency_key,
                     "started": output.when(info.created_at),
                     "ended": output.when(info.ended_at),
                     "took" if info.ended_at else "for": output.span(info.created_at, info.ended_at or now),

@@ -156,6 +156,7 @@ class Payloads(TypedDict):
 class RunDetails(RunShape, Payloads):
     """``run show``, and ``run start`` and ``run wait``, which wait for its end."""
 
+    key: str | None  # its idempotency key
     hold: HoldShape | None  # who has paused it
     parent_task: str | None  # what it is in its parent: a node, and which item
     parts: list[PartShape]  # the first runs that are part of it or tell it their end
@@ -670,6 +671,7 @@ def run_details(store: Store, handle: RunHandle) -> RunDetails:
     failed = store.tasks(run.id, state=TaskState.failed, limit=FAILURES)
     return {
         **run_shape(run, graph),
+        "key": run.idempotency_key,
         "hold": hold_shape(hold_of(store.holds(run.id), "run", "")) if run.paused else None,
         "parent_task": _place(store, run),
         "parts": [part_shape(store, part) for part in store.parts(run.id, PARTS)],

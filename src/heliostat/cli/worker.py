@@ -87,7 +87,10 @@ def start(
         )
         output.say(f"worker {worker.id} offers {labels}" + (f" on {','.join(names)}" if names else ""))
         _tell_left(engine, {flow.name: flow.graph for flow in flows})
-        raise typer.Exit(_serve(engine, worker, patience, until, parent))
+        code = _serve(engine, worker, patience, until, parent)
+        if until is not None and names is not None:
+            _tell_untaken(engine, {flow.graph.id for flow in flows}, names)
+        raise typer.Exit(code)
 
 
 def _place(site: str | None) -> Config:
@@ -125,6 +128,17 @@ def _tell_left(engine: Engine, offered: dict[str, Graph]) -> None:
         if mine is not None and mine.id != key and not any(offers(worker, left) for worker in there):
             again = f"`heliostat run rerun` begins it anew with {mine.label} once it is over"
             output.say(f"what is ready of {left.label} waits for a worker that offers that; {again}")
+
+
+def _tell_untaken(engine: Engine, offered: set[int], names: Sequence[str]) -> None:
+    """Say what is ready of the same workflows in queues from which it took nothing, where nobody else does."""
+    from heliostat.fleet import takers
+
+    there = takers(engine.store.workers(), engine.around.clock.now())
+    taken = {queue for worker in there for queue in worker.queues.split(",")}
+    left = {queue for queue, graph in engine.store.lively_lanes() if graph in offered} - {*names, *taken}
+    for queue in sorted(left if "" not in taken else ()):  # "": somebody takes from all
+        output.say(f"what is ready in queue {queue} waits for a worker that takes from that, too")
 
 
 def _command(given: Session, options: list[str]) -> list[str]:

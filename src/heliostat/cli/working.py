@@ -25,7 +25,8 @@ def follow(engine: Engine, run: RunHandle, where: str, *, wait: bool, as_json: b
             output.document(shapes.run_details(engine.store, run))
         else:
             typer.echo(run.id)
-            _who_works(engine, run, where)
+            if not run.info.state.final:
+                _who_works(engine, run, where)
         return
     if work(engine, run) and not run.info.state.final:
         output.say(f"stopped; run {run.id} goes on with: {_worker(run, where)}")

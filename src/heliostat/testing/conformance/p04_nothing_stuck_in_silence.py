@@ -166,7 +166,7 @@ def test_p04_a_running_task_says_where_and_whether_that_worker_is_alive(hand: Ha
     hand.beat("w")
     hand.lease()
     hand.now += 5
-    assert hand.explain(run, 1) == "running since 5.0 s on worker w (attempt 1)"
+    assert hand.explain(run, 1) == "running for 5.0 s on worker w (attempt 1)"
     hand.lose("w")
     hand.lease()
     assert hand.explain(run, 1).endswith("which shows no life; it will be rescued")
@@ -354,4 +354,4 @@ def test_p04_the_worker_of_an_ended_run_is_asked_to_stop(hand: Hand) -> None:
     assert tidy.node == "tidy"
     assert hand.beat("w") == frozenset({attempt.task})
     assert hand.explain(run, attempt.number).endswith(f"; run {hand.run(run).public} was cancelled: it is to stop")
-    assert hand.explain(run, tidy.number) == "running since 0.0 s on worker w (attempt 1)"
+    assert hand.explain(run, tidy.number) == "running for 0.0 s on worker w (attempt 1)"
