@@ -87,7 +87,7 @@ def pbs_server(flavour: str) -> Iterator[Pbs]:
     """Start one, and stop it at the end with all of its jobs."""
     with tempfile.TemporaryDirectory(prefix=f"heliostat-{flavour}-", dir="/tmp") as name:
         server = Pbs(Path(name), flavour)
-        for folder in ("bin", "jobs", "scripts", "output", "faults", "run"):
+        for folder in ("bin", "jobs", "scripts", "output", "faults", "run", "home"):
             (server.directory / folder).mkdir()
         server.set()
         program = shlex.join([sys.executable, "-I", "-S", str(HERE / "pbs_commands.py"), name])
@@ -97,6 +97,7 @@ def pbs_server(flavour: str) -> Iterator[Pbs]:
             script.chmod(0o755)
         guardian = subprocess.Popen(
             [sys.executable, str(HERE / "guardian.py"), str(server.directory / "run"), *shlex.split(program), "serve"],
+            env={**os.environ, "HOME": f"{server.directory}/home"},  # jobs are login shells, as under Slurm
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

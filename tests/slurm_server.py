@@ -137,6 +137,12 @@ def slurm_server(**settings: str) -> Iterator[Slurm]:
         for name, value in settings.items():
             configuration = re.sub(rf"(?m)^{name}=.*$", f"{name}={value}", configuration)
         (server.directory / "slurm.conf").write_text(configuration)
+        # A job is a login shell. Whatever start-up files the one who tests has, they are not what is tested, and some
+        # wait for a lock that a killed job has left.
+        (server.directory / "home").mkdir()
+        prolog = server.directory / "prolog"
+        prolog.write_text(f"#!/bin/sh\necho export HOME={server.directory}/home\n")
+        prolog.chmod(0o755)
         server.start()
         try:
             yield server
@@ -180,6 +186,7 @@ MinJobAge=600
 MaxJobCount=20000
 MaxArraySize=2001
 PlugStackConfig=/dev/null
+TaskProlog={home}/prolog
 JobCompType=jobcomp/filetxt
 JobCompLoc={home}/log/jobcomp.log
 NodeName={host} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory=64000 State=UNKNOWN
