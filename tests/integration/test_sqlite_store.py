@@ -18,7 +18,7 @@ from heliostat.errors import BadInput, SchemaMismatch, StoreUnavailable
 from heliostat.outcome import RUN_ENDED, Succeeded
 from heliostat.queue import WorkerInfo
 from heliostat.run import RunState
-from heliostat.store import Ask, Command, Orders, SetNode, SetQueue
+from heliostat.store import Ask, Batch, Command, Orders, SetNode, SetQueue
 from heliostat.stores import pruning, sqlite
 from heliostat.stores.filesystem import network_file_system
 from heliostat.stores.rows import RunChange
@@ -370,6 +370,42 @@ def test_what_another_process_changes_is_seen_at_once(store: SqliteStore, path: 
     batch = store.settle("w", [(second, Succeeded())], 6.0, ask)
     assert (batch.verdicts, batch.leased) == ((RUN_ENDED,), ())
     other.close()
+
+
+def test_a_look_that_found_nothing_and_would_again_waits_for_nobody(store: SqliteStore, path: Path) -> None:
+    """A process without work takes no turn at the file; what it or another writes makes it look again."""
+    other = SqliteStore(path)
+    [run] = begin(store)
+    ask = Ask("w", frozenset({TALK.id}), 1)
+    assert work(store, TALK, "w") == 1
+    assert store.settle("w", [], 3.0, ask) == Batch()
+    store.patience = 0.05
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert store.settle("w", [], 4.0, ask) == Batch()
+        for another in (ask._replace(queues=frozenset({"heavy"})), ask._replace(again=True)):
+            with pytest.raises(StoreUnavailable, match="kept busy"):
+                store.settle("w", [], 4.0, another)
+        connection.execute("ROLLBACK")
+    assert store.settle("w", [], 5.0, ask) == Batch()
+    send(other, run)
+    [theirs] = store.settle("w", [], 6.0, ask).leased
+    assert store.settle("w", [(theirs, Succeeded())], 7.0, ask).leased == ()
+    assert store.settle("w", [], 8.0, ask) == store.settle("w", [], 8.0, ask) == Batch()
+    send(store, run)
+    assert len(store.settle("w", [], 9.0, ask).leased) == 1
+    other.close()
+
+
+def test_what_waits_for_the_rate_of_its_queue_is_looked_for_each_time(store: SqliteStore) -> None:
+    """Nobody writes that its time has come."""
+    [run] = begin(store)
+    send(store, run, n=2)
+    store.accept([Command(SetQueue("default", rate="1/s"))], 2.0)
+    ask = Ask("w", frozenset({TALK.id}), 2)
+    assert len(store.settle("w", [], 3.0, ask).leased) == 1
+    assert store.settle("w", [], 3.5, ask) == store.settle("w", [], 3.5, ask) == Batch()
+    assert len(store.settle("w", [], 4.5, ask).leased) == 1
 
 
 def test_a_lease_hears_where_the_tasks_of_a_node_belong(store: SqliteStore, path: Path) -> None:

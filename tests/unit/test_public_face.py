@@ -59,6 +59,7 @@ LARGER: dict[str, str] = {
     "stores/reading.py:Reading": "one method for each reading verb of the contract",
     "stores/rows.py:Rows": "the contract of a database's rows: what each verb takes, does and answers",
     "stores/rows.py": "the contract of a database's rows, on four pages: what each verb takes, does and answers",
+    "stores/sqlite.py": "connections, transactions, schema and sentences, all of one database",
     "stores/sqlite.py:SqliteStore": "connections, transactions, schema and sentences, all of one database",
     "stores/sqlrows.py": "one method for each verb of rows, and what columns become",
     "stores/sqlrows.py:SqlRows": "one method for each verb of rows",

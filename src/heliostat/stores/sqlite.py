@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic_core import PydanticSerializationError
 
 from heliostat.errors import BadInput, HeliostatError, SchemaMismatch, StoreUnavailable
-from heliostat.store import About
+from heliostat.store import About, Batch
 from heliostat.stores.filesystem import network_file_system
 from heliostat.stores.forks import PerProcess
 from heliostat.stores.ledger import Ledger
@@ -30,10 +30,12 @@ from heliostat.stores.sqliterows import STATEMENTS, SqliteRows, Still
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from heliostat.outcome import Outcome
     from heliostat.queue import WorkerInfo
-    from heliostat.store import Answer, Command, Orders
+    from heliostat.store import Answer, Ask, Command, Orders
     from heliostat.stores.reading import Fetch
     from heliostat.stores.sqlrows import Row
+    from heliostat.task import Attempt
 
 T = TypeVar("T")
 
@@ -81,6 +83,37 @@ class SqliteStore(Reading, Ledger):
     def accept(self, commands: Sequence[Command], now: float) -> list[Answer]:
         self._see_file()
         return super().accept(commands, now)
+
+    def settle(
+        self, worker: str, outcomes: Sequence[tuple[Attempt, Outcome]], now: float, ask: Ask | None = None
+    ) -> Batch:
+        """Nothing is begun, and nobody kept from writing, where the same look found nothing and no more was written."""
+        if outcomes or ask is None or ask.again or ask.n <= 0:
+            return super().settle(worker, outcomes, now, ask)
+        still, written = self._mine().still, self._written()
+        look = (written, ask.offers, ask.queues)
+        if written is not None and look == still.looked:
+            return Batch()
+        batch = super().settle(worker, outcomes, now, ask)
+        lanes = still.lanes.get(ask.offers)
+        paced = lanes is None or any(queue.rate is not None for _, queue in lanes)  # these give more as time passes
+        if not batch.leased and not paced:
+            still.looked = look
+        return batch
+
+    def _written(self) -> tuple[int, int] | None:
+        """How much others have written so far, and we; None if that cannot be told without waiting."""
+        mine = self._mine()
+        if not mine.lock.acquire(blocking=False):
+            return None
+        try:
+            if mine.writer is None:
+                return None
+            return mine.writer.execute("PRAGMA data_version").fetchone()[0], mine.writer.total_changes
+        except sqlite3.Error:  # whatever it is, a transaction meets it too, and says it better
+            return None
+        finally:
+            mine.lock.release()
 
     def beat(self, worker: WorkerInfo, now: float) -> Orders | None:
         self._see_file()

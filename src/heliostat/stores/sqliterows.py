@@ -39,6 +39,7 @@ class Still:
         self.version = -1
         self.runs: dict[int, RunRow] = {}
         self.lanes: dict[frozenset[int] | None, list[tuple[Lane, Queue]]] = {}
+        self.looked: object = None  # the look that found nothing, and how much was written until then
 
     def see(self, version: int) -> None:
         """A transaction begins: forget all if others have written."""
@@ -51,6 +52,7 @@ class Still:
         self.version = -1
         self.runs.clear()
         self.lanes.clear()
+        self.looked = None
 
     def changed(self, change: RunChange) -> None:
         """A run was written; those that are over are not remembered, for they may be pruned."""
