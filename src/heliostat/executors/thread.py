@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from heliostat.executor import Answered, Perform, Work
 
 
-SHORT = 0.0005  #: seconds: works that take less share a thread
+SHORT = 0.002  #: seconds: works that take less share a thread
 PATIENCE = 0.02  #: seconds after which a line of short works that is not empty yet needs more threads
 SILENCE = 0.005  #: seconds that outcomes of longer works wait in the box, at most, while the line is not empty
 
