@@ -5,19 +5,11 @@ A job goes in as a request, and is seen as observations of its state.
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import stat
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from heliostat.codec import LIMIT_BYTES
 from heliostat.errors import OperatorError
-from heliostat.files import opened, tail
-from heliostat.job import FILES, INPUT, OUTPUT, many, patterns
 from heliostat.task import AttemptState
 
 if TYPE_CHECKING:
@@ -30,6 +22,7 @@ if TYPE_CHECKING:
 STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
 COMMAND = "job.command"  #: in a job's directory: what it runs
 ENDED = ".ended"  #: beside the folders of runs: an empty file for each job that has told of its end, RUN.TRY
+EXIT_CODE = "job.exit_code"  #: in a job's directory, once it has ended by itself
 SEEN = "job.seen"  #: in a job's directory: what was seen of it last, for whoever asks
 UNBEGUN = "job.unbegun"  #: in a job's directory: why its command was never begun, in a sentence
 #: What can run a container, those first that need neither a daemon nor rights; all have the options that are used.
@@ -298,97 +291,3 @@ def begin(batch: Batch, request: JobRequest) -> str:
     if isinstance(reply, Accepted):
         return reply.handle
     raise OperatorError(reply.reason)
-
-
-def gather(directory: Path, spec: JobSpec, seen: Observation, own: frozenset[str] = frozenset()) -> Collected:
-    """``collect`` for a directory at hand; ``own`` are the batch system's files in it, never outputs."""
-    outputs: dict[str, Output] = {}
-    problems: list[str] = []
-    for name, pattern in patterns(spec.outputs):
-        found = _find(directory, pattern, own | _NO_OUTPUTS)
-        if isinstance(found, str):
-            problems.append(found)
-        else:
-            outputs[name] = found
-    output, problem = _result(directory)
-    problems += [problem] if problem else []
-    reason = _unbegun(directory, seen) or _ending(seen) or "; ".join(problems) or None
-    return Collected(
-        exit_code=seen.exit_code,
-        outputs=outputs if isinstance(spec.outputs, dict) else outputs.get(""),
-        output=output,
-        reason=reason,
-        how=seen.how,
-        stdout=tail(directory / STDOUT) if reason else "",
-        stderr=tail(directory / STDERR) if reason else "",
-    )
-
-
-_NO_OUTPUTS = frozenset({INPUT, OUTPUT, FILES, STDOUT, STDERR, SEEN, UNBEGUN})  # taken only when named in full
-
-
-def _unbegun(directory: Path, seen: Observation) -> str | None:
-    """Why its command was never begun, unless the job was ended for another reason."""
-    return tail(directory / UNBEGUN) or None if seen.reason is None and seen.exit_code else None
-
-
-def _ending(seen: Observation) -> str | None:
-    """Why the way it ended is no success."""
-    if not seen.state.final:
-        return "the job has not ended"
-    if seen.reason or seen.exit_code == 0:
-        return seen.reason
-    code = seen.exit_code or 0
-    killed = {128 + number: f" ({number.name})" for number in signal.Signals}
-    return f"exit code {code}{killed.get(code, '')}"
-
-
-def _find(directory: Path, pattern: str, hidden: frozenset[str]) -> Output | str:
-    """The file or files of a pattern, or a sentence about what is wrong with them."""
-    if not many(pattern):
-        path = directory / pattern
-        return _problem(directory, path) or path
-    found = []
-    for path in directory.glob(pattern.replace("[", "[[]")):  # only * and ? are special
-        first, *_ = steps = path.relative_to(directory).parts
-        dotted = any(step.startswith(".") for step in steps) and not re.search(r"(^|/)\.", pattern)
-        if first not in hidden and not dotted and not path.is_dir():
-            found.append(path)
-    problem = next(filter(None, (_problem(directory, path) for path in found)), None)
-    return problem or tuple(sorted(found)) or f"no file matches the output {pattern}"
-
-
-def _problem(directory: Path, path: Path) -> str | None:
-    """Why a path is no output: it has to be an ordinary file within the directory, links followed."""
-    name = path.relative_to(directory)
-    with suppress(OSError):  # most are just there, and no links can have led astray
-        if path.parent == directory and stat.S_ISREG(path.lstat().st_mode):
-            return None
-    try:
-        real = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # not there, or a link that leads nowhere or in a circle
-        return f"the output {name} is missing"
-    if not real.is_relative_to(directory.resolve()):
-        return f"the output {name} leads out of the job's directory"
-    return None if real.is_file() else f"the output {name} is no ordinary file"
-
-
-def _result(directory: Path) -> tuple[str | None, str | None]:
-    """The text of ``output.json``, or what is wrong with it; neither if the job wrote none."""
-    path = directory / OUTPUT
-    if not os.path.lexists(path):
-        return None, None
-    if problem := _problem(directory, path):
-        return None, problem
-    try:
-        with opened(path) as file:
-            data = file.read(LIMIT_BYTES + 1)
-    except OSError as error:
-        return None, f"{OUTPUT} cannot be read: {error.strerror}"
-    if len(data) > LIMIT_BYTES:
-        size = path.stat().st_size
-        return None, f"{OUTPUT} has {size:,} bytes; the limit is {LIMIT_BYTES:,}, use outputs for more"
-    try:
-        return data.decode("utf-8"), None
-    except UnicodeDecodeError as error:
-        return None, f"{OUTPUT} is not UTF-8 text ({error})"

@@ -19,7 +19,7 @@ from heliostat.artifact import Artifact
 from heliostat.batch import STDERR, STDOUT, Container, JobRequest
 from heliostat.errors import BadInput, OperatorError, TaskError, said
 from heliostat.executor import Submitted
-from heliostat.files import put
+from heliostat.files import make, put
 from heliostat.graph import Arity
 from heliostat.job import FILES, INPUT, OUTPUT
 from heliostat.outcome import Failed, Released
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("heliostat.worker")
 
 UNKEPT_SECONDS = 30.0  #: between tries to have what an ended job left
+PAGE_LETTERS = 1 << 10  #: a text that is written whole or not at all, however many bytes are to a letter
 
 
 class Jobs:
@@ -54,7 +55,7 @@ class Jobs:
         node = work.node
         assert node.job is not None
         directory = self.directory(work)
-        directory.mkdir(parents=True, exist_ok=True)
+        (directory / FILES).mkdir(parents=True, exist_ok=True)
         prepared = self._prepared(answer, directory) if jobs.PREPARE in node.job.calls else None
         values = self._values(work, directory, prepared)
         template = node.job.shell is not None or node.job.argv is not None
@@ -116,7 +117,6 @@ class Jobs:
         All of it is ``input.json`` too, unless something else was prepared.
         """
         files = directory / FILES
-        files.mkdir(exist_ok=True)
 
         def bring(artifact: Any) -> Path:
             return self._around.repository.bring(artifact, files)
@@ -190,7 +190,12 @@ def _write_once(path: Path, text: str) -> None:
 
     An empty one is what a power cut has left.
     """
-    if not path.exists() or not path.stat().st_size:
+    try:
+        there = path.stat().st_size
+    except FileNotFoundError:
+        (make if len(text) < PAGE_LETTERS else put)(path, text)
+        return
+    if not there:
         put(path, text)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from heliostat.batch import SEEN, Accepted, Deferred, JobState, Observation, Rejected, later, unasked
 from heliostat.errors import OperatorError, said
-from heliostat.files import put
+from heliostat.files import make, put
 from heliostat.job import JobSpec
 
 if TYPE_CHECKING:
@@ -156,10 +156,12 @@ def _tell(batch: Batch, job: Watched, reply: Reply | None, seen: Observation | N
         handle = reply.handle if isinstance(reply, Accepted) else job.handle or ""
         reason = seen.reason if seen.state is JobState.unknown else merged.reason
         told = (handle, str(merged.state), reason or "")
-    if told == job.told:
+    by_itself = seen is not None and seen.exit_code is not None and not seen.reason
+    if told == job.told or (job.told and by_itself):  # the file with its exit code says so
         return
+    write = put if job.told else make
     job.told = told
     handle, state, reason = told
     line = {"system": batch.system, "place": batch.place, "handle": handle, "state": state, "reason": reason, "at": now}
     with suppress(OSError):  # its directory is gone or full: the job is seen to its end all the same
-        put(job.directory / SEEN, json.dumps(line))
+        write(job.directory / SEEN, json.dumps(line))

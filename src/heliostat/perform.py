@@ -202,9 +202,9 @@ class Performer:
         if work.job is not None:
             left = self._jobs.collect(work, context)
             return self._finished(work, left, context) if isinstance(left, str) else left
-        context.bring_to(self._jobs.directory(work) / FILES)
         if signature is None:
             return self._jobs.prepare(work)
+        context.bring_to(self._jobs.directory(work) / FILES)
         answer = called(signature, arguments(signature, work, context), work.attempt.count)
         if type(answer) in _ANSWERS:
             return self._answered(answer, context)

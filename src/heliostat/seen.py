@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from heliostat.batch import BEGINS, COMMAND, SEEN, JobState
+from heliostat.batch import BEGINS, COMMAND, EXIT_CODE, SEEN, JobState
 from heliostat.checks import lasting
 from heliostat.files import opened
 from heliostat.printed import Tries, job_directory
@@ -107,6 +107,8 @@ def seen(directory: Path) -> Seen | None:
         with opened(directory / SEEN) as file:
             data = json.loads(file.read(MOST_BYTES))
         said = {name: str(data[name] or "") for name in ("system", "place", "handle", "reason")}
-        return Seen(**said, state=JobState(data["state"]), at=float(data["at"]))
+        found = Seen(**said, state=JobState(data["state"]), at=float(data["at"]))
+        ended_since = not found.state.final and (directory / EXIT_CODE).exists()  # whoever watched it wrote no more
+        return replace(found, state=JobState.ended, reason="") if ended_since else found
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):  # none, or damaged
         return None

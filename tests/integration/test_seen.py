@@ -11,7 +11,7 @@ import pytest
 
 import heliostat
 from heliostat import Workflow
-from heliostat.batch import SEEN, JobState
+from heliostat.batch import EXIT_CODE, SEEN, JobState
 from heliostat.engine import Engine
 from heliostat.handle import RunHandle
 from heliostat.printed import job_directory
@@ -94,6 +94,15 @@ def test_what_is_damaged_is_nothing(tmp_path: Path) -> None:
         assert seen(tmp_path) is None
     (tmp_path / SEEN).write_text(json.dumps(LINE | {"reason": None}))
     assert seen(tmp_path) == Seen("slurm", "login1", "1234", JobState.submitted, "", 100.0)
+
+
+def test_a_job_that_has_ended_says_so_by_its_exit_code(tmp_path: Path) -> None:
+    """Whoever watched it wrote no more once it had; what was told of its end stays."""
+    (tmp_path / SEEN).write_text(json.dumps(LINE | {"state": "running", "reason": "suspended"}))
+    (tmp_path / EXIT_CODE).write_text("0\n")
+    assert seen(tmp_path) == Seen("slurm", "login1", "1234", JobState.ended, "", 100.0)
+    (tmp_path / SEEN).write_text(json.dumps(LINE | {"state": "ended", "reason": "timed out after 3 s"}))
+    assert seen(tmp_path) == Seen("slurm", "login1", "1234", JobState.ended, "timed out after 3 s", 100.0)
 
 
 def test_without_the_files_it_is_told_who_watches_it(run: RunHandle) -> None:

@@ -1,10 +1,12 @@
 """Heliostat: a run for each job and the step after it, or one run that maps a job over a list and joins.
 
-Every result is kept in the database and read by the step that waits for it, and each run is asked how it ended.
+Every result is kept in the database, and read by the step that waits for it. That they are all there is seen in the
+database itself: to ask a thousand runs for what they gave, one by one, is no part of having jobs run.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from contextlib import closing
@@ -31,17 +33,18 @@ def carry(task: Task) -> dict[int, float]:
     with heliostat.open(database, files=task.place / "files") as engine:
         engine.store.upgrade()
         if task.form == "single":
-            runs = engine.start_many(single(task, begun), range(task.count))
+            engine.start_many(single(task, begun), range(task.count))
             engine.work(until="idle")
-            assert [run.result("after") for run in runs] == list(range(task.count))
         else:
             run = engine.start(mapped(task, begun), task.count)
             engine.work(until=run)
-            assert run.result() == list(range(task.count))
     with closing(sqlite3.connect(database)) as kept:
         found = kept.execute("select node, state, count(*) from tasks group by node, state").fetchall()
+        given = [json.loads(text) for (text,) in kept.execute("select result from tasks where node = 'after'")]
     assert ("nap", "succeeded", task.count) in found, found
     assert {state for _, state, _ in found} == {"succeeded"}, found
+    numbers = list(range(task.count))
+    assert (sorted(given) if task.form == "single" else given[0]) == numbers, given
     return begun
 
 

@@ -3,7 +3,8 @@
 The files in a job's directory are all that is known of it, and people may read them:
 
 - ``job.script``: what was submitted; ``job.command``: what to run; ``job.sh``: the wrapper that runs it on a node
-- ``job.id``: what the scheduler said to the submission; ``job.said``: what it complained of
+- ``job.answer``: what the scheduler said to the submission; ``job.said``: what it complained of
+- ``job.id``: the same answer, once it has taken the job
 - ``job.submitting``: the name of the job, from when its submission is begun; ``job.void``: it never will be
 - ``job.claim``: linked by the wrapper, which succeeds once or not at all: handle, node, begin, time-out
 - ``job.stop``: made before the job is asked to end: why, when, and the grace until KILL
@@ -24,9 +25,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation, gather
+from heliostat.batch import Accepted, BatchQueue, Collected, JobState, Observation
 from heliostat.batches import script
 from heliostat.batches.inquiry import ASK_SECONDS, Inquiry
+from heliostat.batches.results import collected
 from heliostat.batches.shared import GONE, VOID, chunks
 from heliostat.batches.submission import COMMAND_SECONDS, Submission
 from heliostat.batches.verdict import Case, judge
@@ -199,7 +201,7 @@ class ClusterBatch:
         case = self._cases.get(directory)
         seen = case.final if case is not None and case.final is not None else self.observe([directory])[0]
         self._files.bring(directory, spec)
-        left = gather(directory, spec, seen, script.OWN)
+        left = collected(directory, spec, seen, script.OWN)
         self._cases.pop(directory, None)
         return left
 

@@ -30,15 +30,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from heliostat.batch import Accepted, Collected, Deferred, JobState, Observation, Rejected, gather
+from heliostat.batch import EXIT_CODE, Accepted, Collected, Deferred, JobState, Observation, Rejected
 from heliostat.batches import container, machine
+from heliostat.batches.results import collected
 from heliostat.batches.shared import (
     BEGUN,
     CLAIM,
     COMMAND,
     CONTAINER,
     ENVIRONMENT,
-    EXIT_CODE,
     GUARD,
     STOP,
     fields,
@@ -46,7 +46,7 @@ from heliostat.batches.shared import (
     shell,
 )
 from heliostat.errors import BadInput
-from heliostat.files import put
+from heliostat.files import make
 from heliostat.secret import public
 from heliostat.task import AttemptState
 
@@ -97,7 +97,7 @@ class LocalBatch:
             if claim := _claim(directory):
                 return self._remember(directory, claim)
             for name, text in _files(request, directory).items():
-                put(directory / name, text, mode=0o600 if name == ENVIRONMENT else 0o666)
+                make(directory / name, text, mode=0o600 if name == ENVIRONMENT else 0o666)
             complaint = self._start(directory, request)
             if claim := _claim(directory):
                 return self._remember(directory, claim)
@@ -133,7 +133,7 @@ class LocalBatch:
     def collect(self, directory: Path, spec: JobSpec) -> Collected:
         """Find what the job left in its directory."""
         directory = directory.absolute()
-        left = gather(directory, spec, self._look(directory), _OWN)
+        left = collected(directory, spec, self._look(directory), _OWN)
         self._claims.pop(directory, None)
         return left
 

@@ -17,14 +17,13 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from heliostat.batch import SEEN, STDERR, STDOUT
+from heliostat.batch import EXIT_CODE, SEEN, STDERR, STDOUT
 from heliostat.batches import luggage, trickle
 from heliostat.batches.shared import (
     ARRAY,
     BROUGHT,
     CLAIM,
     ENVIRONMENT,
-    EXIT_CODE,
     GONE,
     LOCK,
     TELLING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from uuid import uuid4
 from heliostat.batches import container, shared
 from heliostat.batches.dialect import Wanted
 from heliostat.errors import BadInput
-from heliostat.files import put
+from heliostat.files import make
 from heliostat.resources import Resources
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _NAMES = [value for value in vars(shared).values() if isinstance(value, str) and value.startswith("job.")]
 OWN = frozenset([*_NAMES, *(f"{name}.tmp" for name in _NAMES)])
 SPARE_SECONDS = 30.0  #: of walltime beyond a time-out and its grace, so that it is the wrapper that keeps the time
+NOTHING = Resources()
 _DIGITS = 12
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
@@ -37,8 +39,12 @@ Kind: TypeAlias = "tuple[BatchQueue, Wanted, tuple[str, str]]"  # the queue, the
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it is to be written: its files by name, and its ``kind``, alike in all jobs that can be one array."""
+    """A job as it is to be written: by what it can be found in its scheduler, and its files by name.
 
+    ``kind`` is alike in all jobs that can be one array.
+    """
+
+    name: str
     files: Mapping[str, str]
     kind: Kind
 
@@ -63,27 +69,26 @@ def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, gr
         shared.SCRIPT: _script(dialect, queue, _named(wanted, name), options, shlex.quote(there), array=False),
         shared.WRAPPER: text("cluster.sh"),
         shared.COMMAND: shared.shell(request.command).replace(f"{request.directory}/", f"{there}/"),  # files are there
-        shared.NAME: f"{name}\n",
     }
     if request.env:
         lines = (f"export {name}={shlex.quote(value)}\n" for name, value in request.env.items())
         found[shared.ENVIRONMENT] = "".join(lines)
     if request.container is not None:
         found |= container.written(request, there)
-    return Job(found, (queue, wanted, options))
+    return Job(name, found, (queue, wanted, options))
 
 
-def array(dialect: Dialect, one: Job, there: str, members: Sequence[str]) -> Mapping[str, str]:
-    """The files of an array of jobs that are like one of them; ``there`` is its own directory."""
+def array(dialect: Dialect, one: Job, there: str, members: Sequence[str]) -> Job:
+    """An array of jobs that are like one of them; ``there`` is its own directory."""
     queue, wanted, options = one.kind
     name = job_name(dialect, f"array.{Path(there).parent.name}", there)
     listed = shlex.quote(f"{there}/{shared.MEMBERS}")
     place = f'"$(sed -n "$(({dialect.index} + 1))p" {listed})"'
-    return {
+    found = {
         shared.SCRIPT: _script(dialect, queue, _named(wanted, name, len(members)), options, place, array=True),
         shared.MEMBERS: "".join(f"{member}\n" for member in members),
-        shared.NAME: f"{name}\n",
     }
+    return Job(name, found, one.kind)
 
 
 def array_directory(members: Sequence[Path]) -> Path:
@@ -99,9 +104,11 @@ def job_name(dialect: Dialect, key: str, there: str) -> str:
 
 
 def write(directory: Path, texts: Mapping[str, str]) -> None:
-    """Make or replace files, each at once; what holds secrets is ours alone."""
+    """Make or replace files that nobody reads before they are submitted; what holds secrets is ours alone."""
+    if not os.path.isdir(place := str(directory)):  # it mostly is  # noqa: PTH112 - and this is done for every job
+        directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        put(directory / name, text, mode=0o600 if name == shared.ENVIRONMENT else 0o666)
+        make(f"{place}/{name}", text, mode=0o600 if name == shared.ENVIRONMENT else 0o666)
 
 
 def submitting(dialect: Dialect) -> str:
@@ -125,7 +132,7 @@ def text(name: str) -> str:
 
 
 def _wanted(queue: BatchQueue, request: JobRequest, grace: float) -> Wanted:
-    needs = request.resources or Resources()
+    needs = request.resources or NOTHING
     walltime = needs.walltime_seconds
     if walltime is None and request.timeout is not None:
         walltime = request.timeout + grace + SPARE_SECONDS

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
-from heliostat.batch import ENDED
+from heliostat.batch import ENDED, EXIT_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 #: Names in a job's directory, as the scripts beside this module write them.
 SCRIPT, WRAPPER, COMMAND, ENVIRONMENT = "job.script", "job.sh", "job.command", "job.env"
-NAME, LOCK, SUBMITTING, SAID, ID, VOID = "job.name", "job.lock", "job.submitting", "job.said", "job.id", "job.void"
-CLAIM, STOP, EXIT_CODE, OUT, LOG = "job.claim", "job.stop", "job.exit_code", "job.out", "job.log"
+LOCK, SUBMITTING, ID, VOID = "job.lock", "job.submitting", "job.id", "job.void"
+ANSWER, SAID = "job.answer", "job.said"  #: of the command that submits
+CLAIM, STOP, OUT, LOG = "job.claim", "job.stop", "job.out", "job.log"
 CONTAINER, BEGUN, GUARD = "job.container", "job.begun", "job.guard"  #: of a command in a container
 SLEEPER = "job.sleeper"  #: who knows whether signals came to all processes of the job
 TERM = "job.term"  #: the scheduler has asked the job to end

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,31 +96,30 @@ class Submission:
             except OSError as error:
                 replies[directory] = Deferred(f"job {request.key}: cannot write in {directory}: {error.strerror}")
         self._files.put(list(missing))
-        single: list[Path] = []
+        single: dict[Path, str] = {}
         for array, members in self._arrays(missing):
             together = self._submit_array(array, members) if array else None
             if together is None:
-                single += members
+                single |= {member: missing[member].name for member in members}
             else:
                 replies.update(zip(members, together, strict=True))
-        for some in chunks(single, AT_ONCE):
+        for some in chunks(list(single), AT_ONCE):
             self._files.together(some)
-            replies.update(self._submit_some(some))
+            replies.update(self._submit_some({directory: single[directory] for directory in some}))
 
     def _written(self, directory: Path, request: JobRequest) -> script.Job:
         queue = self._queues.get(request.queue, NO_QUEUE)
         there = self._files.there(directory)
         job = script.job(self._dialect, queue, request, there, self._grace)
-        directory.mkdir(parents=True, exist_ok=True)
         script.write(directory, job.files)
         return job
 
-    def _submit_some(self, directories: Sequence[Path], mode: str = "new") -> dict[Path, Reply]:
-        """Submit jobs of their own; those that were begun before are looked for first."""
+    def _submit_some(self, names: Mapping[Path, str], mode: str = "new") -> dict[Path, Reply]:
+        """Submit jobs of their own, under their names; those that were begun before are looked for first."""
         replies: dict[Path, Reply] = {}
         begun: dict[Path, str] = {}
-        seconds = COMMAND_SECONDS + SUBMIT_SECONDS * len(directories)
-        for directory, word, text in self.run(script.submitting(self._dialect), (mode, ""), directories, seconds):
+        seconds = COMMAND_SECONDS + SUBMIT_SECONDS * len(names)
+        for directory, word, text in self._ask(mode, names, seconds=seconds):
             if word == "begun":
                 begun[directory] = text.strip()
             elif word == "gone" and mode == "void":
@@ -129,6 +129,12 @@ class Submission:
         if begun:
             replies |= self._resolve(begun, "voidanew" if mode == "void" else "anew")
         return replies
+
+    def _ask(
+        self, mode: str, names: Mapping[Path, str], handle: str = "", seconds: float = COMMAND_SECONDS
+    ) -> Iterator[tuple[Path, str, str]]:
+        """Run the script that submits."""
+        return self.run(script.submitting(self._dialect), (mode, handle), list(names), seconds, list(names.values()))
 
     def _resolve(self, begun: Mapping[Path, str], otherwise: str) -> dict[Path, Reply]:
         """Ask the scheduler for jobs whose submission left no handle; what it does not know is done ``otherwise``."""
@@ -140,9 +146,9 @@ class Submission:
         replies: dict[Path, Reply] = {}
         for directory, name in begun.items():
             if name in known:
-                ((_, word, text),) = self.run(script.submitting(self._dialect), ("adopt", known[name]), [directory])
+                ((_, word, text),) = self._ask("adopt", {directory: name}, known[name])
                 replies[directory] = self.reply(word, text)
-        unknown = [directory for directory in begun if directory not in replies]
+        unknown = {directory: name for directory, name in begun.items() if directory not in replies}
         return replies | (self._submit_some(unknown, otherwise) if unknown else {})
 
     def reply(self, word: str, text: str) -> Reply:
@@ -166,11 +172,17 @@ class Submission:
                 return Deferred(f"another submission of it is under way on {self._transport.place}")
 
     def run(
-        self, text: str, options: tuple[str, ...], directories: Sequence[Path], seconds: float = COMMAND_SECONDS
+        self,
+        text: str,
+        options: tuple[str, ...],
+        directories: Sequence[Path],
+        seconds: float = COMMAND_SECONDS,
+        names: Sequence[str] = (),
     ) -> Iterator[tuple[Path, str, str]]:
-        """Run a script over directories; what it said of each: a word, and more of it."""
+        """Run a script over directories, each with its name behind it; what it said of each: a word, and more."""
         there = [self._files.there(directory) for directory in directories]
-        ran = self._transport.run(text, *options, *there, timeout=seconds)
+        words = chain.from_iterable(zip(there, names, strict=True)) if names else there
+        ran = self._transport.run(text, *options, *words, timeout=seconds)
         blocks = dict(script.blocks(ran.stdout.decode(errors="replace")))
         for number, directory in enumerate(directories):
             if number not in blocks:
@@ -181,13 +193,15 @@ class Submission:
 
     def _arrays(self, jobs: Mapping[Path, script.Job]) -> Iterator[tuple[script.Job | None, list[Path]]]:
         """Jobs that can be one submission, with one of them; the others, with none."""
+        single: list[Path] = []
         alike: defaultdict[tuple[Path, script.Kind], list[Path]] = defaultdict(list)
         for directory, job in jobs.items():
-            alike[directory.parent, job.kind].append(directory)
+            (alike[directory.parent, job.kind] if job.array else single).append(directory)
         for members in alike.values():
             first = jobs[members[0]]
-            for some in chunks(members, first.array or len(members)):
-                yield (first if first.array and len(some) >= ARRAY_FROM else None), some
+            for some in chunks(members, first.array):
+                yield (first if len(some) >= ARRAY_FROM else None), some
+        yield None, single
 
     def _submit_array(self, one: script.Job, members: list[Path]) -> list[Reply] | None:
         """Submit jobs as an array; None if one of them has come to be another's meanwhile."""
@@ -195,14 +209,13 @@ class Submission:
         there = [self._files.there(member) for member in members]
         array = script.array(self._dialect, one, self._files.there(directory), there)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            script.write(directory, array)
+            script.write(directory, array.files)
             for index, member in enumerate(members):
                 script.write(member, {ARRAY: f"{index}\n{directory}\n"})
         except OSError as error:
             return [Deferred(f"cannot write in {directory}: {error.strerror}")] * len(members)
         self._files.put([directory, *members])
-        (reply,) = self._submit_some([directory]).values()
+        (reply,) = self._submit_some({directory: array.name}).values()
         if not isinstance(reply, Accepted):
             return [reply] * len(members)
         if not reply.handle:
@@ -213,7 +226,7 @@ class Submission:
         """How jobs stand that are to be submitted with others; nothing of those of which that never came about."""
         arrays: dict[Path, Reply] = {}
         for some in chunks(sorted({array for _, array in members.values()}), AT_ONCE):
-            arrays |= self._submit_some(some, "void")
+            arrays |= self._submit_some(dict.fromkeys(some, ""), "void")
         replies: dict[Path, Reply] = {}
         for directory, (index, array) in members.items():
             reply = arrays[array]

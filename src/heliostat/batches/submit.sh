@@ -5,7 +5,7 @@
 #     void     see to it that it will never be submitted, unless it was; "begun" as above
 #     voidanew the same, also where one was begun
 #     adopt    keep the handle $2, which was found
-# $2: a handle, or nothing; $3 and on: directories
+# $2: a handle, or nothing; $3 and on: directories, each with the name of its job behind it
 #
 # For each directory: a line "== NUMBER", a line with a word, and more of it.
 
@@ -45,25 +45,34 @@ one() {
     elif [ "$mode" = void ] || [ "$mode" = voidanew ]; then
         printf '' > job.void && echo "void"
     else
-        { read -r name < job.name && printf '%s\n' "$name" > job.submitting; } ||
-            { echo "failed"; echo "cannot write in $1"; return; }
+        printf '%s\n' "$2" > job.submitting || { echo "failed"; echo "cannot write in $1"; return; }
         set -- job.script
-        if said=$(SUBMIT 2> job.said < /dev/null); then
-            printf '%s\n' "$said" > job.id # should it be cut short, the job is found by its name
+        # Into a file: for $( ) this shell would have to be copied, which takes a quarter of what is its part of a job.
+        if SUBMIT > job.answer 2> job.said < /dev/null; then
+            said=
+            while IFS= read -r line || [ -n "$line" ]; do
+                said="$said$line
+"
+            done < job.answer
+            printf '%s' "$said" > job.id # should it be cut short, the job is found by its name
             echo "id"
-            printf '%s\n' "$said"
+            printf '%s' "$said"
         else
             echo "failed"
-            cat job.said
-            printf '%s\n' "$said"
+            cat job.said job.answer
         fi
     fi
 }
 
 number=0
-for directory; do
-    echo "== $number"
-    number=$((number + 1))
-    one "$directory"
-done
+# All of it is said in one piece: whoever reads it is woken once.
+said=$(
+    while [ $# -gt 0 ]; do
+        echo "== $number"
+        number=$((number + 1))
+        one "$1" "$2"
+        shift 2
+    done
+)
+printf '%s\n' "$said"
 exit 0

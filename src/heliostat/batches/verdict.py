@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliostat.batch import JobState, Observation
-from heliostat.batches.shared import CLAIM, EXIT_CODE, OUT, STOP, TERM, fields
+from heliostat.batch import EXIT_CODE, JobState, Observation
+from heliostat.batches.shared import CLAIM, OUT, STOP, TERM, fields
 from heliostat.files import tail
 from heliostat.task import AttemptState
 
