@@ -23,7 +23,7 @@ STDOUT, STDERR = "stdout", "stderr"  #: in a job's directory: what it said
 COMMAND = "job.command"  #: in a job's directory: what it runs
 ENDED = ".ended"  #: beside the folders of runs: an empty file for each job that has told of its end, RUN.TRY
 EXIT_CODE = "job.exit_code"  #: in a job's directory, once it has ended by itself
-SEEN = "job.seen"  #: in a job's directory: what was seen of it last, for whoever asks
+SEEN = "job.seen"  #: in a job's directory: what was seen of it last, before it ended by itself
 UNBEGUN = "job.unbegun"  #: in a job's directory: why its command was never begun, in a sentence
 #: What can run a container, those first that need neither a daemon nor rights; all have the options that are used.
 CONTAINER_TOOLS = ("apptainer", "singularity", "podman", "docker")

@@ -19,14 +19,14 @@ TAIL_LINES, TAIL_BYTES = 20, 16 << 10
 
 def put(path: Path | str, text: str, *, mode: int = 0o666, sync: bool = False) -> None:
     """Make or replace a file with all its text, at once, for somebody may be reading it; ``sync``: and for good."""
-    whole = str(path)
-    folder, _, name = whole.rpartition("/")
-    mine = f"{folder or '.'}/.{name}.{_OURS}.{os.getpid()}.{next(_NUMBERS)}"
-    _fill(mine, text, mode, sync=sync)
+    folder, slash, name = str(path).rpartition("/")
+    mine = f"{folder}{slash}.{name}.{_OURS}.{os.getpid()}.{next(_NUMBERS)}"
     try:
-        os.replace(mine, whole)  # noqa: PTH105 - it is called several times for a job
+        _fill(mine, text, mode, sync=sync)
+        os.replace(mine, path)  # noqa: PTH105 - it is called several times for a job
     except BaseException:
-        _remove(mine)
+        with suppress(FileNotFoundError):
+            os.unlink(mine)  # noqa: PTH108
         raise
 
 
@@ -46,21 +46,17 @@ def _fill(path: str, text: str, mode: int, *, sync: bool = False) -> None:
     data = text.encode("utf-8", "surrogateescape")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        try:
-            while data:
-                data = data[os.write(descriptor, data) :]
-            if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        while data:
+            data = data[os.write(descriptor, data) :]
+        if sync:
+            os.fsync(descriptor)
     except BaseException:
-        _remove(path)
+        with suppress(OSError):  # another process may have put its own in the place of this one
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):  # noqa: PTH116
+                os.unlink(path)  # noqa: PTH108
         raise
-
-
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - see put
+    finally:
+        os.close(descriptor)
 
 
 def opened(path: Path, *, follow: bool = True) -> BinaryIO:

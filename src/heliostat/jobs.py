@@ -7,6 +7,7 @@ after a kill at whatever point, submits to the same directory and finds the job 
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("heliostat.worker")
 
 UNKEPT_SECONDS = 30.0  #: between tries to have what an ended job left
-PAGE_LETTERS = 1 << 10  #: a text that is written whole or not at all, however many bytes are to a letter
+PAGE_LETTERS = 1 << 10  #: fewer letters lie in a page of memory: they are written whole or not at all
 
 
 class Jobs:
@@ -55,7 +56,7 @@ class Jobs:
         node = work.node
         assert node.job is not None
         directory = self.directory(work)
-        (directory / FILES).mkdir(parents=True, exist_ok=True)
+        os.makedirs(directory / FILES, exist_ok=True)  # noqa: PTH103 - in half as many steps
         prepared = self._prepared(answer, directory) if jobs.PREPARE in node.job.calls else None
         values = self._values(work, directory, prepared)
         template = node.job.shell is not None or node.job.argv is not None
@@ -97,7 +98,7 @@ class Jobs:
             if past.state != AttemptState.rescued:
                 anew = anew + 1 if past.state in (AttemptState.snoozed, AttemptState.stopped) else 0
         name = f"{attempt.number}.{attempt.failures + 1}" + (f".{anew + 1}" if anew else "")
-        return self._around.directory / "jobs" / public_id(attempt.run) / name
+        return self._around.directory / f"jobs/{public_id(attempt.run)}/{name}"
 
     def _prepared(self, answer: object, directory: Path) -> str:
         """What a job is to find in its input, as JSON; a file in it is a path, as it is seen from its directory."""

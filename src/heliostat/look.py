@@ -157,11 +157,10 @@ def _tell(batch: Batch, job: Watched, reply: Reply | None, seen: Observation | N
         reason = seen.reason if seen.state is JobState.unknown else merged.reason
         told = (handle, str(merged.state), reason or "")
     by_itself = seen is not None and seen.exit_code is not None and not seen.reason
-    if told == job.told or (job.told and by_itself):  # the file with its exit code says so
+    if told == job.told or (by_itself and told[:1] == job.told[:1]):  # the file with its exit code says so
         return
-    write = put if job.told else make
-    job.told = told
     handle, state, reason = told
     line = {"system": batch.system, "place": batch.place, "handle": handle, "state": state, "reason": reason, "at": now}
     with suppress(OSError):  # its directory is gone or full: the job is seen to its end all the same
-        write(job.directory / SEEN, json.dumps(line))
+        (put if job.told else make)(f"{job.directory}/{SEEN}", json.dumps(line))
+        job.told = told

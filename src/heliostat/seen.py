@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -108,7 +109,9 @@ def seen(directory: Path) -> Seen | None:
             data = json.loads(file.read(MOST_BYTES))
         said = {name: str(data[name] or "") for name in ("system", "place", "handle", "reason")}
         found = Seen(**said, state=JobState(data["state"]), at=float(data["at"]))
-        ended_since = not found.state.final and (directory / EXIT_CODE).exists()  # whoever watched it wrote no more
-        return replace(found, state=JobState.ended, reason="") if ended_since else found
+        with suppress(FileNotFoundError):  # where it ended by itself, whoever watched it wrote no more
+            if not found.state.final:
+                return replace(found, state=JobState.ended, reason="", at=(directory / EXIT_CODE).stat().st_mtime)
+        return found
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):  # none, or damaged
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ def test_a_job_that_has_ended_says_so_by_its_exit_code(tmp_path: Path) -> None:
     """Whoever watched it wrote no more once it had; what was told of its end stays."""
     (tmp_path / SEEN).write_text(json.dumps(LINE | {"state": "running", "reason": "suspended"}))
     (tmp_path / EXIT_CODE).write_text("0\n")
-    assert seen(tmp_path) == Seen("slurm", "login1", "1234", JobState.ended, "", 100.0)
+    os.utime(tmp_path / EXIT_CODE, (300.0, 300.0))
+    assert seen(tmp_path) == Seen("slurm", "login1", "1234", JobState.ended, "", 300.0)
     (tmp_path / SEEN).write_text(json.dumps(LINE | {"state": "ended", "reason": "timed out after 3 s"}))
     assert seen(tmp_path) == Seen("slurm", "login1", "1234", JobState.ended, "timed out after 3 s", 100.0)
 

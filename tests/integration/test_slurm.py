@@ -167,7 +167,7 @@ from tests.integration.test_slurm import cluster
 def submit(number):
     begin(cluster(), JobRequest("abc/1", str(root / str(number)), "echo run >> runs"))
 
-root, ours = pathlib.Path(sys.argv[1]), ("submission.py", "transports/local.py", "script.py")
+root, ours = pathlib.Path(sys.argv[1]), ("submission.py", "transports/local.py", "script.py", "heliostat/files.py")
 for number in itertools.count(int(sys.argv[2]), int(sys.argv[3])):
     if (child := os.fork()) == 0:
         lines = itertools.count(1)
@@ -228,14 +228,29 @@ def test_a_submission_that_was_cut_short_there_is_looked_for_before_it_is_made_a
     assert (job / "runs").read_text() == "run\n"
 
 
-def test_a_handle_that_a_power_cut_left_empty_is_found_by_the_name_of_its_job(slurm: Slurm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("emptied", [["job.id"], ["job.id", "job.submitting"]])
+def test_a_handle_that_a_power_cut_left_empty_is_found_by_the_name_of_its_job(
+    slurm: Slurm, tmp_path: Path, emptied: list[str]
+) -> None:
     """What the scheduler said is written at once and not renamed, and nothing depends on it."""
     job, closed = tmp_path / "job", BatchQueue("slurm", partition="closed")
     handle = begin(batch := cluster(closed=closed), asked(job, "true", "closed"))
-    (job / "job.id").write_text("")
+    for name in emptied:
+        (job / name).write_text("")
     assert begin(cluster(closed=closed), asked(job, "true", "closed")) == handle
     assert submissions(slurm, job) == [1]
     batch.cancel([job], 5)
+
+
+def test_what_a_refusal_says_without_a_line_break_is_told_of_its_job_alone(
+    slurm: Slurm, tmp_path: Path, shims: Callable[[str, str], Path]
+) -> None:
+    """Here a site's own sbatch, which says something on either of its outputs."""
+    refuse = 'printf "denied by the site" >&2; printf "see its pages"; exit 1'
+    shims("sbatch", f'case $PWD in */odd) {refuse} ;; esac; exec /usr/bin/sbatch "$@"')
+    odd, fine = cluster().submit([asked(tmp_path / name, "true") for name in ("odd", "fine")])
+    assert odd == Deferred("slurm did not take it: denied by the site; see its pages")
+    assert isinstance(fine, Accepted)
 
 
 def test_while_it_cannot_be_asked_what_was_begun_is_not_submitted_again(
@@ -457,6 +472,18 @@ def test_many_alike_are_one_submission(slurm: Slurm, tmp_path: Path) -> None:
     until(lambda: all(seen.state.final for seen in batch.observe(directories)))
     assert [seen.exit_code for seen in batch.observe(directories)] == list(range(12))
     assert [(directory / "runs").read_text() for directory in directories] == [f"{n}\n" for n in range(12)]
+
+
+def test_an_array_whose_notes_a_power_cut_left_empty_is_found_by_its_name(slurm: Slurm, tmp_path: Path) -> None:
+    """And its jobs are not submitted again."""
+    closed = BatchQueue("slurm", array=1000, partition="closed")
+    requests = [asked(tmp_path / "jobs" / str(number), "true", "many") for number in range(4)]
+    replies = (batch := cluster(many=closed)).submit(requests)
+    (array,) = (tmp_path / "jobs").glob("array.*")
+    for name in ("job.id", "job.submitting"):
+        (array / name).write_text("")
+    assert cluster(many=closed).submit(requests) == replies
+    batch.cancel([Path(request.directory) for request in requests], 5)
 
 
 def test_one_of_an_array_can_be_cancelled(slurm: Slurm, tmp_path: Path) -> None:

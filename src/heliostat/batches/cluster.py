@@ -4,7 +4,7 @@ The files in a job's directory are all that is known of it, and people may read 
 
 - ``job.script``: what was submitted; ``job.command``: what to run; ``job.sh``: the wrapper that runs it on a node
 - ``job.answer``: what the scheduler said to the submission; ``job.said``: what it complained of
-- ``job.id``: the same answer, once it has taken the job
+- ``job.id``: the same answer, once it has taken the job; or the handle by which it was found
 - ``job.submitting``: the name of the job, from when its submission is begun; ``job.void``: it never will be
 - ``job.claim``: linked by the wrapper, which succeeds once or not at all: handle, node, begin, time-out
 - ``job.stop``: made before the job is asked to end: why, when, and the grace until KILL
@@ -96,13 +96,14 @@ class ClusterBatch:
 
     def submit(self, requests: Sequence[JobRequest]) -> list[Reply]:
         """Look at the directories, and have those submitted together whose jobs are not there."""
-        wanted = {Path(request.directory).absolute(): request for request in requests}
+        directories = [Path(request.directory).absolute() for request in requests]
+        wanted = dict(zip(directories, requests, strict=True))
         replies = self._submission.submit(wanted)
         for directory, reply in replies.items():
             if isinstance(reply, Accepted):
                 self._case(directory, reply.handle)
         self._inquiry.hurry(self._clock())
-        return [replies[Path(request.directory).absolute()] for request in requests]
+        return [replies[directory] for directory in directories]
 
     def _case(self, directory: Path, handle: str) -> Case:
         case = self._cases.get(directory)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Files that are the batch system's own, never outputs.
 _NAMES = [value for value in vars(shared).values() if isinstance(value, str) and value.startswith("job.")]
-OWN = frozenset([*_NAMES, *(f"{name}.tmp" for name in _NAMES)])
+OWN = frozenset([*_NAMES, *(f"{name}.tmp" for name in _NAMES), "job.name"])  # the last was made by versions before
 SPARE_SECONDS = 30.0  #: of walltime beyond a time-out and its grace, so that it is the wrapper that keeps the time
 NOTHING = Resources()
 _DIGITS = 12
@@ -81,7 +81,7 @@ def job(dialect: Dialect, queue: BatchQueue, request: JobRequest, there: str, gr
 def array(dialect: Dialect, one: Job, there: str, members: Sequence[str]) -> Job:
     """An array of jobs that are like one of them; ``there`` is its own directory."""
     queue, wanted, options = one.kind
-    name = job_name(dialect, f"array.{Path(there).parent.name}", there)
+    name = array_name(dialect, there)
     listed = shlex.quote(f"{there}/{shared.MEMBERS}")
     place = f'"$(sed -n "$(({dialect.index} + 1))p" {listed})"'
     found = {
@@ -96,6 +96,11 @@ def array_directory(members: Sequence[Path]) -> Path:
     return members[0].parent / f"array.{uuid4().hex[:_DIGITS]}"
 
 
+def array_name(dialect: Dialect, there: str) -> str:
+    """By what an array can be found in its scheduler."""
+    return job_name(dialect, f"array.{Path(there).parent.name}", there)
+
+
 def job_name(dialect: Dialect, key: str, there: str) -> str:
     """By what a job can be found in its scheduler: what people know it by, and a digest of its directory."""
     digest = sha256(there.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
@@ -104,7 +109,7 @@ def job_name(dialect: Dialect, key: str, there: str) -> str:
 
 
 def write(directory: Path, texts: Mapping[str, str]) -> None:
-    """Make or replace files that nobody reads before they are submitted; what holds secrets is ours alone."""
+    """Make or replace files that no job reads before it is submitted; what holds secrets is ours alone."""
     if not os.path.isdir(place := str(directory)):  # it mostly is  # noqa: PTH112 - and this is done for every job
         directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
 from heliostat.batch import ENDED, EXIT_CODE
+from heliostat.files import make
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,7 +86,7 @@ class Shared:
 
     def __init__(self, transport: Transport, seconds: float = 60.0) -> None:
         self._transport, self._seconds = transport, seconds
-        self._homes: set[Path] = set()  # of what was looked at; replaced and never changed, others may be reading it
+        self._homes: set[str] = set()  # of what was looked at; replaced and never changed, others may be reading it
 
     def there(self, directory: Path) -> str:
         return str(directory)
@@ -93,7 +94,7 @@ class Shared:
     def put(self, directories: Sequence[Path]) -> None:
         for home in _homes(directories):
             with suppress(OSError):  # then no job can tell, and they are looked at
-                (home / ENDED).mkdir(exist_ok=True)
+                os.makedirs(f"{home}/{ENDED}", exist_ok=True)
 
     def claim(self, directories: Sequence[Path]) -> None:
         del directories
@@ -108,28 +109,35 @@ class Shared:
         found = []
         for home in self._homes:
             with suppress(OSError):
-                told = (entry.partition(".") for entry in os.listdir(home / ENDED))  # noqa: PTH208 - see notes
-                found += [home / run / name for run, _, name in told]
+                told = (entry.partition(".") for entry in os.listdir(f"{home}/{ENDED}"))
+                found += [Path(f"{home}/{run}/{name}") for run, _, name in told]
         return found
 
     def together(self, directories: Sequence[Path]) -> None:
-        shared = directories[0] / f".{LOCK}.{uuid4().hex}"
+        shared = f"{directories[0]}/.{LOCK}.{uuid4().hex}"
         with suppress(OSError):
-            shared.touch()
+            make(shared, "")
             for directory in directories:
                 with suppress(FileExistsError):  # who has one keeps it, for somebody may hold it
-                    (directory / LOCK).hardlink_to(shared)
-            shared.unlink()
+                    os.link(shared, f"{directory}/{LOCK}")
+            os.unlink(shared)
 
     def bring(self, directory: Path, spec: JobSpec) -> None:
         del spec
         with suppress(OSError):
-            (directory.parent.parent / ENDED / f"{directory.parent.name}.{directory.name}").unlink()
+            home, run, name = _split(directory)
+            os.unlink(f"{home}/{ENDED}/{run}.{name}")
 
 
-def _homes(directories: Sequence[Path]) -> set[Path]:
+def _homes(directories: Sequence[Path]) -> set[str]:
     """Where the directories of all jobs are, below a folder for each run."""
-    return {run.parent for run in {directory.parent for directory in directories}}
+    return {_split(directory)[0] for directory in directories}
+
+
+def _split(directory: Path) -> tuple[str, str, str]:
+    """The directory of a job as that of all jobs, its run's name, and its own."""
+    home, run, name = str(directory).rsplit("/", 2)
+    return home, run, name
 
 
 def shell(command: str | tuple[str, ...]) -> str:
@@ -158,7 +166,7 @@ def notes(directory: Path) -> Notes:
     """The telling files of a directory at hand, by name. It is called for every job at every look."""
     place = str(directory)
     with suppress(OSError):
-        found = set(os.listdir(place))  # noqa: PTH208 - asks a network file system anew, as opening may not
+        found = set(os.listdir(place))  # asks a network file system anew, as opening may not
         wanted = found & _TELLING - ({ID} if CLAIM in found else set())  # the claim says it better
         texts = {name: "" if name in MARKS else _readable(f"{place}/{name}") for name in wanted}
         return {name: text for name, text in texts.items() if text is not None}

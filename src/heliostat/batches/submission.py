@@ -121,7 +121,7 @@ class Submission:
         seconds = COMMAND_SECONDS + SUBMIT_SECONDS * len(names)
         for directory, word, text in self._ask(mode, names, seconds=seconds):
             if word == "begun":
-                begun[directory] = text.strip()
+                begun[directory] = text.strip() or names[directory]  # a power cut or a full disk has left it empty
             elif word == "gone" and mode == "void":
                 replies[directory] = Accepted("")  # nothing can be submitted from there
             else:
@@ -180,8 +180,9 @@ class Submission:
         names: Sequence[str] = (),
     ) -> Iterator[tuple[Path, str, str]]:
         """Run a script over directories, each with its name behind it; what it said of each: a word, and more."""
-        there = [self._files.there(directory) for directory in directories]
-        words = chain.from_iterable(zip(there, names, strict=True)) if names else there
+        words = [self._files.there(directory) for directory in directories]
+        if names:
+            words = list(chain.from_iterable(zip(words, names, strict=True)))
         ran = self._transport.run(text, *options, *words, timeout=seconds)
         blocks = dict(script.blocks(ran.stdout.decode(errors="replace")))
         for number, directory in enumerate(directories):
@@ -226,7 +227,8 @@ class Submission:
         """How jobs stand that are to be submitted with others; nothing of those of which that never came about."""
         arrays: dict[Path, Reply] = {}
         for some in chunks(sorted({array for _, array in members.values()}), AT_ONCE):
-            arrays |= self._submit_some(dict.fromkeys(some, ""), "void")
+            names = {array: script.array_name(self._dialect, self._files.there(array)) for array in some}
+            arrays |= self._submit_some(names, "void")
         replies: dict[Path, Reply] = {}
         for directory, (index, array) in members.items():
             reply = arrays[array]

@@ -38,7 +38,7 @@ one() {
     elif [ "$mode" = adopt ]; then
         printf '%s\n' "$handle" > job.id.tmp && mv -f job.id.tmp job.id
         echo "id"
-        cat job.id
+        printf '%s\n' "$handle"
     elif [ -e job.submitting ] && { [ "$mode" = new ] || [ "$mode" = void ]; }; then
         echo "begun"
         cat job.submitting
@@ -48,7 +48,7 @@ one() {
         printf '%s\n' "$2" > job.submitting || { echo "failed"; echo "cannot write in $1"; return; }
         set -- job.script
         # Into a file: for $( ) this shell would have to be copied, which takes a quarter of what is its part of a job.
-        if SUBMIT > job.answer 2> job.said < /dev/null; then
+        if { SUBMIT; } > job.answer 2> job.said < /dev/null; then
             said=
             while IFS= read -r line || [ -n "$line" ]; do
                 said="$said$line
@@ -59,14 +59,17 @@ one() {
             printf '%s' "$said"
         else
             echo "failed"
-            cat job.said job.answer
+            cat job.said
+            echo # neither has to end with a line break
+            cat job.answer
+            echo
         fi
     fi
 }
 
 number=0
 # All of it is said in one piece: whoever reads it is woken once.
-said=$(
+all=$(
     while [ $# -gt 0 ]; do
         echo "== $number"
         number=$((number + 1))
@@ -74,5 +77,5 @@ said=$(
         shift 2
     done
 )
-printf '%s\n' "$said"
+printf '%s\n' "$all"
 exit 0

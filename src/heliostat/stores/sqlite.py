@@ -101,7 +101,7 @@ class SqliteStore(Reading, Ledger):
             still.looked = look
         return batch
 
-    def _written(self) -> tuple[int, int] | None:
+    def _written(self) -> tuple[sqlite3.Connection, int, int] | None:
         """How much others have written so far, and we; None if that cannot be told without waiting."""
         mine = self._mine()
         if not mine.lock.acquire(blocking=False):
@@ -109,7 +109,7 @@ class SqliteStore(Reading, Ledger):
         try:
             if mine.writer is None:
                 return None
-            return mine.writer.execute("PRAGMA data_version").fetchone()[0], mine.writer.total_changes
+            return mine.writer, mine.writer.execute("PRAGMA data_version").fetchone()[0], mine.writer.total_changes
         except sqlite3.Error:  # whatever it is, a transaction meets it too, and says it better
             return None
         finally:
