@@ -219,10 +219,10 @@ class Mirror:
         if not _is_there(directory):
             return
         luggage.bring(self._transport, self.there(directory), directory, spec)
-        put(directory / BROUGHT, "")
-        self._told.pop(directory, None)
         with suppress(OperatorError):  # it would be in the way of nothing
             luggage.remove(self._transport, self.there(directory))
+        put(directory / BROUGHT, "")  # after that: who dies in between finds nothing there to bring, and goes on
+        self._told.pop(directory, None)
 
     def _run(self, script: str, *arguments: str) -> Ran:
         ran = self._transport.run(script, *arguments, timeout=SECONDS)
