@@ -45,18 +45,20 @@ def _fill(path: str, text: str, mode: int, *, sync: bool = False) -> None:
     """Make a new file with a text, or none."""
     data = text.encode("utf-8", "surrogateescape")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    mine = os.fstat(descriptor)
     try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-        if sync:
-            os.fsync(descriptor)
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)  # where a network file system may say that there is no room
     except BaseException:
         with suppress(OSError):  # another process may have put its own in the place of this one
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):  # noqa: PTH116
+            if os.path.samestat(mine, os.stat(path)):  # noqa: PTH116
                 os.unlink(path)  # noqa: PTH108
         raise
-    finally:
-        os.close(descriptor)
 
 
 def opened(path: Path, *, follow: bool = True) -> BinaryIO:

@@ -48,6 +48,7 @@ class Watched:
     retry_at: float = 0.0
     pause: float = 0.0
     told: tuple[str, ...] = ()
+    ours: bool = True  # until another worker may have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ def _listen(batch: Batch, errand: Errand, found: Found) -> None:
 def _leave(batch: Batch, place: Path, job: Watched, found: Found) -> None:
     """See to it that a job that nobody wants leaves nothing elsewhere when it is over; else it is not over yet."""
     seen = found.seen.get(place)
-    unwanted = job.work.stop is not None and seen is not None and seen.state.final
+    stopped = job.work.stop is not None and job.ours  # in this order: what is lost is no longer ours, and then stopped
+    unwanted = stopped and seen is not None and seen.state.final
     if not unwanted and not isinstance(found.replies.get(place), Rejected):
         return
     try:

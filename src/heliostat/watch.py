@@ -125,9 +125,11 @@ class Watch:
                 lookout.hurry(now)
 
     def clear(self) -> None:
-        """Watch none of them any more: they are others'."""
+        """Watch none of them any more: they are others', also to a look that is under way."""
         self.jobs.clear()
         for lookout in self._lookouts.values():
+            for job in lookout.jobs.values():
+                job.ours = False
             lookout.jobs.clear()
 
     def tick(self, now: float) -> list[Came]:

@@ -332,13 +332,13 @@ class Worker:
         self._beat_at = now + self.lease_seconds / 3
         self._unheard |= self._doubtful  # what was cut off once may have arrived since, and have leased something
         if orders is None:  # presumed dead: nothing that it holds is its own any more
+            if self.watch is not None:
+                self.watch.clear()  # before they are stopped: what their jobs leave is for others
             for work in self._works.values():
                 work.stop = "its lease was lost"
             self._works.clear()
             self._outcomes.clear()
             self._suspects = Suspects()
-            if self.watch is not None:
-                self.watch.clear()
             self.id = self._new_id()
             self.store.beat(self._info(), now)  # nothing is leased under a name that nobody watches
             return

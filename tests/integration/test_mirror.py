@@ -225,6 +225,50 @@ def test_what_was_brought_is_known_without_asking(way: Way, there: Path, home: P
     assert said(other, job) == "said"
 
 
+def test_what_was_brought_and_half_removed_there_is_not_submitted_again(
+    way: Way, there: Path, home: Path, pbs: Pbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever removed it died, or its machine there was switched off; who comes next removes the rest."""
+    job, spec = home / "1.1", JobSpec(shell="x", outputs={"runs": "runs"})
+    wanted = request(job, "echo run >> runs")
+    (batch := opened(way, there)).submit([wanted])
+    end(batch, job)
+
+    def cut_off(*_: object) -> None:
+        for path in (there / "run" / "1.1").glob("job.*"):
+            path.unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(luggage, "remove", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        batch.collect(job, spec)
+    monkeypatch.undo()
+    before = pbs.submissions()
+    batch = opened(way, there)
+    assert isinstance(batch.submit([wanted])[0], Accepted)
+    assert end(batch, job) == Observation(JobState.ended, 0)
+    assert batch.collect(job, spec).succeeded
+    assert (job / "runs").read_text() == "run\n"
+    assert pbs.submissions() == before
+    assert not (there / "run").exists()
+
+
+def test_a_file_system_that_is_away_there_is_not_taken_for_a_job_that_left_nothing(
+    way: Way, there: Path, home: Path
+) -> None:
+    """What it left is brought when it is back."""
+    batch, job, spec = opened(way, there), home / "1.1", JobSpec(shell="x", outputs={"runs": "runs"})
+    batch.submit([request(job, "echo run >> runs")])
+    end(batch, job)
+    away = there.rename(there.with_name(f"{there.name}.away"))
+    there.mkdir()
+    with pytest.raises(OperatorError, match="cannot be listed"):
+        batch.collect(job, spec)
+    there.rmdir()
+    away.rename(there)
+    assert batch.collect(job, spec).succeeded
+
+
 def test_a_directory_that_is_gone_there_is_not_taken_for_a_new_one(way: Way, there: Path, home: Path, pbs: Pbs) -> None:
     """As when its file system is not mounted, or somebody has tidied up: the job is not submitted a second time."""
     batch, job = opened(way, there), home / "1.1"

@@ -246,10 +246,10 @@ def test_what_a_refusal_says_without_a_line_break_is_told_of_its_job_alone(
     slurm: Slurm, tmp_path: Path, shims: Callable[[str, str], Path]
 ) -> None:
     """Here a site's own sbatch, which says something on either of its outputs."""
-    refuse = 'printf "denied by the site" >&2; printf "see its pages"; exit 1'
+    refuse = 'printf "== Site ==\\ndenied by the site" >&2; printf "== 1\\nsee its pages"; exit 1'
     shims("sbatch", f'case $PWD in */odd) {refuse} ;; esac; exec /usr/bin/sbatch "$@"')
     odd, fine = cluster().submit([asked(tmp_path / name, "true") for name in ("odd", "fine")])
-    assert odd == Deferred("slurm did not take it: denied by the site; see its pages")
+    assert odd == Deferred("slurm did not take it: == Site ==; denied by the site; == 1; see its pages")
     assert isinstance(fine, Accepted)
 
 

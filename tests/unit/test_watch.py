@@ -352,6 +352,20 @@ def test_a_job_that_is_to_stop_and_is_heard_leaves_nothing_behind() -> None:
     assert system.collected == [Path("/jobs/7")]
 
 
+def test_what_the_job_of_a_lost_lease_left_is_for_others() -> None:
+    """Though a look at it is under way: who has it now collects it."""
+    system, looks = System(), list[Callable[[], None]]()
+    watch, (work, submitted) = Watch(Systems(system), aside=looks.append), job()
+    watch.begin(work, submitted, 0.0)
+    system.says = JobState.ended
+    assert watch.tick(0.0) == []
+    watch.clear()
+    work.stop = "its lease was lost"
+    looks.pop()()
+    assert watch.tick(1.0) == []
+    assert system.collected == []
+
+
 def test_what_was_deferred_is_tried_again_on_time_with_however_many_others() -> None:
     """Though all of them are looked at seldom."""
     system, watch, _ = telling(int(LONGEST_SECONDS) * LOOKED_AT_BESIDES)

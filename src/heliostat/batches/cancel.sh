@@ -1,11 +1,12 @@
 # Notes in each directory that its job is to stop; what was never submitted never will be.
 #
-# $1: the grace in seconds; $2 and on: directories
-# For each directory: a line "== NUMBER", a line with a word, and more of it, as submit.sh does.
+# $1: what comes before the number of each directory in what is said of it; $2: the grace in seconds
+# $3 and on: directories
+# For each directory: a line with the mark and its number, a line with a word, and more of it, as submit.sh does.
 
 trap '' HUP INT TERM PIPE
-grace=$1 held= busy=
-shift
+mark=$1 grace=$2 held= busy=
+shift 2
 
 one() {
     cd -- "$1" 2> /dev/null || { echo "gone"; return; }
@@ -43,7 +44,7 @@ one() {
 
 number=0
 for directory; do
-    echo "== $number"
+    echo "$mark $number"
     number=$((number + 1))
     one "$directory"
 done

@@ -32,9 +32,10 @@ LARGE_BYTES = 16 << 20  #: a file from which on it travels alone
 TOLD_BYTES = 64 << 20  #: of what a job said, the last of which is brought
 _GONE = 9
 
-#: Lists the files of a directory, and the links that lead to files, but for those that came with the job.
+#: Lists the files of a directory, and the links that lead to files, but for those that came with the job. The
+#: directory is gone only where that of all jobs is there, which has a lock.
 _LIST = f"""
-cd -- "$1" 2> /dev/null || exit {_GONE}
+cd -- "$1" 2> /dev/null || {{ [ ! -e "$1" ] && [ -e "${{1%/*/*}}/.lock" ] && exit {_GONE}; cd -- "$1"; exit 1; }}
 find . -path "./$2" -prune -o -type f -printf '%s %P\\0' -o -type l -xtype f -printf '- %P\\0'
 """
 #: Tells the size of what links lead to, where that is within the directory.

@@ -1,11 +1,12 @@
 """The files of jobs on a cluster that shares no file system with this machine: they are carried there and back.
 
 A job's directory there is a copy of the one here, made before the submission. What tells how a job stands, and what it
-prints, is copied here as it comes, and at the end all that is wanted, after which the directory there is removed. Two
-marks in the directory here say what was done:
+prints, is copied here as it comes, and at the end all that is wanted, after which the directory there is removed. Marks
+in the directory here say what was done:
 
 - ``job.there``: where it was put, so that a directory that is gone there is never taken for one that was not put yet
-- ``job.brought``: all is here that will come
+- ``job.brought``: all is here that will come, so nothing there is looked at any more, whole or half removed
+- ``job.removed``: nothing is left there
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from heliostat.batches.shared import (
     ENVIRONMENT,
     GONE,
     LOCK,
+    REMOVED,
     TELLING,
     THERE,
     chunks,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 SECONDS = 60.0  #: for a question
 PUT_AT_ONCE = 50  #: jobs that travel together
 #: Never put: it is told there, or is for people here.
-_HERE = frozenset({SEEN, LOCK, THERE, BROUGHT, STDOUT, STDERR, trickle.LOGS, *TELLING}) - {ARRAY}
+_HERE = frozenset({SEEN, LOCK, THERE, BROUGHT, REMOVED, STDOUT, STDERR, trickle.LOGS, *TELLING}) - {ARRAY}
 
 #: Tells which directories below $1 are there.
 _WHICH = """
@@ -138,6 +140,8 @@ class Mirror:
             raise OperatorError(f"the files of jobs cannot be put on {self._transport.place}: {ran.said}")
         for directory in directories:
             self._mark(directory)
+            (directory / BROUGHT).unlink(missing_ok=True)  # of a submission that was refused, and left nothing there
+            (directory / REMOVED).unlink(missing_ok=True)
             (directory / ENVIRONMENT).unlink(missing_ok=True)  # a secret waits in one place, where it is needed
 
     def claim(self, directories: Sequence[Path]) -> None:
@@ -216,13 +220,15 @@ class Mirror:
         del directories  # their locks are there, made by whoever needs one
 
     def bring(self, directory: Path, spec: JobSpec) -> None:
-        if not _is_there(directory):
+        if not (directory / THERE).exists() or (directory / REMOVED).exists():
             return
-        luggage.bring(self._transport, self.there(directory), directory, spec)
+        if not (directory / BROUGHT).exists():
+            luggage.bring(self._transport, self.there(directory), directory, spec)
+            put(directory / BROUGHT, "")
+            self._told.pop(directory, None)
         with suppress(OperatorError):  # it would be in the way of nothing
             luggage.remove(self._transport, self.there(directory))
-        put(directory / BROUGHT, "")  # after that: who dies in between finds nothing there to bring, and goes on
-        self._told.pop(directory, None)
+            put(directory / REMOVED, "")
 
     def _run(self, script: str, *arguments: str) -> Ran:
         ran = self._transport.run(script, *arguments, timeout=SECONDS)

@@ -121,12 +121,12 @@ def submitting(dialect: Dialect) -> str:
     return text("submit.sh").replace("SUBMIT", dialect.submit)
 
 
-def blocks(said: str) -> Iterator[tuple[int, tuple[str, str]]]:
-    """What a script said of each directory by its number: a word, and more of it."""
-    for block in re.split(r"(?m)^== ", said)[1:]:
+def blocks(said: str, mark: str) -> Iterator[tuple[int, tuple[str, str]]]:
+    """What a script said of each directory by its number: a word, and more of it; ``mark`` is before each number."""
+    for block in re.split(rf"(?m)^{re.escape(mark)} ", said)[1:]:
         number, _, rest = block.partition("\n")
         word, _, more = rest.partition("\n")
-        if number.isdigit() and word:
+        if number.isdecimal() and word:
             yield int(number), (word, more)
 
 

@@ -30,7 +30,8 @@ CONTAINER, BEGUN, GUARD = "job.container", "job.begun", "job.guard"  #: of a com
 SLEEPER = "job.sleeper"  #: who knows whether signals came to all processes of the job
 TERM = "job.term"  #: the scheduler has asked the job to end
 ARRAY, MEMBERS = "job.array", "job.members"  #: of a job in an array: which, and where; of an array: its jobs
-THERE, BROUGHT = "job.there", "job.brought"  #: here, of a job whose files are elsewhere: where, and that all came
+#: Here, of a job whose files are elsewhere: where, that all came, and that nothing is left there.
+THERE, BROUGHT, REMOVED = "job.there", "job.brought", "job.removed"
 GONE = "job.gone"  #: no file, but in a look why nothing can be told of a directory
 #: What tells how a job stands; each is small, and written once.
 TELLING = (EXIT_CODE, CLAIM, STOP, TERM, ID, VOID, ARRAY)

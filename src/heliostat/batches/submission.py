@@ -13,6 +13,7 @@ from collections import defaultdict
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from heliostat.batch import Accepted, BatchQueue, Deferred, Rejected
@@ -127,7 +128,7 @@ class Submission:
             else:
                 replies[directory] = self.reply(word, text)
         if begun:
-            replies |= self._resolve(begun, "voidanew" if mode == "void" else "anew")
+            replies |= self._resolve(begun, names, "voidanew" if mode == "void" else "anew")
         return replies
 
     def _ask(
@@ -136,7 +137,7 @@ class Submission:
         """Run the script that submits."""
         return self.run(script.submitting(self._dialect), (mode, handle), list(names), seconds, list(names.values()))
 
-    def _resolve(self, begun: Mapping[Path, str], otherwise: str) -> dict[Path, Reply]:
+    def _resolve(self, begun: Mapping[Path, str], names: Mapping[Path, str], otherwise: str) -> dict[Path, Reply]:
         """Ask the scheduler for jobs whose submission left no handle; what it does not know is done ``otherwise``."""
         ran = self._transport.run(self._dialect.find(list(begun.values())), timeout=COMMAND_SECONDS)
         if ran.exit_code:
@@ -148,7 +149,7 @@ class Submission:
             if name in known:
                 ((_, word, text),) = self._ask("adopt", {directory: name}, known[name])
                 replies[directory] = self.reply(word, text)
-        unknown = {directory: name for directory, name in begun.items() if directory not in replies}
+        unknown = {directory: names[directory] for directory in begun if directory not in replies}
         return replies | (self._submit_some(unknown, otherwise) if unknown else {})
 
     def reply(self, word: str, text: str) -> Reply:
@@ -183,8 +184,9 @@ class Submission:
         words = [self._files.there(directory) for directory in directories]
         if names:
             words = list(chain.from_iterable(zip(words, names, strict=True)))
-        ran = self._transport.run(text, *options, *words, timeout=seconds)
-        blocks = dict(script.blocks(ran.stdout.decode(errors="replace")))
+        mark = f"== {token_hex(4)}"  # a banner of the site's may have lines of any other kind
+        ran = self._transport.run(text, mark, *options, *words, timeout=seconds)
+        blocks = dict(script.blocks(ran.stdout.decode(errors="replace"), mark))
         for number, directory in enumerate(directories):
             if number not in blocks:
                 raise OperatorError(f"a submission on {self._transport.place} was cut short: {ran.said}")

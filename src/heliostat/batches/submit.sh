@@ -1,17 +1,18 @@
 # Submits the script of each directory, if that was not done before. It goes on to its end whoever is gone meanwhile.
 #
-# $1: new      submit; where a submission was begun that left no handle, answer "begun", for somebody has to look first
+# $1: what comes before the number of each directory in what is said of it
+# $2: new      submit; where a submission was begun that left no handle, answer "begun", for somebody has to look first
 #     anew     submit, also where one was begun: somebody has looked, and there is no such job
 #     void     see to it that it will never be submitted, unless it was; "begun" as above
 #     voidanew the same, also where one was begun
-#     adopt    keep the handle $2, which was found
-# $2: a handle, or nothing; $3 and on: directories, each with the name of its job behind it
+#     adopt    keep the handle $3, which was found
+# $3: a handle, or nothing; $4 and on: directories, each with the name of its job behind it
 #
-# For each directory: a line "== NUMBER", a line with a word, and more of it.
+# For each directory: a line with the mark and its number, a line with a word, and more of it.
 
 trap '' HUP INT TERM PIPE
-mode=$1 handle=$2 held= busy=
-shift 2
+mark=$1 mode=$2 handle=$3 held= busy=
+shift 3
 
 # Of one directory, in this shell: each process more would be one more for every job.
 one() {
@@ -71,7 +72,7 @@ number=0
 # All of it is said in one piece: whoever reads it is woken once.
 all=$(
     while [ $# -gt 0 ]; do
-        echo "== $number"
+        echo "$mark $number"
         number=$((number + 1))
         one "$1" "$2"
         shift 2
