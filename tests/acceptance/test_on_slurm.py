@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from heliostat import Workflow
 from heliostat.engine import Engine
 from heliostat.handle import RunHandle
 from heliostat.run import RunState
+from heliostat.seen import seen as seen_of
 from tests.acceptance.crew import wait_until
 from tests.slurm_server import Slurm
 from torture.jobs import LIVES
@@ -32,11 +34,10 @@ def places(slurm: Slurm) -> Counter[str]:
 
 
 def seen(run: RunHandle, number: int = 1) -> dict[str, str]:
-    """What was seen last of a job."""
-    (directory,) = (run._engine.around.directory / "jobs" / run.id).glob(f"{number}.*")
-    text = (directory / "job.seen").read_text() if (directory / "job.seen").exists() else "{}"
-    told: dict[str, str] = json.loads(text)
-    return told
+    """What others are told of a job; nothing where it was not seen yet."""
+    found = (run._engine.around.directory / "jobs" / run.id).glob(f"{number}.*")
+    told = next((seen_of(directory) for directory in found), None)
+    return {} if told is None else {name: str(value) for name, value in asdict(told).items()}
 
 
 @pytest.fixture
@@ -87,21 +88,13 @@ def test_cancelling_a_run_cancels_its_jobs(engine: Engine, slurm: Slurm) -> None
     flow.job("runs", "touch up; sleep 600", queue="cluster")
     flow.job("waits", "touch up", queue="closed")
     run = engine.start(flow)
-    engine.work(until=lambda: seen_or(run, 1) == "running" and seen(run, 2).get("reason") == "PartitionDown")
+    engine.work(until=lambda: seen(run, 1).get("state") == "running" and seen(run, 2).get("reason") == "PartitionDown")
     run.cancel("enough")
-    engine.work(until=lambda: seen_or(run, 1) == seen_or(run, 2) == "ended")
-    assert [seen(run, number)["reason"] for number in (1, 2)] == ["cancelled", "cancelled"]
+    engine.work(until=lambda: all(seen(run, number).get("reason") == "cancelled" for number in (1, 2)))
+    assert [seen(run, number)["state"] for number in (1, 2)] == ["ended", "ended"]
     handles = [seen(run, number)["handle"] for number in (1, 2)]
     left = slurm.command("squeue", "--noheader", f"--jobs={','.join(handles)}", "--states=all", "--format=%T").split()
     assert set(left) <= {"CANCELLED", "FAILED", "COMPLETED"}
-
-
-def seen_or(run: RunHandle, number: int) -> str:
-    """The state that was seen last, or nothing where its directory is not there yet."""
-    try:
-        return seen(run, number).get("state", "")
-    except ValueError:
-        return ""
 
 
 def test_what_slurm_refuses_is_a_failed_attempt_in_its_words(engine: Engine) -> None:
