@@ -38,7 +38,7 @@ TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
     _S.waiting: frozenset({_S.ready, _S.pending, _S.succeeded, _S.failed, _S.skipped, _S.cancelled}),
     _S.succeeded: frozenset(),
     _S.failed: frozenset({_S.ready, _S.pending, _S.succeeded, _S.skipped}),
-    _S.cancelled: frozenset({_S.ready, _S.pending, _S.waiting}),
+    _S.cancelled: frozenset({_S.ready, _S.pending, _S.waiting, _S.succeeded, _S.skipped}),
     _S.skipped: frozenset(),
 }
 

@@ -49,7 +49,6 @@ LARGER: dict[str, str] = {
     "stores/commit.py:Commit.open": "a line for each column of two rows",
     "stores/ledger.py": "every writing verb of a store, once for all databases",
     "stores/ledger.py:Ledger": "one method for each writing verb of the contract, and their few steps",
-    "stores/ledger.py:Ledger._carry_out": "a line for each thing that a settled outcome leads to",
     "stores/memory.py": "a whole database: what others have in files of SQL stands here in Python",
     "stores/memory.py:MemoryRows": "one method for each verb of rows, with the indexes that make them quick",
     "stores/memory.py:MemoryStore": "one method for each reading verb of the contract",

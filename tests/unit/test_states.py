@@ -10,12 +10,14 @@ import pytest
 from heliostat import Context, Retry, Skip, Snooze, Workflow
 from heliostat.engine import Engine
 from heliostat.errors import Conflict, Ended
+from heliostat.graph import Arity, Edge, Graph, Node
 from heliostat.handle import RunHandle
+from heliostat.outcome import Failed, Outcome, Skipped
 from heliostat.run import RUN_MOVES, RunState
 from heliostat.stores.memory import MemoryStore
 from heliostat.task import FINAL, TASK_MOVES, TaskState
 from heliostat.testing.cast import Cast
-from heliostat.testing.conformance.hand import Hand
+from heliostat.testing.conformance.hand import Hand, gives
 from heliostat.testing.conformance.reviews import asked, decide
 from heliostat.testing.simulation import Play, simulate
 
@@ -36,8 +38,9 @@ NOT_YET = {
     move(R.pending, R.cancelled),
 }
 
-#: Moves for which somebody must decide between the deadline and the lease; they are made by hand below.
-BY_HAND = {move(S.ready, S.succeeded), move(S.ready, S.skipped)}
+#: Moves for which somebody must decide between the deadline and the lease, or that a failing run makes when the last
+#: that a join waits for is let finish; they are made by hand below.
+BY_HAND = {move(before, after) for before in (S.ready, S.cancelled) for after in (S.succeeded, S.skipped)}
 
 busy = Workflow("busy", stays_open=True, retry=Retry(2, delay=1))
 
@@ -275,6 +278,88 @@ def test_tasks_are_called_off_under_any_fault() -> None:
     simulate(wobbly, script=call_off, check=lambda run: run.state is R.succeeded, seeds=12)
 
 
+lenient = Workflow("lenient", on_failure="finish", retry=Retry(1, delay=1))
+
+
+@lenient.node(retry=0)
+def cold(ctx: Context) -> int:
+    """Fails while others run."""
+    if ctx.attempt < 3:
+        raise OSError("no sun")
+    return 1
+
+
+@lenient.node
+def stars() -> list[int]:
+    """Those that are seen."""
+    return [1, 2]
+
+
+@lenient.node
+def comets() -> list[int]:
+    """None of them."""
+    return []
+
+
+@lenient.node
+def cloud() -> Skip:
+    """There are too many of them."""
+    return Skip("overcast")
+
+
+@lenient.node(map={"star": "stars"}, after=cold)
+def measure(star: int) -> int:
+    """How bright one is."""
+    return star * 10
+
+
+@lenient.node(map={"star": "stars"})
+def called(ctx: Context, star: int) -> str:
+    """What one is called; not found at once."""
+    if ctx.attempt == 1:
+        raise OSError("the catalogue is away")
+    return f"star {star}"
+
+
+@lenient.node(map={"comet": "comets"}, after=stars)
+def tail(comet: int) -> int:
+    """How long one's tail is."""
+    return comet
+
+
+@lenient.node(after=cloud)
+def through(stars: list[int]) -> None:
+    """Nobody sees through it."""
+
+
+@lenient.node
+def table(measure: list[int], called: list[str], tail: list[int]) -> list[object]:
+    """All of it."""
+    return [*measure, *called, *tail]
+
+
+def mend_lenient(engine: Engine) -> None:
+    """Whatever fails is tried again until it has all come to its end."""
+    runs = [engine.start(lenient, idempotency_key=f"lenient {number}") for number in range(3)]
+    for _ in range(100):
+        engine.around.clock.wait(threading.Event(), 2.0)
+        for run in runs:
+            with suppress(Ended, Conflict):
+                if run.state is R.failed:
+                    run.retry()
+
+
+def complete(run: RunHandle) -> bool:
+    """Nothing that a failing run let finish is missing or done for another."""
+    assert {task.node for task in run.tasks(S.skipped)} == {"cloud", "through"}
+    return run.result("table") == [10, 20, "star 1", "star 2"]
+
+
+def test_a_run_that_lets_others_finish_goes_on_under_any_fault() -> None:
+    """Whoever has it tried again, and whatever is late, lost or repeated."""
+    simulate(lenient, script=mend_lenient, check=complete, seeds=60)
+
+
 @pytest.fixture(scope="module")
 def moves(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Give every move that tasks and runs make under some seeds."""
@@ -282,9 +367,10 @@ def moves(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     other = Play(Cast((mended,)), mend, tmp_path_factory.mktemp("files"), 2)
     third = Play(Cast((outside,)), mend_both, tmp_path_factory.mktemp("files"), 2)
     fourth = Play(Cast((wobbly,)), call_off, tmp_path_factory.mktemp("files"), 2)
+    fifth = Play(Cast((lenient,)), mend_lenient, tmp_path_factory.mktemp("files"), 2)
     found: set[str] = set()
-    for seed in range(100):
-        stage = (play, other, third, fourth)[seed % 4].run(seed)
+    for seed in range(125):
+        stage = (play, other, third, fourth, fifth)[seed % 5].run(seed)
         assert stage.failure is None, (seed, stage.failure)
         found |= {move(before, after) for _, before, after in stage.moves}
     return found
@@ -311,8 +397,25 @@ def test_people_may_decide_what_is_about_to_be_leased(choice: str | None, state:
     assert hand.task(run, 2).state is state
 
 
+@pytest.mark.parametrize(("items", "outcome", "state"), [([], gives(), S.succeeded), ([1], Skipped(""), S.skipped)])
+def test_a_failing_run_settles_what_needs_no_attempt(items: list[int], outcome: Outcome, state: TaskState) -> None:
+    """Its end has cancelled that; all it waits for is settled now."""
+    each = Node("each", Arity.each, edges=(Edge("list", "x", each=True), Edge("slow")))
+    hand = Hand(MemoryStore())
+    run = hand.start(Graph("failing", (Node("bad"), Node("list"), Node("slow"), each), on_failure="finish"))
+    found = {attempt.node: attempt for attempt in hand.lease(3)}
+    hand.settle(found["list"], gives(items))
+    hand.settle(found["bad"], Failed("no light"))
+    assert hand.task(run, 4).state is S.cancelled
+    hand.settle(found["slow"], outcome)
+    assert hand.task(run, 4).state is state
+
+
 def test_only_an_operator_leads_out_of_a_final_state() -> None:
-    """And only where a run has failed, which goes on: what failed, and what its end has cancelled."""
+    """And only where a run has failed and goes on: what failed, and what its end has cancelled.
+
+    Of the latter, a failing run that lets others finish settles what needs no attempt.
+    """
     assert {state for state in TaskState if state.final} == FINAL
     assert {state for state in FINAL if TASK_MOVES[state]} == {S.failed, S.cancelled}
     assert {(state, after) for state in RunState if state.final for after in RUN_MOVES[state]} == {

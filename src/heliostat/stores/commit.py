@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ACTIVE, READY, PENDING = RunState.active, TaskState.ready, TaskState.pending  # looked up once: members of enumerations
 SUCCEEDED, SKIPPED, HANDLER = TaskState.succeeded, TaskState.skipped, Arity.handler  # are slow to reach
+CANCELLED = TaskState.cancelled
 
 UNMET = "an input was skipped or not chosen"
 WHY_CANCELLED = {
@@ -64,6 +65,11 @@ class OpenRun:
     def takes(self) -> bool:
         """Whether new tasks may be born in it."""
         return self.state is ACTIVE and not self.closing
+
+    @property
+    def failing(self) -> bool:
+        """Whether it only waits for what runs to finish, and will then have failed."""
+        return self.closing and self.state is ACTIVE
 
     @property
     def why_late(self) -> str:
@@ -112,6 +118,7 @@ class Commit:
         self.causes: dict[tuple[int, str], int] = {}
         self.turns: dict[tuple[int, str], None] = {}
         self.ends: list[tuple[OpenRun, End]] = []
+        self.told_ends: list[tuple[OpenRun, int]] = []
         self.records: list[tuple[int, str, str | None, int, str]] = []
         self.artifacts: list[tuple[int, int, object, float]] = []
         self.firsts: dict[tuple[int, str], int] = {}
@@ -193,21 +200,6 @@ class Commit:
             else:
                 self.ends.append((run, change))  # type: ignore[arg-type]
 
-    def apply_late(self, run: OpenRun, changes: Sequence[Change], cause: int) -> None:
-        """What an attempt asks for that a failing run let finish: inside the run nothing begins, but all is kept."""
-        for change in changes:
-            match change:
-                case Create(number=None):
-                    self.late(run, change, run.why_late, cause)
-                case Launch(start, told):
-                    self.launch(start, run)
-                    if told is not None:
-                        self.late(run, told, run.why_late, cause)
-                case End():
-                    self.ends.append((run, change))
-                case _:  # nodes of the graph are not born any more
-                    pass
-
     def _arrive(self, run: OpenRun, change: Arrive, cause: int | None) -> None:
         if change.first is not None and not self._first(run.id, change.first, cause or 0):
             return
@@ -249,9 +241,8 @@ class Commit:
             self.keys[run.id, node.name, change.idempotency_key] = (number, change.message)
         missing, unmet, state = change.missing, 0, change.state
         if node.edges and node.arity is HANDLER:
-            gate = self._gate_state(run.id, node.name)
-            missing += gate is None or gate[0] > 0
-            unmet = 1 if gate is not None and gate[0] == 0 and gate[1] else 0
+            shut, unmet = self.gate(run, node)
+            missing += shut
             if missing and state is READY:
                 state = PENDING
         join = leader if change.join == -1 else change.join
@@ -265,11 +256,18 @@ class Commit:
         self._insert(run, change, number, state, cause, missing, unmet, join)
         return number
 
-    def _gate_state(self, run: int, node: str) -> tuple[int, int] | None:
-        """What a handler's gate still misses: asked once in a commit, for nobody else can change it meanwhile."""
-        if (run, node) not in self.gates:
-            self.gates[run, node] = self.rows.gate_state(run, node)
-        return self.gates[run, node]
+    def gate(self, run: OpenRun, node: Node) -> tuple[int, int]:
+        """What a handler's gate is of what its messages miss, and of what is unmet: 1 or 0 each.
+
+        It is asked for once in a commit, for nobody else can change it meanwhile.
+        """
+        key = (run.id, node.name)
+        if key not in self.gates:
+            self.gates[key] = self.rows.gate_state(*key) if node.edges else (0, 0)
+        state = self.gates[key]
+        if state is None or state[0] > 0:
+            return 1, 0
+        return 0, int(state[1] > 0)
 
     def _skip(self, run: OpenRun, node: Node, number: int, join: int | None) -> None:
         """A message will not be handled: whoever waits for its handler or for its place in a join hears of it."""
@@ -294,6 +292,8 @@ class Commit:
         node, final = change.node, state in FINAL
         if final:
             run.note(state, number)
+        elif run.failing:  # all is counted as ever, for the run may go on; until then nothing begins
+            state, reason, final = CANCELLED, WHY_CANCELLED[RunState.failed], True
         else:
             run.open += 1
             if self.heard and state is READY:
@@ -471,8 +471,9 @@ class Commit:
 
     def _settle_all(self) -> None:
         """Arrivals, then ends, then what these bring, until nothing more follows."""
-        while self.arrivals or self.joins or self.ends:
-            while self.arrivals or self.joins:
+        while self.arrivals or self.joins or self.ends or self.told_ends:
+            while self.arrivals or self.joins or self.told_ends:
+                self._tell_ends()
                 arrivals, self.arrivals = self.arrivals, {}
                 joins, self.joins = self.joins, {}
                 self._settle_arrivals(arrivals, joins)
@@ -482,6 +483,13 @@ class Commit:
             for run, end in ends:
                 self._end(run, end)
 
+    def _tell_ends(self) -> None:
+        """Runs have ended, and others wait for that; one that does not go on hears of it if it is tried again."""
+        told, self.told_ends = self.told_ends, []
+        for waiting, number in told:
+            if waiting.takes:
+                self.joined(waiting.id, number)
+
     def _settle_arrivals(
         self, arrivals: dict[tuple[int, str], list[Arrive]], joins: dict[tuple[int, int], int]
     ) -> None:
@@ -490,7 +498,7 @@ class Commit:
         for (run_id, name), arrived in arrivals.items():
             arrive = planner.together(arrived)
             run, node = self.runs[run_id], arrive.node
-            if not run.takes:
+            if run.state is not ACTIVE:
                 continue
             if node.arity is HANDLER:
                 self._gate(run, node, arrive)
@@ -552,7 +560,7 @@ class Commit:
         self, run: OpenRun, node: Node, number: int, state: TaskState, width: int | None, reason: str, *, born: bool
     ) -> None:
         if born:
-            run.open -= 1
+            run.open -= not run.failing  # what waited in it is cancelled
             run.note(state, number)
             self.finishes.append(Finish(state, reason, width, self.now, run.id, number))
         else:
@@ -576,7 +584,7 @@ class Commit:
                 for item in range(2, width):
                     values = (like.run, block + item - 1, like.lane, like.node, item, *like[5:])
                     self.inserts.append(lean(NewTask, values))
-                run.open += width - 2
+                run.open += 0 if run.failing else width - 2
                 self.wakes(node.queue, width - 2)
         self.apply(run, planner.expanded(run.graph, node, width), number)
 
@@ -586,7 +594,7 @@ class Commit:
         self.gates[run.id, node.name] = (missing, unmet)
         if missing == 0:
             self._flush_tasks()
-            for row in self.rows.task_gate(run.id, node.name, int(unmet > 0)):
+            for row in self.rows.task_gate(run.id, node.name, int(unmet > 0), failing=run.failing):
                 if row.missing == 0:
                     self._complete_message(run, row)
 
@@ -659,9 +667,7 @@ class Commit:
             self.create(run, change, None)
         parent, task = run.row.parent, run.row.parent_task
         if parent is not None and task is not None:
-            for waiting in self.reached([parent]):
-                if waiting.state is ACTIVE:
-                    self.joined(parent, task)
+            self.told_ends += [(waiting, task) for waiting in self.reached([parent])]
 
     # writing
 

@@ -243,13 +243,10 @@ class Ledger(ABC):
                 commit.wakes(attempt.queue)
             elif state is READY:
                 commit.wakes(attempt.queue)
-            if run.takes or attempt.epilogue:
-                if changes:
-                    commit.apply(run, changes, number)
-                if final and attempt.join is not None and not planner.passes_on(outcome):
-                    commit.joined(run.id, attempt.join)
-            else:
-                commit.apply_late(run, changes, number)
+            if changes:
+                commit.apply(run, changes, number)
+            if final and attempt.join is not None and not planner.passes_on(outcome):
+                commit.joined(run.id, attempt.join)
             if effects := getattr(outcome, "effects", ()):
                 commit.keep(run, attempt.node, number, effects)
             if run.graph.reviews and attempt.node in run.graph.reviews:

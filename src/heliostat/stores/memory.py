@@ -298,7 +298,7 @@ class MemoryRows:
         found = []
         for arrival in arrivals:
             task = self.t.tasks[arrival.run].get(arrival.number)
-            if task is None or task.state not in (PENDING, WAITING):
+            if task is None or task.state not in (PENDING, WAITING, TaskState.cancelled):
                 continue
             missing, unmet = task.missing - arrival.by, task.unmet + arrival.unmet
             ready = not (missing or unmet or arrival.decide or task.key) and task.state is PENDING
@@ -307,10 +307,11 @@ class MemoryRows:
             found.append(_arrived(task))
         return found
 
-    def task_gate(self, run: int, node: str, unmet: int) -> list[Arrived]:
+    def task_gate(self, run: int, node: str, unmet: int, *, failing: bool) -> list[Arrived]:
+        waiting = (TaskState.cancelled,) if failing else (PENDING, WAITING)
         found = []
         for task in list(self.t.tasks[run].values()):
-            if task.node == node and task.state in (PENDING, WAITING) and task.missing > 0:
+            if task.node == node and task.state in waiting and task.missing > 0:
                 missing = task.missing - 1
                 ready = not (missing or unmet or task.key) and task.state is PENDING
                 self.change(task, missing=missing, unmet=task.unmet + unmet, state=READY if ready else task.state)
@@ -325,7 +326,8 @@ class MemoryRows:
     def task_expand(self, expansions: Sequence[Expand]) -> None:
         for e in expansions:
             task = self.t.tasks[e.run][e.number]
-            self.change(task, state=READY, width=e.width, block=e.block, item=None if e.width is None else 0)
+            state = task.state if task.state is TaskState.cancelled else READY
+            self.change(task, state=state, width=e.width, block=e.block, item=None if e.width is None else 0)
 
     def task_turn(self, keys: Iterable[tuple[int, str]]) -> None:
         for run, key in keys:
@@ -451,10 +453,10 @@ class MemoryRows:
     def task_keys(self, run: int) -> list[str]:
         return sorted({task.key for task in self.t.tasks[run].values() if task.key and task.state is PENDING})
 
-    def task_heard(self, run: int) -> list[int]:
+    def task_heard(self, run: int) -> list[tuple[int, str, int]]:
         ended = {r.parent_task for r in self.t.runs.values() if r.parent == run and r.state.final}
         waiting = [t for t in self.t.tasks[run].values() if t.state is PENDING and t.missing > 0]
-        return sorted(task.number for task in waiting if task.number in ended)
+        return sorted((task.number, task.node, task.missing) for task in waiting if task.number in ended)
 
     def task_call_off(self, run: int, number: int, reason: str) -> bool:
         task = self.t.tasks[run].get(number)

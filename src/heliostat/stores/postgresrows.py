@@ -29,7 +29,7 @@ MUCH = 50_000  #: characters that a connection surely takes while nobody reads a
 COPIED = 50  #: from so many new tasks on, leaving the pipeline for COPY is worth it
 
 _WRITING = frozenset(
-    {"task_arrive", "task_gate", "task_lease", "task_lease_among"}
+    {"task_arrive", "task_gate", "task_gate_failing", "task_lease", "task_lease_among"}
 )  #: what answers the rows it changed
 
 
@@ -168,8 +168,9 @@ class PostgresRows(SqlRows):
         targets = ((arrival.run, arrival.number) for arrival in arrivals)
         return [known[target] for target in targets if target in known]
 
-    def task_gate(self, run: int, node: str, unmet: int) -> list[Arrived]:
-        found = [Arrived(*row) for row in self.fetch("task_gate", run=run, node=node, unmet=unmet)]
+    def task_gate(self, run: int, node: str, unmet: int, *, failing: bool) -> list[Arrived]:
+        statement = "task_gate_failing" if failing else "task_gate"
+        found = [Arrived(*row) for row in self.fetch(statement, run=run, node=node, unmet=unmet)]
         return sorted(found, key=lambda row: row.number)
 
     def lane_soon(self, graphs: Iterable[int]) -> None:

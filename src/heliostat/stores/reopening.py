@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliostat.errors import Conflict, Ended
+from heliostat.graph import Arity
 from heliostat.run import OVERDUE, RunState, key_before, public_id, task_id
 from heliostat.task import TaskState
 
@@ -74,8 +75,10 @@ def _reopen(commit: Commit, run: OpenRun, but: Reference) -> bool:
         run.state, run.result, run.reason, run.ended_at = before, run.row.result, run.row.reason, run.row.ended_at
         return False
     commit.turns |= dict.fromkeys((run.id, key) for key in rows.task_keys(run.id))
-    for number in rows.task_heard(run.id):
-        if number not in parts:
+    for number, name, missing in rows.task_heard(run.id):
+        node = run.graph[name]
+        shut = commit.gate(run, node)[0] if node.arity is Arity.handler else 0
+        if number not in parts and missing > shut:  # more than its gate, so nobody has told it
             commit.joined(run.id, number)
     run.facts["reopened"] = True
     return True

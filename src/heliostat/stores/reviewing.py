@@ -54,11 +54,7 @@ def _decided(commit: Commit, run: OpenRun, review: Review, verb: Decide, command
     run.note(state, number)
     run.open -= 1
     _tell(run, review, command, WITHDRAWN if verb.choice is None else f"decided: {verb.choice}")
-    changes = planner.after(run.graph, node, state, review.item, verb.choice)
-    if run.takes:
-        commit.apply(run, changes, number)
-    else:
-        commit.apply_late(run, changes, number)
+    commit.apply(run, planner.after(run.graph, node, state, review.item, verb.choice), number)
     return Answer(run.id, number)
 
 

@@ -288,8 +288,11 @@ class Rows(Protocol):
     def task_arrive(self, arrivals: Sequence[Arrival]) -> list[Arrived]:
         """Count down waiting tasks; those that reach zero with nothing unmet become ready, unless told to decide."""
 
-    def task_gate(self, run: int, node: str, unmet: int) -> list[Arrived]:
-        """The gate of a handler opens: an arrival at each of its tasks that are not final and not begun."""
+    def task_gate(self, run: int, node: str, unmet: int, *, failing: bool) -> list[Arrived]:
+        """The gate of a handler opens: an arrival at each of its tasks that miss something.
+
+        In a failing run these are cancelled, in others they have not begun.
+        """
 
     def task_finish(self, finishes: Sequence[Finish]) -> None:
         """Settle pending tasks that need no attempt."""
@@ -370,8 +373,11 @@ class Rows(Protocol):
     def task_keys(self, run: int) -> list[str]:
         """The serial keys of which something waits for its turn."""
 
-    def task_heard(self, run: int) -> list[int]:
-        """The tasks that wait for the end of another run which has ended: nobody heard it meanwhile."""
+    def task_heard(self, run: int) -> list[tuple[int, str, int]]:
+        """The tasks that were to be told of the end of another run which has ended, as far as they miss anything.
+
+        With number, node, and how much they miss.
+        """
 
     def task_call_off(self, run: int, number: int, reason: str) -> bool:
         """Mark a running task as one that is to fail; answers False if it does not run, or is marked already."""

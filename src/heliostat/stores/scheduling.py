@@ -82,7 +82,7 @@ def poll_again(commit: Commit, run: OpenRun, task: Attempt | Task, state: TaskSt
 
     The next is after the one that was settled, whatever a clock says; those that were missed meanwhile are none.
     """
-    if not (run.takes and planner.goes_on(task.message, state, changes)):
+    if not planner.goes_on(task.message, state, changes):
         return
     node, time = run.graph[task.node], max(commit.now, task.due_at or 0.0)
     for _ in range(TRIES):

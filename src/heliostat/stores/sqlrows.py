@@ -130,7 +130,7 @@ class SqlRows(ABC):
         """Count down waiting tasks; see ``rows.Rows``."""
 
     @abstractmethod
-    def task_gate(self, run: int, node: str, unmet: int) -> list[Arrived]:
+    def task_gate(self, run: int, node: str, unmet: int, *, failing: bool) -> list[Arrived]:
         """The gate of a handler opens; see ``rows.Rows``."""
 
     def task_finish(self, finishes: Sequence[shapes.Finish]) -> None:
@@ -226,8 +226,8 @@ class SqlRows(ABC):
     def task_keys(self, run: int) -> list[str]:
         return [row[0] for row in self.fetch("task_keys", run=run)]
 
-    def task_heard(self, run: int) -> list[int]:
-        return [row[0] for row in self.fetch("task_heard", run=run)]
+    def task_heard(self, run: int) -> list[tuple[int, str, int]]:
+        return [(row[0], row[1], row[2]) for row in self.fetch("task_heard", run=run)]
 
     def task_call_off(self, run: int, number: int, reason: str) -> bool:
         return self.run("task_call_off", run=run, number=number, reason=reason) == 1

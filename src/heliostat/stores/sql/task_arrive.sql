@@ -2,4 +2,4 @@
 UPDATE tasks SET missing = missing - :by, unmet = unmet + :unmet, width = coalesce(:width, width),
     state = CASE WHEN state = 'pending' AND missing = :by AND unmet + :unmet = 0 AND serial_key IS NULL
         AND NOT :decide THEN 'ready' ELSE state END
-WHERE run_id = :run AND number = :number AND state IN ('pending', 'waiting')
+WHERE run_id = :run AND number = :number AND state IN ('pending', 'waiting', 'cancelled')

@@ -15,6 +15,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_
 from heliostat.testing.conformance.cancelling import *
 from heliostat.testing.conformance.deadlines import *
 from heliostat.testing.conformance.definitions import *
+from heliostat.testing.conformance.finishing import *
 from heliostat.testing.conformance.fixtures import *
 from heliostat.testing.conformance.hand import *
 from heliostat.testing.conformance.holds import *

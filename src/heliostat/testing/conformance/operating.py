@@ -176,6 +176,26 @@ def test_p06_the_end_of_a_child_that_nobody_heard_is_heard(hand: Hand) -> None:
     assert sorted(hand.work()) == ["all", "ask"]
 
 
+def test_p06_the_end_of_a_child_that_was_heard_is_not_heard_again(hand: Hand) -> None:
+    """What is told of it waits for something else, too, and goes on waiting for that alone."""
+    told = Node("told", Arity.handler, edges=(Edge("slow"),))
+    run = hand.start(
+        Graph("waits", (Node("ask", Arity.handler, entry=True), Node("slow"), Node("bad"), told), stays_open=True)
+    )
+    hand.add(CHILD)
+    ask, slow, bad = leased(hand, "ask", "slow", "bad")
+    hand.settle(ask, gives(None, Start(hand.start_id(), CHILD, "null", then="told")))
+    hand.settle(leased(hand, "only")[0])
+    hand.settle(bad, BAD)
+    assert hand.settle(slow).word == "ended"
+    hand.do(TryAgain(bad.number), run)
+    slow, bad = leased(hand, "slow", "bad")
+    hand.settle(bad)
+    assert hand.work() == []
+    hand.settle(slow)
+    assert hand.work() == ["told"]
+
+
 @pytest.mark.parametrize("until", [None, 60.0])
 def test_p07_a_review_is_asked_again(hand: Hand, until: float | None) -> None:
     """It was closed when the run failed."""

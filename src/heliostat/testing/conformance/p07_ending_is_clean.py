@@ -125,7 +125,7 @@ def test_p07_a_failing_run_may_let_what_is_running_finish(hand: Hand) -> None:
     note = hand.complete(run).note
     assert note == "nothing to do: the run is failing"
     assert hand.settle(b, gives(5)).word == "committed"
-    assert hand.tasks(run) == ["a failed", "b succeeded"]
+    assert hand.tasks(run) == ["a failed", "b succeeded", "c cancelled"]
     assert (hand.run(run).state, hand.run(run).reason) == ("failed", "a: no light")
 
 
@@ -261,7 +261,7 @@ def test_p07_what_a_failing_run_sends_is_kept_and_what_it_starts_begins(hand: Ha
     assert hand.settle(ask, gives(None, *effects)).word == "committed"
     assert hand.tasks(run) == ["a failed", "ask succeeded", *["hear cancelled"] * 4]
     kept = hand.store.tasks(run, node="hear")
-    assert {task.reason for task in kept} == {"not handled: the run was failing before this message arrived"}
+    assert {task.reason for task in kept} == {"the run failed"}
     assert [task.message for task in kept] == ['{"wind":7}', None, None, "1"]
     assert (hand.run(7).state, hand.run(8).state) == ("active", "active")
     assert (hand.run(run).state, hand.run(run).open) == ("failed", 0)

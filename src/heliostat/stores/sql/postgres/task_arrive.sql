@@ -4,5 +4,5 @@ UPDATE tasks t SET missing = t.missing - r.by, unmet = t.unmet + r.unmet, width 
         AND NOT r.decide THEN 'ready' ELSE t.state END
 FROM json_to_recordset(:rows::json) AS r (by integer, unmet integer, width integer, decide boolean, run bigint,
     number bigint)
-{found} AND CASE WHEN t.state IN ('pending', 'waiting') THEN true ELSE false END
+{found} AND CASE WHEN t.state IN ('pending', 'waiting', 'cancelled') THEN true ELSE false END
 RETURNING {arrived}

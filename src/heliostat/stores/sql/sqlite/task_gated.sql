@@ -1,4 +1,5 @@
 -- The tasks of a handler that wait for its gate.
 SELECT {arrived}
-FROM tasks t WHERE t.run_id = :run AND t.node = :node AND {idle} AND t.state <> 'ready' AND t.missing > 0
+FROM tasks t WHERE t.run_id = :run AND t.node = :node AND t.state IN ('pending', 'waiting', 'cancelled')
+    AND t.missing > 0
 ORDER BY t.number
