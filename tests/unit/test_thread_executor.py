@@ -11,11 +11,12 @@ from heliostat.clock import Clock, SystemClock
 from heliostat.executor import Work
 from heliostat.executors import thread
 from heliostat.executors.thread import ThreadExecutor
-from heliostat.graph import Graph, Node
+from heliostat.graph import Graph, Kind, Node
+from heliostat.job import JobSpec
 from heliostat.outcome import Failed, Outcome, Succeeded
 from heliostat.task import Attempt
 
-GRAPH = Graph("line", (Node("n"),))
+GRAPH = Graph("line", (Node("n"), Node("job", Kind.job, job=JobSpec("true"))))
 PATIENCE = 200.0  #: seconds after which something that should happen has not
 
 
@@ -35,9 +36,9 @@ class Crew:
             does()
         return Succeeded(str(number))
 
-    def submit(self, *numbers: int) -> list[Work]:
+    def submit(self, *numbers: int, node: str = "n") -> list[Work]:
         """Put works in line."""
-        works = [Work(Attempt(1, number, 1, 1, "n"), GRAPH, GRAPH["n"]) for number in numbers]
+        works = [Work(Attempt(1, number, 1, 1, node), GRAPH, GRAPH[node]) for number in numbers]
         self.executor.submit(works)
         return works
 
@@ -146,6 +147,30 @@ def test_short_works_share_a_thread_but_do_not_stay_behind_one_that_waits(crew: 
     assert {work.attempt.number for work, _ in team.collect(2)} == {2, 3}
     gate.set()
     team.collect(1)
+
+
+def test_what_is_done_for_jobs_is_left_to_one_thread_however_long_functions_take(crew: Callable[..., Crew]) -> None:
+    """It is a handful of files each; what takes long, as those of a job elsewhere, is waited for no longer."""
+    clock, gate = StillClock(), threading.Event()
+    team = crew(4, clock)
+
+    def late() -> None:
+        clock.at += 1.0
+
+    team.does = {1: late}
+    team.submit(1)
+    team.collect(1)
+    team.does = {2: gate.wait}
+    team.submit(2, 3, 4, node="job")
+    until(lambda: len(team.executor.begun()) == 1)
+    assert team.executor.collect() == []
+    assert team.executor.waiting() == 2
+    clock.at += thread.PATIENCE
+    assert {work.attempt.number for work, _ in team.collect(2)} == {3, 4}
+    gate.set()
+    team.collect(1)
+    team.submit(5, 6)  # functions take long as before
+    assert {work.attempt.number for work, _ in team.collect(2)} == {5, 6}
 
 
 def test_begun_works_say_since_when(crew: Callable[..., Crew]) -> None:

@@ -6,6 +6,8 @@ empties the line has a turn at the worker's cycle; the bell rings when outcomes 
 Short works are left to one thread, and nobody settles meanwhile: threads that take turns at the interpreter only
 hinder each other, and a work that writes a line to a file, which gives its turn away, would take ten times as long.
 Where the line is not empty again after a while, as when one work of many waits for something, all threads come.
+What jobs need before they are submitted and have left is such a work, too: a handful of files, each opened, read and
+closed.
 
 A thread cannot be stopped, so one that does not end in time is written off: another takes its place, and its outcome is
 dropped.
@@ -60,7 +62,8 @@ class ThreadExecutor:
         self._written_off: set[int] = set()
         self._work_there = threading.Condition()
         self._idle = 0
-        self._mean: float | None = None  # seconds a work takes, lately
+        self._mean: float | None = None  # seconds a function takes, lately
+        self._few = False  # whether what is in line is left to one thread
         self._rang_at = 0.0
         self._since = 0.0  # when somebody last came to an empty line
         self._threads: set[threading.Thread] = set()
@@ -68,11 +71,14 @@ class ThreadExecutor:
 
     def submit(self, works: Sequence[Work]) -> None:
         """Put works in line, and see that threads come for them."""
+        if not works:
+            return
         with self._work_there:
             if not self._line:
                 self._since = self._clock.now()
             self._line.extend(works)
-            self._call(1 if self._short else len(works))
+            self._few = self._short or all(work.node.job is not None for work in works)
+            self._call(1 if self._few else len(works))
 
     @property
     def _short(self) -> bool:
@@ -108,12 +114,13 @@ class ThreadExecutor:
             if self._begun.pop(work, None) is None:
                 break  # written off meanwhile; another thread has this one's place
             self._box.append((work, outcome))
-            took, mean = ended_at - begun_at, self._mean
-            self._mean = took if mean is None else mean + 0.1 * (took - mean)
+            if work.node.job is None:
+                took, mean = ended_at - begun_at, self._mean
+                self._mean = took if mean is None else mean + 0.1 * (took - mean)
             if not self._line:
                 self._turn()
                 self._rang_at = now()
-            elif ended_at - self._rang_at > SILENCE and not self._short:
+            elif ended_at - self._rang_at > SILENCE and not self._few:
                 self._rang_at = ended_at
                 self._bell.set()
         with self._work_there:
@@ -138,7 +145,7 @@ class ThreadExecutor:
 
     def collect(self) -> list[tuple[Work, Answered]]:
         """Empty the box; and if the line has not become empty by now, more threads are to come."""
-        if self._line and not (self._short and self._clock.now() - self._since < PATIENCE):
+        if self._line and not (self._few and self._clock.now() - self._since < PATIENCE):
             with self._work_there:
                 self._call(len(self._line))
         return [self._box.popleft() for _ in range(len(self._box))]
