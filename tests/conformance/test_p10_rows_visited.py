@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from heliostat.graph import Arity, Graph, Node
 from heliostat.stores.postgres import PostgresStore
+from heliostat.stores.postgresrows import STATEMENTS
 from heliostat.stores.sqlite import SqliteStore
 from heliostat.testing.conformance import Hand, gives
 
@@ -125,3 +127,19 @@ def test_p10_two_hundred_thousand_tasks_beside_cost_nothing(counted: Counted, be
     crowded = counted.count(work)
     assert alone > 0
     assert crowded <= 1.5 * alone, f"{alone} alone, {crowded} beside {MANY:,} tasks"
+
+
+def test_p10_no_plan_looks_for_what_is_ready_among_all_that_is_idle(emptied: str) -> None:
+    """Where few tasks were there when it was made it would seem as good, and would be kept."""
+    server = PostgresStore(emptied)
+    Hand(server).start(TALK)
+    with psycopg.connect(emptied) as connection:
+        connection.execute("SET enable_seqscan = off")
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute("DROP INDEX tasks_ready")
+        connection.execute(f"PREPARE lease AS {STATEMENTS['task_lease'].text}".encode())
+        plan = connection.execute("EXPLAIN EXECUTE lease (1, 1, '[]', 'w', 0)").fetchall()
+        connection.rollback()
+    connection.close()
+    assert "tasks_idle" not in str(plan)
+    server.close()

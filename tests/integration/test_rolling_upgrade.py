@@ -20,7 +20,8 @@ from heliostat.errors import SchemaMismatch
 from heliostat.handle import RunHandle
 from heliostat.run import RunState
 from heliostat.store import Command, Drain
-from heliostat.stores.sqliterows import STATEMENTS
+from heliostat.stores.postgresrows import STATEMENTS as POSTGRES
+from heliostat.stores.sqliterows import STATEMENTS as SQLITE
 from tests.acceptance.crew import ended, wait_until
 from tests.integration import rolling
 from tests.integration.test_schema import RELEASED
@@ -28,7 +29,8 @@ from tests.integration.test_schema import RELEASED
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-NEWEST = STATEMENTS.newest
+#: The schema of this Heliostat, by the kind of its database.
+NEWEST = {"sqlite": SQLITE.newest, "postgresql": POSTGRES.newest}
 BEFORE = next(RELEASED.glob("heliostat-*.tar.gz"))  #: Heliostat as it was with a schema before this one's
 OLD = int(BEFORE.name[len("heliostat-") :][:4])
 PATIENCE = 200.0
@@ -117,13 +119,13 @@ def test_an_old_heliostat_works_on_beside_a_new_one(database: str, hire: Hire, t
     """The schema is upgraded under load; the old workers go on, new ones join, the old are drained; nothing is lost."""
     with tarfile.open(BEFORE) as archive:
         archive.extractall(tmp_path / "before", filter="data")
-    before = tmp_path / "before"
+    before, newest = tmp_path / "before", NEWEST[database.partition(":")[0]]
     _begin(before, database, tmp_path)
     old = [hire("chain", package=before) for _ in range(2)]
     assert {worker.says for worker in old} == {"ready"}
     with heliostat.open(database, files=tmp_path) as engine:
-        assert engine.store.status() == (OLD, NEWEST)
-        with pytest.raises(SchemaMismatch, match=f"this Heliostat needs {NEWEST}; run: heliostat db upgrade"):
+        assert engine.store.status() == (OLD, newest)
+        with pytest.raises(SchemaMismatch, match=f"this Heliostat needs {newest}; run: heliostat db upgrade"):
             engine.runs()
         assert engine.store.upgrade() != []
         runs = engine.runs()
@@ -132,11 +134,11 @@ def test_an_old_heliostat_works_on_beside_a_new_one(database: str, hire: Hire, t
         _go_on(runs, OLD)  # the old are alone with the new schema
         assert "written by a newer version" in hire("chain", package=before).says  # none may begin there any more
         assert hire("chain").says == "ready"
-        _go_on(runs, NEWEST)
+        _go_on(runs, SQLITE.newest)
         _go_on(runs, OLD)
         for worker in old:
             worker.drain(engine)
-        _go_on(runs, NEWEST)
+        _go_on(runs, SQLITE.newest)
         (tmp_path / "enough").touch()
         ended(*runs)
         for run in runs:
