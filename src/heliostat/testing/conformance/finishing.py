@@ -97,6 +97,7 @@ def test_p08_what_a_failing_run_lets_finish_counts_when_it_goes_on(hand: Hand, w
         for attempt in others:
             if attempt.node not in early:
                 assert hand.settle(attempt, late[attempt.node]).word == "committed"
+                assert first is not _BAD or hand.lease(9) == []
         if first is _BAD:
             assert hand.run(run).state == "failed"
             assert hand.do(TryAgain(bad.number), run).done
