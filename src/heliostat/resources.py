@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
+from fractions import Fraction
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +89,9 @@ class Resources:
         """What the next attempt is given, when those before it ended so; that grows no further."""
         grown = replace(self, memory_factor=1.0, walltime_factor=1.0)
         if (times := endings.count(AttemptState.out_of_memory)) and (held := self.memory_bytes):
-            grown = replace(grown, memory=amount(held * self.memory_factor**times))
+            grown = replace(grown, memory=amount(held * Fraction(self.memory_factor) ** times))
         if (times := endings.count(AttemptState.timed_out)) and (lasted := self.walltime_seconds):
-            grown = replace(grown, walltime=span(lasted * self.walltime_factor**times))
+            grown = replace(grown, walltime=span(Fraction(lasted) * Fraction(self.walltime_factor) ** times))
         return grown
 
     def to_json(self) -> dict[str, Any]:
@@ -123,9 +124,9 @@ class Resources:
 _USUAL: dict[str, Any] = {field.name: field.default for field in fields(Resources)}
 
 
-def amount(size: float) -> str:
+def amount(size: float | Fraction) -> str:
     """So many bytes as people say them, rounded up to whole mebibytes; no more than there may be."""
-    left = math.ceil(min(size, MOST_BYTES) / (1 << 20))
+    left = math.ceil(Fraction(min(size, MOST_BYTES)) / (1 << 20))
     units = iter("MGTP")
     unit = next(units)
     while left % 1024 == 0 and unit != "P":
@@ -133,7 +134,7 @@ def amount(size: float) -> str:
     return f"{left}{unit}iB"
 
 
-def span(lasting: float) -> str:
+def span(lasting: float | Fraction) -> str:
     """So many seconds as people say them, rounded up to whole ones; no more than a century."""
     left, words = math.ceil(min(lasting, CENTURY)), ""
     for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
@@ -147,7 +148,7 @@ def _bytes(memory: object) -> int | None:
         return None
     number, unit, binary = match.groups()
     factor: int = (1024 if binary else 1000) ** " KMGTP".index(unit.upper() or " ")
-    return round(float(number) * factor)
+    return round(Fraction(number) * factor)
 
 
 def _check_count(name: str, value: object, least: int) -> None:

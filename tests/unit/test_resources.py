@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from heliostat import Resources, Retry, Workflow
@@ -79,6 +79,9 @@ def test_memory_grows_with_each_attempt_that_ran_out_of_it() -> None:
 
 
 @given(st.integers(1, MOST_BYTES), st.floats(1, 1000), st.lists(st.sampled_from(sorted(ENDINGS)), max_size=400))
+@example((1 << 54) + 1, 1.0, [])
+@example((1 << 54) + 1, 1.0, [OUT])
+@example(1, 1000.0, [OUT, LATE] * 200)
 def test_whatever_happened_the_next_attempt_is_given_what_can_be_said(
     size: int, factor: float, endings: list[AttemptState]
 ) -> None:
