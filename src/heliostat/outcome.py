@@ -98,9 +98,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The node is another run, which begins with this commit; at its end another attempt sees how it came out."""
+    """The node is another run, which begins with this commit; at its end another attempt sees how it came out.
+
+    ``before`` is how many runs it was until now: their failures are all that count as its own.
+    """
 
     effects: tuple[Start]
+    before: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState
             return TaskState.skipped, [*_effects(graph, attempt, effects), *changes]
         case Snoozed(effects=effects):  # it keeps its place in a join: it will answer once more
             return TaskState.waiting, _effects(graph, attempt._replace(join=None, place=None), effects)
-        case Begun((start,)):
+        case Begun(effects=(start,)):
             return TaskState.pending, [Launch(start, part=True)]
         case Released(until=None) | Rescued():
             return TaskState.ready, []
@@ -191,9 +191,14 @@ def settled(graph: Graph, attempt: Attempt, outcome: Outcome) -> tuple[TaskState
             return TaskState.waiting, []
 
 
-def passes_on(outcome: Outcome) -> bool:
-    """Whether an attempt gave its place in a join to a join of its own."""
-    return isinstance(outcome, Succeeded | Skipped) and any(type(effect) is Map for effect in outcome.effects)
+def keeps_place(state: TaskState, changes: Sequence[Change]) -> bool:
+    """Whether a settled task's place in a join stays open.
+
+    It does where a join of the task's own fills it, and where its failure is its run's: it may be tried again.
+    """
+    if state is TaskState.failed:
+        return any(type(change) is End for change in changes)
+    return any(type(change) is Create and change.leads for change in changes)
 
 
 def after(

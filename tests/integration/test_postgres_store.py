@@ -16,12 +16,13 @@ import pytest
 
 from heliostat.effects import End, Map, Send, Start
 from heliostat.errors import BadInput, Conflict, Ended, SchemaMismatch, StoreUnavailable
-from heliostat.graph import Graph, Node
-from heliostat.outcome import Succeeded
+from heliostat.graph import Arity, Edge, Graph, Node
+from heliostat.outcome import Failed, Succeeded
 from heliostat.queue import own_lane
 from heliostat.run import RunState
-from heliostat.store import Ask, Command, Pause, Register, SetNode, SetQueue
+from heliostat.store import Ask, Command, Pause, Register, SetNode, SetQueue, TryAgain
 from heliostat.stores import postgres
+from heliostat.stores.commit import CANCEL_AT_ONCE
 from heliostat.stores.postgres import PostgresStore
 from heliostat.stores.postgresrows import STATEMENTS, PostgresRows
 from heliostat.stores.rows import Due
@@ -572,6 +573,28 @@ def test_what_is_promoted_beside_an_end_is_cancelled_with_it(store: PostgresStor
         lambda: store.accept([Command(End(RunState.cancelled), run)], 5.0),
     )
     assert (states(store), store.run(run).open) == ({TaskState.cancelled: 2}, 0)  # type: ignore[union-attr]
+
+
+def test_what_a_lease_drops_beside_a_retry_goes_on(store: PostgresStore, postgres_database: str) -> None:
+    """The end of a large run leaves some of it to the sweep, and a lease that meets it to nobody."""
+    tiles = Node("tile", Arity.each, edges=(Edge("list", "x", each=True),))
+    large = Graph("large", (Node("list"), Node("bad"), tiles))
+    [run] = begin(store, large)
+    numbers, bad = store.lease(Ask("w", frozenset({large.id}), 2), 2.0)
+    width = CANCEL_AT_ONCE + 3
+    store.settle("w", [(numbers, Succeeded("[]", width=width))], 2.0)
+    store.settle("w", [(bad, Failed("no light", final=True))], 2.0)
+    assert store.run(run).open == 3  # type: ignore[union-attr]
+    left = []
+
+    def drops(rows: PostgresRows) -> None:
+        [lane] = {lane for lane, _ in rows.lane_list([large.id])}
+        left.extend(rows.task_lease("w", [(lane, 2)], 2, 3.0, {})[0])
+
+    beside(postgres_database, drops, lambda: store.accept([Command(TryAgain(bad.number), run)], 3.0))
+    assert left == []
+    assert work(store, large, "w") == width + 1
+    assert store.run(run).state is RunState.succeeded  # type: ignore[union-attr]
 
 
 def test_the_stream_of_all_runs_never_passes_what_is_still_being_written(

@@ -453,10 +453,17 @@ def test_a_map_over_nothing_joins_at_once() -> None:
 def test_a_mapped_task_that_maps_in_turn_passes_its_place_on() -> None:
     """Recursion needs no counting: who waited for the task now waits for its join."""
     graph = graph_of(handler("sort"), handler("merge"))
-    changes = planner.settled(graph, attempt("sort", join=3, place=1), does(Map("sort", ("1",), "merge")))[1]
+    state, changes = planner.settled(graph, attempt("sort", join=3, place=1), does(Map("sort", ("1",), "merge")))
     assert told(changes) == ["create merge pending missing 1 for 3[1]", "create sort for -1[0] says 1"]
-    assert planner.passes_on(does(Map("sort", ("1",), "merge")))
-    assert not planner.passes_on(does(Send("sort", "1")))
+    assert planner.keeps_place(state, changes)
+    assert not planner.keeps_place(*planner.settled(graph, attempt("sort", join=3), does(Send("sort", "1"))))
+
+
+def test_what_stops_its_run_keeps_its_place_in_a_join() -> None:
+    """It is tried again there, if the run goes on; a failure that is allowed is an answer like others."""
+    graph = graph_of(handler("sort"), handler("tries", may_fail=True), handler("merge"))
+    assert planner.keeps_place(*planner.settled(graph, attempt("sort", join=3), Failed("no")))
+    assert not planner.keeps_place(*planner.settled(graph, attempt("tries", join=3), Failed("no")))
 
 
 def test_a_snooze_keeps_its_place_even_if_it_maps() -> None:
@@ -465,7 +472,6 @@ def test_a_snooze_keeps_its_place_even_if_it_maps() -> None:
     snoozed = Snoozed(9.0, (Map("sort", ("1",), "merge"),))
     changes = planner.settled(graph, attempt("sort", join=3, place=1), snoozed)[1]
     assert told(changes) == ["create merge pending missing 1", "create sort for -1[0] says 1"]
-    assert not planner.passes_on(snoozed)
 
 
 def test_a_join_that_is_serial_takes_its_turn() -> None:

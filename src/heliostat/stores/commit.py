@@ -240,7 +240,7 @@ class Commit:
         if change.idempotency_key is not None:
             self.keys[run.id, node.name, change.idempotency_key] = (number, change.message)
         missing, unmet, state = change.missing, 0, change.state
-        if node.edges and node.arity is HANDLER:
+        if node.edges:
             shut, unmet = self.gate(run, node)
             missing += shut
             if missing and state is READY:
@@ -261,9 +261,11 @@ class Commit:
 
         It is asked for once in a commit, for nobody else can change it meanwhile.
         """
+        if not node.edges or node.arity is not HANDLER:
+            return 0, 0
         key = (run.id, node.name)
         if key not in self.gates:
-            self.gates[key] = self.rows.gate_state(*key) if node.edges else (0, 0)
+            self.gates[key] = self.rows.gate_state(*key)
         state = self.gates[key]
         if state is None or state[0] > 0:
             return 1, 0
@@ -340,17 +342,14 @@ class Commit:
             )
         return found[0]
 
-    def late(self, run: OpenRun, change: Create, reason: str, cause: int | None = None) -> int:
-        """Keep a message that came after the end, with the reason why nobody handles it."""
-        if change.idempotency_key is not None:
-            known = self._known(run.id, change.node.name, change.idempotency_key, change.message)
-            if known is not None:
-                return known
+    def late(self, run: OpenRun, change: Create) -> int:
+        """Keep a message that came after the end, with the reason why nobody handles it.
+
+        Its idempotency key stays free: if the run goes on, the same message may come again.
+        """
         run.last += 1
-        if change.idempotency_key is not None:
-            self.keys[run.id, change.node.name, change.idempotency_key] = (run.last, change.message)
-        change.key = change.due_at = change.place = None
-        self._insert(run, change, run.last, TaskState.cancelled, cause, reason=reason)
+        change.key = change.due_at = change.idempotency_key = None
+        self._insert(run, change, run.last, CANCELLED, None, reason=run.why_late)
         return run.last
 
     def launch(
@@ -617,8 +616,12 @@ class Commit:
         self._over(run, End(state, reason=run.reason))
 
     def _end(self, run: OpenRun, end: End) -> None:
-        if run.state is not ACTIVE or (run.closing and end.state is not RunState.cancelled):
-            return  # a failing run fails once, and for its first reason
+        if run.state is not ACTIVE:
+            return
+        if run.closing and end.state is not RunState.cancelled:  # it fails once, and for its first reason
+            if run.result is None:
+                run.result = end.result  # what completes it meanwhile does so if it goes on
+            return
         if end.state is RunState.failed and run.graph.on_failure == "finish" and run.open > 0:
             self._flush_tasks()
             run.closing, run.reason = True, end.reason
@@ -653,11 +656,15 @@ class Commit:
     def _over(self, run: OpenRun, end: End) -> None:
         self._flush_tasks()
         run.open -= int(run.graph.stays_open and not run.closing)
-        run.state, run.result, run.reason, run.ended_at = end.state, end.result, end.reason, self.now
+        run.state, run.reason, run.ended_at = end.state, end.reason, self.now
+        if end.result is not None:
+            run.result = end.result
         if run.open > 0:
             more = bool(run.graph.parts) and self.end_parts(run)
             self._cancel(run, WHY_CANCELLED[end.state], 0 if more else CANCEL_AT_ONCE)
-        run.paused = False  # nobody can resume what is over, and what runs after the end is to run
+        if run.paused:  # nobody can resume what is over, and what runs after the end is to run
+            run.paused = False
+            self.rows.task_hold(run.id, held=False)
         run.facts["ended"] = str(end.state)  # a member of an enumeration takes eight times as long to become JSON
         if end.reason:
             run.facts["reason"] = end.reason

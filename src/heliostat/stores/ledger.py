@@ -245,7 +245,7 @@ class Ledger(ABC):
                 commit.wakes(attempt.queue)
             if changes:
                 commit.apply(run, changes, number)
-            if final and attempt.join is not None and not planner.passes_on(outcome):
+            if final and attempt.join is not None and not planner.keeps_place(state, changes):
                 commit.joined(run.id, attempt.join)
             if effects := getattr(outcome, "effects", ()):
                 commit.keep(run, attempt.node, number, effects)
@@ -428,8 +428,7 @@ class Ledger(ABC):
             if born := run.last > before:
                 commit.keep_mentioned(run, number, send.message)
             return Answer(run.id, number, done=born)
-        reason = run.why_late
-        return Answer(run.id, commit.late(run, change, reason), done=False, note=reason)
+        return Answer(run.id, commit.late(run, change), done=False, note=run.why_late)
 
     def _end(self, commit: Commit, run: OpenRun, end: End, command: Command) -> Answer:
         if run.state.final:
@@ -718,9 +717,11 @@ def _fence(attempt: Attempt, outcome: Outcome, state: TaskState, worker: str, no
     if isinstance(outcome, Skipped):
         reason = outcome.reason
     elif state is TaskState.cancelled:
-        reason = WHY_CANCELLED[RunState.failed]
+        reason, holds = WHY_CANCELLED[RunState.failed], attempt.key is not None
     elif isinstance(outcome, Snoozed | Asked):
         due_at = outcome.until
+    elif isinstance(outcome, Begun):
+        failures = outcome.before
     elif isinstance(outcome, Failed):
         reason, due_at, failures = outcome.error, outcome.retry_at, failures + 1
         holds = attempt.key is not None and state is TaskState.waiting
@@ -761,7 +762,7 @@ def _passed_on(jobs: Sequence[Attempt], adopted: Sequence[Attempt], worker: str,
 def _stop(rows: Rows, run: OpenRun, attempt: Attempt, worker: str, now: float) -> None:
     """An attempt of a run that is over ends with it."""
     reason = f"the run {run.state.over}"
-    changed = (TaskState.cancelled, reason, None, False, attempt.failures, attempt.rescues, now, 0, 0)
+    changed = (TaskState.cancelled, reason, None, attempt.key is not None, attempt.failures, attempt.rescues, now, 0, 0)
     rows.task_settle([], [Fence(*changed, *attempt[:3], worker)])
     run.open -= 1
     run.note(TaskState.cancelled, attempt.number)

@@ -342,7 +342,7 @@ class MemoryRows:
         done = 0
         for task in list(self.t.tasks[run].values()):
             if done < limit and task.state in (PENDING, READY, WAITING) and not task.epilogue:
-                self.change(task, state=TaskState.cancelled, reason=reason, ended_at=now, holds=False)
+                self.change(task, state=TaskState.cancelled, reason=reason, ended_at=now)
                 done += 1
         return done
 
@@ -431,16 +431,16 @@ class MemoryRows:
         failed = [task for task in self.t.tasks[run].values() if task.state is TaskState.failed and not task.epilogue]
         return sorted((task.number, task.node) for task in failed)
 
-    def task_again(self, tasks: Sequence[Reference]) -> None:
-        for run, number in tasks:
-            task = self.t.tasks[run][number]
-            state = READY if task.key is None else PENDING
-            self.change(task, state=state, reason=None, due_at=None, ended_at=None, held=False, unmet=0)
+    def task_again(self, tasks: Sequence[tuple[int, int, int, int]]) -> None:
+        for run, number, missing, unmet in tasks:
+            task, changes = self.t.tasks[run][number], {"reason": None, "due_at": None, "ended_at": None}
+            state = READY if task.key is None and not missing else PENDING
+            self.change(task, state=state, missing=missing, unmet=unmet, held=False, **changes)
 
     def task_revive(self, run: int) -> None:
         for task in self.t.tasks[run].values():
             if task.state is TaskState.cancelled and not (task.reason or "").startswith("not handled"):
-                waits = PENDING if task.missing or task.key else READY
+                waits = PENDING if task.missing or (task.key and not task.holds) else READY
                 state = waits if task.due_at is None else WAITING
                 self.change(task, state=state, reason=None, ended_at=None, held=False)
                 self.change(task, unmet=0 if task.count else task.unmet)  # it was called off, and its run then ended
@@ -524,7 +524,8 @@ class MemoryRows:
     def task_await(self, tasks: Sequence[Reference]) -> None:
         for run, number in tasks:
             task, changes = self.t.tasks[run][number], {"reason": None, "due_at": None, "ended_at": None}
-            self.change(task, state=PENDING, missing=1, failures=task.failures - 1, held=False, **changes)
+            failures = sum((r.parent, r.parent_task) == (run, number) for r in self.t.runs.values()) - 1
+            self.change(task, state=PENDING, missing=1, unmet=0, failures=failures, held=False, **changes)
 
     # gates
 
@@ -645,7 +646,7 @@ class MemoryRows:
                 moved += 1
                 continue
             if self.t.runs[task.run].state is not RunState.active and not task.epilogue:
-                self.change(task, state=TaskState.cancelled, reason="the run was over", ended_at=now, holds=False)
+                self.change(task, state=TaskState.cancelled, reason="the run was over", ended_at=now)
                 continue
             self.change(task, state=RUNNING, count=task.count + 1, worker=worker, started_at=now)
             found.append(self._attempt(task))

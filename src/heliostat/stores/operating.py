@@ -105,7 +105,7 @@ def _settled(commit: Commit, run: OpenRun, task: Task, state: TaskState, changes
     commit.apply(run, changes, task.number)
     if task.node in run.graph.polled:
         poll_again(commit, run, task, state, changes)
-    if task.join is not None:
+    if task.join is not None and not planner.keeps_place(state, changes):
         commit.joined(run.id, task.join)
 
 

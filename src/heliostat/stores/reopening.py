@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heliostat.effects import End
 from heliostat.errors import Conflict, Ended
-from heliostat.graph import Arity
 from heliostat.run import OVERDUE, RunState, key_before, public_id, task_id
+from heliostat.stores.commit import MANY
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -61,30 +62,41 @@ def _newest(commit: Commit, run: OpenRun, task: Task) -> list[int]:
 
 def _reopen(commit: Commit, run: OpenRun, but: Reference) -> bool:
     """Undo a run's end; answers whether there is anything with which it goes on."""
-    rows, stopped = commit.rows, _stopped(commit, run) - ({but[1]} if but[0] == run.id else set())
+    rows, stopped = commit.rows, _stopped(commit, run)
+    if but[0] == run.id:
+        stopped.pop(but[1], None)
     rows.run_dated(run.id, None)  # it may have failed for it, and would again at once
+    rows.task_cancel(run.id, "the run was over", commit.now, MANY)  # what its end and the sweep had left
     rows.task_revive(run.id)
     if run.graph.reviews:
         rows.task_reask(run.id, run.graph.reviews)
-    before = run.state
+    before, completed = run.state, run.result
     run.state, run.result, run.reason, run.ended_at, run.closing = RunState.active, None, None, None, False
     parts = _reopen_parts(commit, run, stopped, but)
-    rows.task_again([(run.id, number) for number in sorted(stopped - parts)])
+    rows.task_again([_again(commit, run, number, name) for number, name in stopped.items() if number not in parts])
     run.open = rows.task_open(run.id) + int(run.graph.stays_open)
     if before is RunState.cancelled and not run.open:  # it had come to its end by itself
         run.state, run.result, run.reason, run.ended_at = before, run.row.result, run.row.reason, run.row.ended_at
         return False
     commit.turns |= dict.fromkeys((run.id, key) for key in rows.task_keys(run.id))
     for number, name, missing in rows.task_heard(run.id):
-        node = run.graph[name]
-        shut = commit.gate(run, node)[0] if node.arity is Arity.handler else 0
-        if number not in parts and missing > shut:  # more than its gate, so nobody has told it
+        if number not in parts and missing > commit.gate(run, run.graph[name])[0]:  # nobody has told it
             commit.joined(run.id, number)
+    if completed is not None:  # by what it let finish as it failed
+        commit.apply(run, [End(RunState.succeeded, completed)])
     run.facts["reopened"] = True
     return True
 
 
-def _reopen_parts(commit: Commit, run: OpenRun, stopped: set[int], but: Reference) -> set[int]:
+def _again(commit: Commit, run: OpenRun, number: int, name: str) -> tuple[int, int, int, int]:
+    """A task that is tried again, with what it misses and what is unmet: one may have been called off at its gate."""
+    shut, unmet = commit.gate(run, run.graph[name])
+    if unmet:  # it would have been skipped, and is now
+        commit.joined(run.id, number)
+    return run.id, number, shut + unmet, unmet
+
+
+def _reopen_parts(commit: Commit, run: OpenRun, stopped: dict[int, str], but: Reference) -> set[int]:
     """Have what is part of a run go on, too, as far as it has not succeeded; answers the tasks that wait for it."""
     waiting: set[int] = set()
     for node in run.graph.parts:
@@ -104,11 +116,11 @@ def _reopen_parts(commit: Commit, run: OpenRun, stopped: set[int], but: Referenc
     return waiting
 
 
-def _stopped(commit: Commit, run: OpenRun) -> set[int]:
-    """The tasks that made a run fail: no edge catches their failure, and nobody said that it may be."""
+def _stopped(commit: Commit, run: OpenRun) -> dict[int, str]:
+    """What made a run fail, by number: no edge catches the failure of the node, and nobody said that it may fail."""
     graph = run.graph
     failed = commit.rows.task_failures(run.id)
-    return {number for number, name in failed if not (graph[name].may_fail or graph.caught(name))}
+    return {number: name for number, name in failed if not (graph[name].may_fail or graph.caught(name))}
 
 
 def _why_not(run: OpenRun, task: Task, node: Node) -> str:

@@ -304,7 +304,7 @@ class Rows(Protocol):
         """Of each run and serial key that nobody holds, ready the first task whose inputs are there."""
 
     def task_cancel(self, run: int, reason: str, now: float, limit: int) -> int:
-        """Cancel a run's tasks that have not begun; answers how many."""
+        """Cancel a run's tasks that have not begun, each with the turn it has; answers how many."""
 
     def task_hold(self, run: int, *, held: bool) -> None:
         """Set the mark that takes a paused run's open tasks out of the ready index."""
@@ -361,8 +361,8 @@ class Rows(Protocol):
     def task_failures(self, run: int) -> list[tuple[int, str]]:
         """The tasks of a run that have failed, number and node, but for those after its end."""
 
-    def task_again(self, tasks: Sequence[Reference]) -> None:
-        """Give failed tasks another attempt, in their turn."""
+    def task_again(self, tasks: Sequence[tuple[int, int, int, int]]) -> None:
+        """Give failed tasks another attempt, in their turn: of each its run, number, and what is missing and unmet."""
 
     def task_revive(self, run: int) -> None:
         """Have what the run's end has cancelled go on from where it was."""

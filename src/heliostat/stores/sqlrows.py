@@ -214,8 +214,8 @@ class SqlRows(ABC):
     def task_failures(self, run: int) -> list[tuple[int, str]]:
         return [(row[0], row[1]) for row in self.fetch("task_failures", run=run)]
 
-    def task_again(self, tasks: Sequence[Reference]) -> None:
-        self.many_later("task_again", ("run", "number"), tasks)
+    def task_again(self, tasks: Sequence[tuple[int, int, int, int]]) -> None:
+        self.many_later("task_again", ("run", "number", "missing", "unmet"), tasks)
 
     def task_revive(self, run: int) -> None:
         self.later("task_revive", run=run)

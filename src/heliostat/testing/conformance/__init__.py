@@ -32,6 +32,7 @@ from heliostat.testing.conformance.p10_costs import *
 from heliostat.testing.conformance.p11_time_is_given import *
 from heliostat.testing.conformance.p12_bad_input import *
 from heliostat.testing.conformance.queues import *
+from heliostat.testing.conformance.reopening import *
 from heliostat.testing.conformance.rerunning import *
 from heliostat.testing.conformance.reviews import *
 from heliostat.testing.conformance.schedules import *

@@ -51,9 +51,9 @@ LET_FINISH: dict[str, tuple[tuple[Node, ...], dict[str, Outcome], dict[str, Outc
     "a list of one": ((Node("list"), _TILES, _BEHIND), {}, {"list": gives([1])}),
     "an empty list": ((Node("list"), _TILES, _BEHIND), {}, {"list": gives([])}),
     "a list and a join": (
-        (Node("list"), Node("slow"), _TILES_JOINED, _BEHIND),
+        (Node("list"), Node("slow"), Node("long"), _TILES_JOINED, _BEHIND),
         {"list": gives([1, 2, 3])},
-        {"slow": gives()},
+        {"slow": gives(), "long": gives()},
     ),
     "an empty list and a join": (
         (Node("list"), Node("slow"), _TILES_JOINED, _BEHIND),

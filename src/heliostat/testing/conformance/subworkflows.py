@@ -61,7 +61,8 @@ class Inside:
 
         def answer(attempt: Attempt) -> Begun:
             self.began.append(self.hand.start_id())
-            return Begun((Start(self.began[-1], graph, "null", attempt.node),))
+            before = len(self.hand.store.children(attempt.run, attempt.number))
+            return Begun((Start(self.began[-1], graph, "null", attempt.node),), before)
 
         return answer
 

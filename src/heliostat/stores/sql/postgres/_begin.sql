@@ -18,8 +18,7 @@ UPDATE tasks t SET
     worker = CASE WHEN begun.state = 'running' THEN :worker ELSE t.worker END,
     started_at = CASE WHEN begun.state = 'running' THEN :now ELSE t.started_at END,
     reason = CASE WHEN begun.state = 'cancelled' THEN 'the run was over' ELSE t.reason END,
-    ended_at = CASE WHEN begun.state = 'cancelled' THEN :now ELSE t.ended_at END,
-    holds = t.holds AND begun.state <> 'cancelled'
+    ended_at = CASE WHEN begun.state = 'cancelled' THEN :now ELSE t.ended_at END
 FROM begun WHERE t.ctid = begun.at
 RETURNING t.priority, t.seq, begun.state, t.run_id, t.number, t.attempt, t.node, t.item, t.message, t.serial_key,
     t.join_number, t.join_place, t.failures, t.rescues, t.due_at, t.epilogue, begun.parent, t.lane_id
