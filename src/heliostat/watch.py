@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("heliostat.worker")
 
 MOST_GATHERING = 10  #: times its gathering a batch system waits for more requests, while they keep coming
-AT_ONCE = 20  #: jobs that are submitted one by one before those that are there are seen to again
+AT_ONCE = 40  #: jobs that are submitted one by one before those that are there are seen to again
 LOOKED_AT = 1_000  #: jobs that are looked at in a second, at most: the more there are, the more rarely at each
 LOOKED_AT_BESIDES = 40  #: the same where jobs tell of their end: looks are for those that cannot any more
 LONGEST_SECONDS = 30.0  #: between two looks at all of those
-LISTENED_TO = 4_000  #: jobs that are listened to in a second: with many of them, some end before it is listened again
+LISTENED_TO = 2_000  #: jobs that are listened to in a second: with many of them, some end before it is listened again
 AGAIN_SECONDS = (1.0, 60.0)  #: between tries to submit what the batch system would not have, growing
 FOREVER = float("inf")
 

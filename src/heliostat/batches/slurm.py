@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from heliostat.batch import BEGINS, JobState, Observation, Standing
@@ -36,6 +37,7 @@ _LATER = re.compile(
     re.IGNORECASE,
 )
 
+_HANDLE = re.compile(r"\d+(?:_\d+)?")
 _WAITING = frozenset(
     ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
 )
@@ -125,10 +127,9 @@ class Slurm:
             raise OperatorError(f"squeue failed: {ran.said or f'exit code {ran.exit_code}'}")
         seen = {}
         for line in ran.stdout.decode(errors="replace").splitlines():
-            handle, _, rest = line.strip().partition("|")
-            if re.fullmatch(r"\d+(?:_\d+)?", handle) and rest.count("|") >= 2:
-                state, reason, last = rest.split("|", 2)
-                seen[handle] = _observation(state, reason, last)
+            handle, *told = line.strip().split("|", 3)
+            if len(told) == 3 and _HANDLE.fullmatch(handle):
+                seen[handle] = _observation(*told)
         return seen
 
     def why(self, output: str) -> Observation | None:
@@ -142,6 +143,7 @@ class Slurm:
         return f"scancel --signal=KILL --full {jobs}; scancel {jobs}" if kill else f"scancel {jobs}"
 
 
+@lru_cache(maxsize=1000)  # a thousand jobs that wait do so for few reasons
 def _observation(state: str, reason: str, last: str) -> Observation:
     """``last`` is the time at which it should begin, from squeue, or its exit code, from sacct."""
     word, _, more = state.partition(" ")  # sacct says by whom: CANCELLED by 1000

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from heliostat.batches.shared import JobFiles, Notes
     from heliostat.transport import Transport
 
-AT_ONCE = 20  #: submissions by one script
+AT_ONCE = 40  #: submissions by one script
 ARRAY_FROM = 4  #: jobs of one kind, from which on they are an array where the queue has arrays
 COMMAND_SECONDS = 60.0  #: for a question to a scheduler
 SUBMIT_SECONDS = 5.0  #: for each submission besides
