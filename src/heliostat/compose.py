@@ -41,11 +41,13 @@ if TYPE_CHECKING:
     from heliostat.batch import Batch, BatchQueue
     from heliostat.batches.cluster import ClusterBatch
     from heliostat.batches.dialect import Dialect
+    from heliostat.batches.shared import JobFiles
     from heliostat.broker import Broker
     from heliostat.config import Config
     from heliostat.doctor import Patient
     from heliostat.executor import Executor, Work
     from heliostat.store import Store
+    from heliostat.transport import Transport
 
 LOG = logging.getLogger("heliostat.worker")
 PATIENCE_SECONDS = 2.0  #: with which who only looks waits for a database
@@ -185,20 +187,47 @@ def _clusters(settings: Config) -> list[tuple[list[str], ClusterBatch]]:
 def cluster(queues: Mapping[str, BatchQueue]) -> ClusterBatch:
     """The batch system of queues that share a scheduler."""
     from heliostat.batches.cluster import ClusterBatch
-    from heliostat.batches.mirror import Mirror
-    from heliostat.batches.pbs import Pbs
-    from heliostat.batches.shared import Shared
-    from heliostat.batches.slurm import Slurm
-    from heliostat.batches.torque import Torque
-    from heliostat.transport import Address
-    from heliostat.transports.local import LocalTransport
-    from heliostat.transports.ssh import SshTransport
 
     name, queue = next(iter(queues.items()))
-    transport = SshTransport(Address.of(queue.host, f"queues.{name}.host")) if queue.host else LocalTransport()
-    files = Mirror(transport, queue.directory) if queue.directory else Shared(transport)
-    dialects: dict[str, Callable[[], Dialect]] = {"slurm": Slurm, "pbs": Pbs, "torque": Torque}
-    return ClusterBatch(dialects[queue.system](), transport, files, queues)
+    transport = _transport(name, queue)
+    return ClusterBatch(_dialect(queue.system), transport, _job_files(transport, queue), queues)
+
+
+def _transport(name: str, queue: BatchQueue) -> Transport:
+    if queue.host:
+        from heliostat.transport import Address
+        from heliostat.transports.ssh import SshTransport
+
+        return SshTransport(Address.of(queue.host, f"queues.{name}.host"))
+    from heliostat.transports.local import LocalTransport
+
+    return LocalTransport()
+
+
+def _job_files(transport: Transport, queue: BatchQueue) -> JobFiles:
+    if queue.directory:
+        from heliostat.batches.mirror import Mirror
+
+        return Mirror(transport, queue.directory)
+    from heliostat.batches.shared import Shared
+
+    return Shared(transport)
+
+
+def _dialect(system: str) -> Dialect:
+    match system:
+        case "slurm":
+            from heliostat.batches.slurm import Slurm
+
+            return Slurm()
+        case "pbs":
+            from heliostat.batches.pbs import Pbs
+
+            return Pbs()
+        case _:
+            from heliostat.batches.torque import Torque
+
+            return Torque()
 
 
 def _beside(worker: Worker, look: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -102,3 +103,14 @@ def test_a_worker_says_which_jobs_it_can_watch_wherever_they_were_submitted() ->
         offer = worker.offer()
         worker.stop(0.0)
     assert (offer.batched, offer.reached) == ({"night", "here"}, {"night"})
+
+
+def test_a_worker_loads_only_the_batch_systems_that_it_has() -> None:
+    """The others cost every start: XML, archives, mail."""
+    Path("heliostat.toml").write_text('[queues.night]\nexecutor = "slurm"\n')
+    code = "import sys, heliostat; heliostat.open('memory://').worker(); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(ran.stdout.split())
+    assert "heliostat.batches.slurm" in loaded
+    others = {f"heliostat.{name}" for name in ("batches.pbs", "batches.torque", "batches.mirror", "transports.ssh")}
+    assert not loaded & {*others, "xml.etree.ElementTree", "tarfile"}

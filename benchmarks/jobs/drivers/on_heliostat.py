@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import heliostat
+import heliostat.batches.cluster  # as PSI/J has imported what it has for Slurm
+import heliostat.batches.slurm
+import heliostat.stores.sqlite
 from heliostat import Workflow
 
 if TYPE_CHECKING:
