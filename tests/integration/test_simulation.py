@@ -851,7 +851,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], Workflow, str]] = {
     "a key under which a run is started again": ({f"{ROWS}.run_by_key": lambda rows, *key: None}, chain, "2 runs"),
     "a record that is kept twice": ({"heliostat.stores.commit.Commit.keep": _keeps_twice()}, chain, "took effect"),
     "a task that arrives with its own join": (
-        {"heliostat.planner.passes_on": lambda outcome: False},
+        {"heliostat.planner.keeps_place": lambda state, changes: False},
         quicksort,
         "input should be a valid list",
     ),

@@ -231,14 +231,9 @@ class Commit:
         if number is not None:  # a node of the graph, with nothing to look up
             self._insert(run, change, number, change.state, cause)
             return number
-        if change.idempotency_key is not None:
-            known = self._known(run.id, node.name, change.idempotency_key, change.message)
-            if known is not None:
-                return known
-        run.last += 1
+        if (known := self._before(run, change)) is not None:
+            return known
         number = run.last
-        if change.idempotency_key is not None:
-            self.keys[run.id, node.name, change.idempotency_key] = (number, change.message)
         missing, unmet, state = change.missing, 0, change.state
         if node.edges:
             shut, unmet = self.gate(run, node)
@@ -331,26 +326,28 @@ class Commit:
             )
         )
 
-    def _known(self, run: int, node: str, key: str, message: str | None) -> int | None:
-        """The task that the same idempotency key gave birth to before; another message is a conflict."""
-        found = self.keys.get((run, node, key)) or self.rows.task_by_key(run, node, key)
-        if found is None:
-            return None
-        if found[1] != message:
-            raise Conflict(
-                f"node {node}: the idempotency key {key!r} came before with another message; give another key"
-            )
-        return found[0]
+    def _before(self, run: OpenRun, change: Create) -> int | None:
+        """The task that the same idempotency key gave birth to before; without one, the run has a number more.
+
+        Raises Conflict for another message.
+        """
+        name = change.idempotency_key and (run.id, change.node.name, change.idempotency_key)
+        if name and (found := self.keys.get(name) or self.rows.task_by_key(*name)) is not None:
+            if found[1] != change.message:
+                key = f"the idempotency key {change.idempotency_key!r}"
+                raise Conflict(f"node {name[1]}: {key} came before with another message; give another key")
+            return found[0]
+        run.last += 1
+        if name:
+            self.keys[name] = (run.last, change.message)
+        return None
 
     def late(self, run: OpenRun, change: Create) -> int:
-        """Keep a message that came after the end, with the reason why nobody handles it.
-
-        Its idempotency key stays free: if the run goes on, the same message may come again.
-        """
-        run.last += 1
-        change.key = change.due_at = change.idempotency_key = None
-        self._insert(run, change, run.last, CANCELLED, None, reason=run.why_late)
-        return run.last
+        """Keep a message that came after the end, with the reason why nobody handles it; answers its number."""
+        if (known := self._before(run, change)) is None:
+            change.key = change.due_at = None
+            self._insert(run, change, run.last, CANCELLED, None, reason=run.why_late)
+        return known or run.last
 
     def launch(
         self,

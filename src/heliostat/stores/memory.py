@@ -439,7 +439,10 @@ class MemoryRows:
 
     def task_revive(self, run: int) -> None:
         for task in self.t.tasks[run].values():
-            if task.state is TaskState.cancelled and not (task.reason or "").startswith("not handled"):
+            if task.state is TaskState.cancelled and (task.reason or "").startswith("not handled"):
+                self.take(self.t.task_keys, (run, task.node, task.idempotency_key or ""))
+                self.change(task, idempotency_key=None)
+            elif task.state is TaskState.cancelled:
                 waits = PENDING if task.missing or (task.key and not task.holds) else READY
                 state = waits if task.due_at is None else WAITING
                 self.change(task, state=state, reason=None, ended_at=None, held=False)

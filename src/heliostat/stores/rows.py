@@ -365,7 +365,7 @@ class Rows(Protocol):
         """Give failed tasks another attempt, in their turn: of each its run, number, and what is missing and unmet."""
 
     def task_revive(self, run: int) -> None:
-        """Have what the run's end has cancelled go on from where it was."""
+        """Have what a run's end has cancelled go on from where it was; what came after it leaves its key to others."""
 
     def task_reask(self, run: int, nodes: Iterable[str]) -> None:
         """Have reviews asked again that were closed with the run."""

@@ -219,6 +219,7 @@ class SqlRows(ABC):
 
     def task_revive(self, run: int) -> None:
         self.later("task_revive", run=run)
+        self.later("task_unkey", run=run)
 
     def task_reask(self, run: int, nodes: Iterable[str]) -> None:
         self.many_later("task_reask", ("run", "node"), [(run, node) for node in sorted(nodes)])
