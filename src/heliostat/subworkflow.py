@@ -35,8 +35,10 @@ def answered(work: Work, registry: Registry, around: Surroundings) -> Outcome:
     except NotFound:  # a definition that came as data, without what it contains
         return Failed(f"{part.label} is not known here; register it, or offer it with a worker", final=True)
     before = around.store.children(*work.task)
-    if before and (before[-1].state is RunState.succeeded or len(before) > work.attempt.failures):
-        return _told(work, graph, before[-1], around, decided=asks(graph, registry.graph))
+    if before:
+        told = _told(work, graph, before[-1], around, decided=asks(graph, registry.graph))
+        if isinstance(told, Succeeded) or len(before) > work.attempt.failures:
+            return told
     after = before[-1].id + 1 if before else 0
     text = check_start(graph, registry.signatures(graph.id), message(work), exact=not work.node.takes_message)
     title = work.node.name if work.attempt.item is None else f"{work.node.name}[{work.attempt.item}]"

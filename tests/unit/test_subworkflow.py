@@ -471,3 +471,19 @@ def test_a_decision_that_ends_a_run_inside_is_one_to_the_run_around() -> None:
         assert isinstance(found, Decision)
         assert (found.choice, found.by, found.reason) == ("publish", "anna", "it is good")
         assert (run.result(publish), run.result(discard)) == ("out", None)
+
+
+def test_what_was_of_no_use_is_begun_anew_once_it_is_mended() -> None:
+    """Its run has succeeded, and would give the same again and again."""
+    gives: list[object] = [7, [1, 2]]
+    inner = Workflow("inner")
+    inner.node(lambda message: gives.pop(0), name="x")
+    outer = Workflow("outer")
+    outer.subworkflow("part", inner)
+    outer.node(lambda part: part, name="each", map={"part": "part"})
+    with heliostat.open("memory://") as engine:
+        run = engine.run(outer, 3)
+        assert "gave int, but each goes over its list" in (run.info.reason or "")
+        run.retry()
+        engine.work(until=run)
+        assert run.result("each") == [1, 2]

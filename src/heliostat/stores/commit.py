@@ -43,6 +43,7 @@ WHY_CANCELLED = {
     RunState.failed: "the run failed",
     RunState.cancelled: "the run was cancelled",
 }
+ENDED_WITH = "ended with run"  #: begins the reason of what was cancelled as part of another
 MANY = 1 << 31  #: no bound
 CANCEL_AT_ONCE = 1000  #: open tasks that the end of a run cancels in its own commit; a sweep takes the others
 PARTS_AT_ONCE = 100  #: runs of each node that the end of a run ends in its own commit; a sweep takes the others
@@ -613,11 +614,9 @@ class Commit:
         self._over(run, End(state, reason=run.reason))
 
     def _end(self, run: OpenRun, end: End) -> None:
-        if run.state is not ACTIVE:
-            return
-        if run.closing and end.state is not RunState.cancelled:  # it fails once, and for its first reason
-            if run.result is None:
-                run.result = end.result  # what completes it meanwhile does so if it goes on
+        if run.state is not ACTIVE or (run.closing and end.state is not RunState.cancelled):
+            if run.result is None and (run.closing or run.state is RunState.failed):
+                run.result = end.result  # it fails once, for its first reason; what completes it does so if it goes on
             return
         if end.state is RunState.failed and run.graph.on_failure == "finish" and run.open > 0:
             self._flush_tasks()
@@ -639,7 +638,7 @@ class Commit:
         return self._end_parts(run, run.state, run.reason, PARTS_AT_ONCE) >= PARTS_AT_ONCE
 
     def _end_parts(self, run: OpenRun, state: RunState, why: str | None, limit: int) -> int:
-        because = f"ended with run {public_id(run.id)} of {run.graph.name}, which {state.over}" + (
+        because = f"{ENDED_WITH} {public_id(run.id)} of {run.graph.name}, which {state.over}" + (
             f": {why}" if why else ""
         )
         parts = self.parts(run, limit)

@@ -437,20 +437,20 @@ class MemoryRows:
             state = READY if task.key is None and not missing else PENDING
             self.change(task, state=state, missing=missing, unmet=unmet, held=False, **changes)
 
-    def task_revive(self, run: int) -> None:
+    def task_revive(self, run: int, now: float) -> None:
         for task in self.t.tasks[run].values():
             if task.state is TaskState.cancelled and (task.reason or "").startswith("not handled"):
                 self.take(self.t.task_keys, (run, task.node, task.idempotency_key or ""))
                 self.change(task, idempotency_key=None)
             elif task.state is TaskState.cancelled:
                 waits = PENDING if task.missing or (task.key and not task.holds) else READY
-                state = waits if task.due_at is None else WAITING
+                state = waits if task.due_at is None or task.due_at <= now else WAITING
                 self.change(task, state=state, reason=None, ended_at=None, held=False)
                 self.change(task, unmet=0 if task.count else task.unmet)  # it was called off, and its run then ended
 
     def task_reask(self, run: int, nodes: Iterable[str]) -> None:
         for task in self.t.tasks[run].values():
-            if task.state is WAITING and task.node in nodes:
+            if task.state in (WAITING, READY) and task.node in nodes:
                 self.change(task, state=READY, due_at=None)
 
     def task_keys(self, run: int) -> list[str]:

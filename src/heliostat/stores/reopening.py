@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from heliostat.effects import End
 from heliostat.errors import Conflict, Ended
+from heliostat.queue import Hold
 from heliostat.run import OVERDUE, RunState, key_before, public_id, task_id
-from heliostat.stores.commit import MANY
+from heliostat.stores.commit import ENDED_WITH, MANY
 from heliostat.task import TaskState
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _reopen(commit: Commit, run: OpenRun, but: Reference) -> bool:
         stopped.pop(but[1], None)
     rows.run_dated(run.id, None)  # it may have failed for it, and would again at once
     rows.task_cancel(run.id, "the run was over", commit.now, MANY)  # what its end and the sweep had left
-    rows.task_revive(run.id)
+    rows.task_revive(run.id, commit.now)
     if run.graph.reviews:
         rows.task_reask(run.id, run.graph.reviews)
     before, completed = run.state, run.result
@@ -75,7 +76,8 @@ def _reopen(commit: Commit, run: OpenRun, but: Reference) -> bool:
     parts = _reopen_parts(commit, run, stopped, but)
     rows.task_again([_again(commit, run, number, name) for number, name in stopped.items() if number not in parts])
     run.open = rows.task_open(run.id) + int(run.graph.stays_open)
-    if before is RunState.cancelled and not run.open:  # it had come to its end by itself
+    by_itself = before is RunState.cancelled and not (run.row.reason or "").startswith(ENDED_WITH)
+    if by_itself and not run.open:
         run.state, run.result, run.reason, run.ended_at = before, run.row.result, run.row.reason, run.row.ended_at
         return False
     commit.turns |= dict.fromkeys((run.id, key) for key in rows.task_keys(run.id))
@@ -110,6 +112,8 @@ def _reopen_parts(commit: Commit, run: OpenRun, stopped: dict[int, str], but: Re
                 continue  # a pending task hears of it now, and one that has failed is tried again
             if part.state.final and not _reopen(commit, part, but):
                 continue
+            if part.paused:  # the end of the whole, which lifts that, had not come to it yet
+                commit.hold(part, Hold("run", "", commit.now, commit.actor), on=False)
             waiting.add(number)
             if state is TaskState.failed:
                 commit.rows.task_await([(run.id, number)])

@@ -364,7 +364,7 @@ class Rows(Protocol):
     def task_again(self, tasks: Sequence[tuple[int, int, int, int]]) -> None:
         """Give failed tasks another attempt, in their turn: of each its run, number, and what is missing and unmet."""
 
-    def task_revive(self, run: int) -> None:
+    def task_revive(self, run: int, now: float) -> None:
         """Have what a run's end has cancelled go on from where it was; what came after it leaves its key to others."""
 
     def task_reask(self, run: int, nodes: Iterable[str]) -> None:

@@ -217,8 +217,8 @@ class SqlRows(ABC):
     def task_again(self, tasks: Sequence[tuple[int, int, int, int]]) -> None:
         self.many_later("task_again", ("run", "number", "missing", "unmet"), tasks)
 
-    def task_revive(self, run: int) -> None:
-        self.later("task_revive", run=run)
+    def task_revive(self, run: int, now: float) -> None:
+        self.later("task_revive", run=run, now=now)
         self.later("task_unkey", run=run)
 
     def task_reask(self, run: int, nodes: Iterable[str]) -> None:

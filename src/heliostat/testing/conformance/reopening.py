@@ -8,9 +8,11 @@ import pytest
 
 from heliostat.effects import End, Map, Start
 from heliostat.graph import Arity, Edge, Graph, Kind, Node, On, Part
-from heliostat.outcome import Begun, Failed, Released, Skipped
+from heliostat.outcome import Asked, Begun, Failed, Released, Skipped
+from heliostat.review import ReviewSpec
 from heliostat.run import RunState
 from heliostat.store import Cancel, Resolve, TryAgain
+from heliostat.stores.commit import PARTS_AT_ONCE
 from heliostat.task import AttemptState, TaskState
 from heliostat.testing.conformance.hand import BEGINNING, Hand, gives, name, sends
 from heliostat.trigger import Every
@@ -208,6 +210,54 @@ def test_p04_what_a_failing_run_lets_finish_completes_it_if_it_goes_on(hand: Han
 
 
 @pytest.mark.parametrize("on_failure", _ENDS)
+def test_p04_a_completion_in_the_commit_of_a_failure_counts_if_the_run_goes_on(hand: Hand, on_failure: str) -> None:
+    """Nothing may be left that would complete it later."""
+    run = hand.start(Graph(f"both-{on_failure}", (Node("bad"), _ASK), on_failure=on_failure, stays_open=True))
+    found = _leased(hand)
+    hand.settle_all([(found["bad"], _BAD), (found["ask"], gives(None, End(RunState.succeeded, '"all"')))])
+    assert hand.run(run).state == "failed"
+    hand.do(TryAgain(1), run)
+    assert (hand.run(run).state, hand.run(run).result, hand.run(run).open) == ("succeeded", '"all"', 0)
+
+
+def test_p04_a_run_inside_of_which_an_alarm_alone_was_left_has_succeeded(hand: Hand) -> None:
+    """It is told of a failure that was mended, and is over by the time that the whole goes on."""
+    inner = Graph("inner", (Node("x"), Node("alarm", epilogue=On.failed, queue="phone")))
+    hand.add(inner)
+    whole = Node("in", kind=Kind.workflow, workflow=Part("inner", inner.fingerprint))
+    run = hand.start(Graph("outer", (whole, Node("side"), Node("end", edges=(Edge("in"), Edge("side"))))))
+    found, here = _leased(hand), frozenset({"default"})
+    part = hand.start_id()
+    hand.settle(found["in"], Begun((Start(part, inner, "null", "in"),), 0))
+    hand.settle(hand.lease(queues=here)[0], _BAD)
+    hand.settle(hand.lease(queues=here)[0], Failed("inner failed"))
+    hand.do(TryAgain(1), part)
+    hand.settle(hand.lease(queues=here)[0])
+    hand.settle(found["side"], _BAD)
+    hand.settle(hand.lease()[0])
+    assert hand.tasks(part) == ["x succeeded", "alarm succeeded"]
+    hand.do(TryAgain(2), run)
+    assert hand.run(part).state == "succeeded"
+    assert sorted(hand.work()) == ["end", "in", "side"]
+
+
+def test_p04_nothing_is_held_in_runs_inside_that_the_end_had_not_come_to(hand: Hand) -> None:
+    """It ends a hundred in its own commit, and leaves further ones to the sweep."""
+    hand.add(_INNER)
+    each = Node("in", Arity.each, Kind.workflow, (Edge("list", "x", each=True),), workflow=_IN.workflow)
+    run = hand.start(Graph("many", (Node("list"), Node("bad"), each)))
+    found, count = _leased(hand), PARTS_AT_ONCE + 2
+    hand.settle(found["list"], gives(list(range(count))))
+    for attempt in hand.lease(count):
+        _begins(hand, attempt)
+    hand.pause(run)
+    hand.settle(found["bad"], _BAD)
+    hand.do(TryAgain(found["bad"].number), run)
+    done = hand.work()
+    assert (done.count("x"), hand.run(run).state) == (count, "succeeded")
+
+
+@pytest.mark.parametrize("on_failure", _ENDS)
 def test_p03_a_message_that_came_too_late_may_come_again(hand: Hand, on_failure: str) -> None:
     """With the idempotency key that it had; until then it is one, however often it comes."""
     nodes = (Node("bad"), Node("slow"), Node("hear", Arity.handler))
@@ -242,6 +292,37 @@ def test_p05_a_message_that_waits_for_its_retry_keeps_its_turn(hand: Hand, on_fa
         order += [attempt.message for attempt in leased]
         hand.settle_all([(attempt, gives()) for attempt in leased])
     assert order == ['"first"', '"second"']
+
+
+def test_p05_a_message_that_is_due_keeps_its_turn(hand: Hand) -> None:
+    """Though it was to wait once; the time has come."""
+    nodes = (Node("bad"), Node("hear", Arity.handler, serial=True))
+    run = hand.start(Graph("due", nodes, on_failure="finish", stays_open=True))
+    bad = hand.lease()[0]
+    hand.send(run, "hear", "busy")
+    busy = hand.lease()[0]
+    first = hand.send(run, "hear", "first", due_at=hand.now + 10).number
+    hand.send(run, "hear", "second")
+    hand.wait(20)
+    hand.settle(bad, _BAD)
+    hand.settle(busy)
+    hand.do(TryAgain(1), run)
+    assert [attempt.number for attempt in hand.lease(9) if attempt.node == "hear"] == [first]
+
+
+@pytest.mark.parametrize("ready", [False, True])
+def test_p07_a_review_whose_time_has_passed_meanwhile_is_asked_again(hand: Hand, *, ready: bool) -> None:
+    """Nobody could decide it while its run was over."""
+    review = Node("ask", kind=Kind.review, review=ReviewSpec(("yes",)))
+    run = hand.start(Graph("asks", (review, Node("bad"))))
+    found = _leased(hand)
+    hand.settle(found["ask"], Asked(hand.now + 60))
+    if ready:
+        hand.wait(100)
+    hand.settle(found["bad"], _BAD)
+    hand.wait(100)
+    hand.do(TryAgain(2), run)
+    assert [(attempt.node, attempt.due_at) for attempt in hand.lease(9)] == [("ask", None), ("bad", None)]
 
 
 def test_p05_a_message_whose_attempt_ended_with_its_run_keeps_its_turn(hand: Hand) -> None:
